@@ -1,0 +1,1 @@
+"""What runs at the center: ingest, queue engine, store, pages."""

@@ -1,0 +1,75 @@
+"""Topic names: `motcua/v1/<center>/<station>/<device>/<channel>`."""
+
+import re
+from enum import StrEnum
+
+import msgspec
+
+from contract.errors import ContractError
+
+VERSION = "v1"
+DEFAULT_ROOT = "motcua"
+SEGMENT = r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$"
+"""Lower case letters, digits and inner hyphens: dots and spaces break other brokers' own subjects."""
+
+_segment = re.compile(SEGMENT)
+
+
+class Channel(StrEnum):
+    """The last segment of a topic: what kind of message travels there."""
+
+    EVENT = "event"
+    ACK = "ack"
+    STATUS = "status"
+    DESIRED = "desired"
+    REPORTED = "reported"
+    REQUEST = "request"
+    REPLY = "reply"
+
+
+_channels = frozenset(channel.value for channel in Channel)
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where one device stands: the part of its topics that never changes."""
+
+    center: str
+    station: str
+    device: str
+    root: str = DEFAULT_ROOT
+
+    def __post_init__(self) -> None:
+        """Refuse a segment that a broker would read as something else."""
+        for name in ("root", "center", "station", "device"):
+            check_segment(name, getattr(self, name))
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents `source` of this device's events."""
+        return f"/{self.center}/{self.station}/{self.device}"
+
+    def topic(self, channel: Channel) -> str:
+        """Return the topic on which this device speaks or hears `channel`."""
+        return f"{self.root}/{VERSION}/{self.center}/{self.station}/{self.device}/{channel.value}"
+
+
+def check_segment(name: str, value: str) -> None:
+    """Raise ContractError unless `value` may stand between two slashes of a topic."""
+    if not _segment.match(value):
+        raise ContractError(name, f"must be 1 to 32 of a-z, 0-9 and inner hyphens, got {value!r}")
+
+
+def center_filter(center: str, channel: Channel, *, root: str = DEFAULT_ROOT) -> str:
+    """Return the subscription that hears `channel` of every device of a center."""
+    return f"{root}/{VERSION}/{center}/+/+/{channel.value}"
+
+
+def parse(topic: str) -> tuple[Address, Channel]:
+    """Return whose topic this is and its channel; raise ContractError for any other topic."""
+    parts = topic.split("/")
+    if len(parts) != 6 or parts[1] != VERSION:
+        raise ContractError("topic", f"is not <root>/{VERSION}/<center>/<station>/<device>/<channel>: {topic!r}")
+    root, _, center, station, device, channel = parts
+    if channel not in _channels:
+        raise ContractError("topic", f"ends in the unknown channel {channel!r}")
+    return Address(center=center, station=station, device=device, root=root), Channel(channel)

@@ -1,0 +1,1 @@
+"""What runs at a counter: one small daemon for each device."""

@@ -1,0 +1,43 @@
+"""The `motcua` command: finds the program that was asked for and imports only that one."""
+
+import sys
+from collections.abc import Sequence
+
+from motcua import __version__
+
+USAGE = f"""motcua {__version__}
+
+  motcua device run NAME --config FILE     run one device of a counter (rating, callpad, display)
+  motcua center serve --config FILE        run the center: broker, ingest, queue, pages
+  motcua demo [--day] …                    a whole center in a box, on simulated hardware (--help tells more)
+  motcua contract asyncapi                 print the wire contract as an AsyncAPI 3 document
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 done, 1 failed, 2 asked wrongly or configured wrongly."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    # Each program is imported only when it is asked for: a device must not carry the center's libraries.
+    match args:
+        case ["device", *rest]:
+            from firmware.cli import main as run
+        case ["center", *rest]:
+            from center.cli import main as run
+        case ["demo", *rest]:
+            from simulator.cli import main as run
+        case ["contract", *rest]:
+            from contract.cli import main as run
+        case ["--version"]:
+            sys.stdout.write(f"{__version__}\n")
+            return 0
+        case [] | ["-h" | "--help" | "help"]:
+            sys.stdout.write(USAGE)
+            return 0
+        case _:
+            sys.stderr.write(f"motcua: unknown command {' '.join(args)!r}\n\n{USAGE}")
+            return 2
+    return run(rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

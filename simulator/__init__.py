@@ -1,0 +1,1 @@
+"""Simulated hardware and people, for the demo, the tests and the benchmarks."""

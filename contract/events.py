@@ -18,7 +18,7 @@ class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every fact's data has in common: frozen, and no field that the contract does not know."""
 
 
-class RatingGiven(Fact, frozen=True):
+class RatingGiven(Fact, frozen=True, kw_only=True):
     """A citizen pressed a rating button and the press counts."""
 
     level: RatingLevel
@@ -28,7 +28,7 @@ class RatingGiven(Fact, frozen=True):
     pressed_ms: Milliseconds
 
 
-class RatingReason(Fact, frozen=True):
+class RatingReason(Fact, frozen=True, kw_only=True):
     """Why a citizen rated so: chosen words, a comment, or both, for an earlier rating."""
 
     rating: Text
@@ -36,14 +36,14 @@ class RatingReason(Fact, frozen=True):
     comment: Comment | None = None
 
 
-class RatingIgnored(Fact, frozen=True):
+class RatingIgnored(Fact, frozen=True, kw_only=True):
     """A press that does not count, and why; kept so that a complaint can be looked into."""
 
     why: Literal["not_armed", "repeated", "late", "stuck", "together"]
     level: RatingLevel | None
 
 
-class DisplayShown(Fact, frozen=True):
+class DisplayShown(Fact, frozen=True, kw_only=True):
     """A display shows a revision of its desired state: `echoed` by the panel, or only `written` to the port."""
 
     revision: Count
@@ -51,7 +51,7 @@ class DisplayShown(Fact, frozen=True):
     latency_ms: Milliseconds
 
 
-class TicketCalled(Fact, frozen=True):
+class TicketCalled(Fact, frozen=True, kw_only=True):
     """A number was called by a station that worked alone."""
 
     ticket: TicketId
@@ -69,7 +69,7 @@ class Clip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class CameraIncident(Fact, frozen=True):
+class CameraIncident(Fact, frozen=True, kw_only=True):
     """What the three camera facts say: one incident id goes through started, updated and ended."""
 
     incident: Text
@@ -81,31 +81,31 @@ class CameraIncident(Fact, frozen=True):
     clip: Clip | None = None
 
 
-class CameraStarted(CameraIncident, frozen=True):
+class CameraStarted(CameraIncident, frozen=True, kw_only=True):
     """An incident began."""
 
 
-class CameraUpdated(CameraIncident, frozen=True):
+class CameraUpdated(CameraIncident, frozen=True, kw_only=True):
     """An incident goes on, with a better picture or a firmer kind."""
 
 
-class CameraEnded(CameraIncident, frozen=True):
+class CameraEnded(CameraIncident, frozen=True, kw_only=True):
     """An incident is over."""
 
 
-class CameraFault(Fact, frozen=True):
+class CameraFault(Fact, frozen=True, kw_only=True):
     """The camera itself is in trouble."""
 
     kind: Literal["covered", "defocused", "moved", "frozen", "lost"]
 
 
-class PrinterState(Fact, frozen=True):
+class PrinterState(Fact, frozen=True, kw_only=True):
     """A ticket printer changed its state."""
 
     state: Literal["ready", "paper_low", "paper_out", "cover_open", "offline"]
 
 
-class DeviceHealth(Fact, frozen=True):
+class DeviceHealth(Fact, frozen=True, kw_only=True):
     """How a device is, every 30 s. A figure that this hardware cannot measure is null."""
 
     outbox_depth: Count

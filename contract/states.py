@@ -11,7 +11,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What every retained state has in common: frozen, and no field that the contract does not know."""
 
 
-class Status(State, frozen=True):
+class Status(State, frozen=True, kw_only=True):
     """Whether a device is there. The broker itself says `lost`: it is the last will."""
 
     state: Literal["online", "offline", "lost"]
@@ -20,7 +20,7 @@ class Status(State, frozen=True):
     since: Annotated[str, msgspec.Meta(min_length=1, max_length=40, description="RFC 3339 in UTC, the device's clock")]
 
 
-class Armed(State, frozen=True):
+class Armed(State, frozen=True, kw_only=True):
     """For whom a rating pad is open, and for how long from the moment it hears this."""
 
     ticket: TicketId
@@ -28,14 +28,14 @@ class Armed(State, frozen=True):
     seconds: Annotated[int, msgspec.Meta(ge=1, le=600)]
 
 
-class RatingDesired(State, frozen=True):
+class RatingDesired(State, frozen=True, kw_only=True):
     """What a rating pad should be: armed for one ticket, or not."""
 
     revision: Count
     armed: Armed | None
 
 
-class RatingReported(State, frozen=True):
+class RatingReported(State, frozen=True, kw_only=True):
     """What a rating pad is. `presses` counts every press by level since the card was made: a gap is visible."""
 
     revision: Count
@@ -44,7 +44,7 @@ class RatingReported(State, frozen=True):
     trouble: Text | None = None
 
 
-class DisplayDesired(State, frozen=True):
+class DisplayDesired(State, frozen=True, kw_only=True):
     """What a display should show."""
 
     revision: Count
@@ -54,7 +54,7 @@ class DisplayDesired(State, frozen=True):
     blink: bool = False
 
 
-class DisplayReported(State, frozen=True):
+class DisplayReported(State, frozen=True, kw_only=True):
     """What a display really shows, and how that is known."""
 
     revision: Count
@@ -63,7 +63,7 @@ class DisplayReported(State, frozen=True):
     trouble: Text | None = None
 
 
-class CallpadDesired(State, frozen=True):
+class CallpadDesired(State, frozen=True, kw_only=True):
     """What an officer's call pad should show; `revision` is the counter's, and goes back as a request's `seen`."""
 
     revision: Count
@@ -72,7 +72,7 @@ class CallpadDesired(State, frozen=True):
     number: TicketNumber | None = None
 
 
-class CallpadReported(State, frozen=True):
+class CallpadReported(State, frozen=True, kw_only=True):
     """What a call pad is."""
 
     revision: Count

@@ -1,7 +1,8 @@
 """The ports between a daemon and its parts: what a device decides, what a driver moves, what time it is.
 
-A device is two objects. Its *decisions* are pure: they take a signal, a state or the time and return effects. Its *driver*
-moves signals: it posts what it hears from any thread and drives what it is told. The daemon's one thread owns both.
+A device is two objects. Its *decisions* are pure: they take a signal, a state or the time and return effects. Its
+*driver* moves signals: it posts what it hears from any thread and drives what it is told. The daemon's one thread owns
+both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +66,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Commit a fact to the outbox, with `remember` in the same transaction; then do `then`, or `otherwise` if it failed.
+    """Commit a fact to the outbox, with `remember` in the same transaction; then do `then`, or else `otherwise`.
 
     A light or a tone that says "stored" belongs into `then`: it is given only for what a power cut cannot take back.
     """

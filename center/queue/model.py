@@ -22,7 +22,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 # --- what is -------------------------------------------------------------------------------------------------------
 
 
-class Service(Model, frozen=True):
+class Service(Model, frozen=True, kw_only=True):
     """What a ticket is taken for; `letter` starts its numbers."""
 
     id: str
@@ -31,7 +31,7 @@ class Service(Model, frozen=True):
     en: str
 
 
-class Ticket(Model, frozen=True):
+class Ticket(Model, frozen=True, kw_only=True):
     """One visit. `version` grows with every change; a command that names an older one is refused."""
 
     id: str
@@ -51,7 +51,7 @@ class Ticket(Model, frozen=True):
     behind: int = 0  # how many others go first when it was put back
 
 
-class Counter(Model, frozen=True):
+class Counter(Model, frozen=True, kw_only=True):
     """One service position. `revision` grows with every change of what its devices should show."""
 
     id: str
@@ -66,13 +66,13 @@ class Counter(Model, frozen=True):
 # --- what can be asked ---------------------------------------------------------------------------------------------
 
 
-class Command(Model, frozen=True, tag_field="command"):
+class Command(Model, frozen=True, kw_only=True, tag_field="command"):
     """An ask. `at` is when it reached the center."""
 
     at: int
 
 
-class Issue(Command, frozen=True, tag="issue"):
+class Issue(Command, frozen=True, kw_only=True, tag="issue"):
     """Give out the next number of a service. `ticket_id` is made by the asker of the engine."""
 
     ticket_id: str
@@ -80,82 +80,82 @@ class Issue(Command, frozen=True, tag="issue"):
     priority: Priority = "normal"
 
 
-class CounterCommand(Command, frozen=True):
+class CounterCommand(Command, frozen=True, kw_only=True):
     """An ask of one counter. `seen` is the counter's revision the asker acted on; None skips the check."""
 
     counter: str
     seen: int | None = None
 
 
-class CallNext(CounterCommand, frozen=True, tag="call_next"):
+class CallNext(CounterCommand, frozen=True, kw_only=True, tag="call_next"):
     """Call whoever is next for this counter. A ticket still there counts as served: a no-show has its own button."""
 
 
-class Call(CounterCommand, frozen=True, tag="call"):
+class Call(CounterCommand, frozen=True, kw_only=True, tag="call"):
     """Call one number (parked, no-show or waiting)."""
 
     number: str
 
 
-class Recall(CounterCommand, frozen=True, tag="recall"):
+class Recall(CounterCommand, frozen=True, kw_only=True, tag="recall"):
     """Call the current ticket again, at most three times."""
 
 
-class Start(CounterCommand, frozen=True, tag="start"):
+class Start(CounterCommand, frozen=True, kw_only=True, tag="start"):
     """The citizen has come: serving begins."""
 
 
-class Finish(CounterCommand, frozen=True, tag="finish"):
+class Finish(CounterCommand, frozen=True, kw_only=True, tag="finish"):
     """Serving is over; the rating pad opens."""
 
     outcome: Outcome = "other"
 
 
-class NoShow(CounterCommand, frozen=True, tag="no_show"):
+class NoShow(CounterCommand, frozen=True, kw_only=True, tag="no_show"):
     """Nobody came."""
 
 
-class Park(CounterCommand, frozen=True, tag="park"):
+class Park(CounterCommand, frozen=True, kw_only=True, tag="park"):
     """Put the current ticket aside (papers to copy, a form to fill in)."""
 
 
-class Transfer(CounterCommand, frozen=True, tag="transfer"):
+class Transfer(CounterCommand, frozen=True, kw_only=True, tag="transfer"):
     """Send the current ticket to another service, or to one counter alone; it keeps its number."""
 
     to_service: str | None = None
     to_counter: str | None = None
 
 
-class OpenCounter(CounterCommand, frozen=True, tag="open"):
+class OpenCounter(CounterCommand, frozen=True, kw_only=True, tag="open"):
     """Open a counter, or go on after a pause."""
 
     officer: str | None = None
     services: tuple[str, ...] | None = None
 
 
-class PauseCounter(CounterCommand, frozen=True, tag="pause"):
+class PauseCounter(CounterCommand, frozen=True, kw_only=True, tag="pause"):
     """Stop calling for a while."""
 
 
-class CloseCounter(CounterCommand, frozen=True, tag="close"):
+class CloseCounter(CounterCommand, frozen=True, kw_only=True, tag="close"):
     """Close a counter; refused while a ticket is there."""
 
 
-class Requeue(Command, frozen=True, tag="requeue"):
+class Requeue(Command, frozen=True, kw_only=True, tag="requeue"):
     """Put a no-show or parked ticket back, behind the next two."""
 
     ticket: str
     version: int | None = None
 
 
-class Cancel(Command, frozen=True, tag="cancel"):
+class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
     """Take a waiting or parked ticket out."""
 
     ticket: str
     version: int | None = None
 
 
-class StartDay(Command, frozen=True, tag="start_day"):
+class StartDay(Command, frozen=True, kw_only=True, tag="start_day"):
     """Begin a business day: what still waits is cancelled, numbers start from 001, counters are closed."""
 
     day: str
@@ -170,19 +170,19 @@ AnyCommand = (
 # --- what happened -------------------------------------------------------------------------------------------------
 
 
-class Event(Model, frozen=True, tag_field="event"):
+class Event(Model, frozen=True, kw_only=True, tag_field="event"):
     """A fact of the queue. `at` is the command's."""
 
     at: int
 
 
-class DayStarted(Event, frozen=True, tag="day_started"):
+class DayStarted(Event, frozen=True, kw_only=True, tag="day_started"):
     """A business day began."""
 
     day: str
 
 
-class TicketIssued(Event, frozen=True, tag="ticket_issued"):
+class TicketIssued(Event, frozen=True, kw_only=True, tag="ticket_issued"):
     """A number was given out."""
 
     ticket: str
@@ -191,57 +191,57 @@ class TicketIssued(Event, frozen=True, tag="ticket_issued"):
     priority: Priority
 
 
-class TicketEvent(Event, frozen=True):
+class TicketEvent(Event, frozen=True, kw_only=True):
     """Something happened to a ticket; `counter` is where, None for the hall."""
 
     ticket: str
     counter: str | None
 
 
-class TicketCalled(TicketEvent, frozen=True, tag="ticket_called"):
+class TicketCalled(TicketEvent, frozen=True, kw_only=True, tag="ticket_called"):
     """A ticket was called to a counter."""
 
 
-class TicketRecalled(TicketEvent, frozen=True, tag="ticket_recalled"):
+class TicketRecalled(TicketEvent, frozen=True, kw_only=True, tag="ticket_recalled"):
     """A ticket was called again to the same counter."""
 
 
-class ServingStarted(TicketEvent, frozen=True, tag="serving_started"):
+class ServingStarted(TicketEvent, frozen=True, kw_only=True, tag="serving_started"):
     """The citizen sat down."""
 
 
-class TicketServed(TicketEvent, frozen=True, tag="ticket_served"):
+class TicketServed(TicketEvent, frozen=True, kw_only=True, tag="ticket_served"):
     """Serving ended."""
 
     outcome: Outcome
 
 
-class TicketNoShow(TicketEvent, frozen=True, tag="ticket_no_show"):
+class TicketNoShow(TicketEvent, frozen=True, kw_only=True, tag="ticket_no_show"):
     """Nobody came."""
 
 
-class TicketParked(TicketEvent, frozen=True, tag="ticket_parked"):
+class TicketParked(TicketEvent, frozen=True, kw_only=True, tag="ticket_parked"):
     """A ticket was put aside."""
 
 
-class TicketTransferred(TicketEvent, frozen=True, tag="ticket_transferred"):
+class TicketTransferred(TicketEvent, frozen=True, kw_only=True, tag="ticket_transferred"):
     """A ticket waits for another service, or for one counter."""
 
     to_service: str
     to_counter: str | None
 
 
-class TicketRequeued(TicketEvent, frozen=True, tag="ticket_requeued"):
+class TicketRequeued(TicketEvent, frozen=True, kw_only=True, tag="ticket_requeued"):
     """A ticket waits again, after `behind` others."""
 
     behind: int
 
 
-class TicketCancelled(TicketEvent, frozen=True, tag="ticket_cancelled"):
+class TicketCancelled(TicketEvent, frozen=True, kw_only=True, tag="ticket_cancelled"):
     """A ticket was taken out."""
 
 
-class CounterOpened(Event, frozen=True, tag="counter_opened"):
+class CounterOpened(Event, frozen=True, kw_only=True, tag="counter_opened"):
     """A counter opened or went on."""
 
     counter: str
@@ -249,13 +249,13 @@ class CounterOpened(Event, frozen=True, tag="counter_opened"):
     services: tuple[str, ...]
 
 
-class CounterPaused(Event, frozen=True, tag="counter_paused"):
+class CounterPaused(Event, frozen=True, kw_only=True, tag="counter_paused"):
     """A counter paused."""
 
     counter: str
 
 
-class CounterClosed(Event, frozen=True, tag="counter_closed"):
+class CounterClosed(Event, frozen=True, kw_only=True, tag="counter_closed"):
     """A counter closed."""
 
     counter: str
@@ -268,14 +268,14 @@ AnyEvent = (
 )  # fmt: skip
 
 
-class Refusal(Model, frozen=True):
+class Refusal(Model, frozen=True, kw_only=True):
     """Why a command was not carried out: `code` for programs (as `queue_empty`, `stale`), `message` for people."""
 
     code: str
     message: str
 
 
-class Rules(Model, frozen=True):
+class Rules(Model, frozen=True, kw_only=True):
     """What a center may choose."""
 
     max_recalls: int = 3

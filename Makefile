@@ -1,0 +1,62 @@
+# What a newcomer needs: `make demo` and `make test`. The rest is for those who build it.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+MIN_PYTHON := 3.11
+
+.PHONY: help demo test test-vm check bench format constraints system-packages clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 24
+
+demo: .venv/demo ## A whole center in a box, on simulated hardware; prints its address (ARGS="--day" plays a day)
+	@$(BIN)/motcua demo $(ARGS)
+
+test: .venv/dev ## All tests but those that need a virtual machine or a Raspberry Pi (ARGS="-k name" picks some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-vm: .venv/dev ## The rating daemon on a real kernel with simulated GPIO lines, in QEMU
+	@$(BIN)/python -m pytest -m vm tests/vm $(ARGS)
+
+check: .venv/dev ## Format, lint, types, imports, documents: everything but the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m docs tests
+
+bench: .venv/dev ## Speed and memory, beside the peer or the physical floor
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+format: .venv/dev ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: ## Pin the newest versions that pyproject.toml allows, all extras
+	$(PYTHON) -m pip install --quiet --dry-run --ignore-installed --report .constraints.json \
+		'.[pi,camera,printer,modbus,keypad,center,dev]'
+	$(PYTHON) tools/pin.py .constraints.json > constraints.txt
+	rm .constraints.json
+
+system-packages: ## As root on Debian or Ubuntu: the programs that some tests drive (broker, browser, virtual machine)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$(sed -e 's/#.*//' packages.txt)
+
+clean: ## Remove what was made here
+	rm -rf .venv .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Motcua needs Python $(MIN_PYTHON) or newer; name one with: make PYTHON=/path/to/python3 …" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ echo "This Python cannot make virtual environments; on Debian: sudo apt install python3-venv" >&2; exit 1; }
+
+.venv/demo: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Setting up (once, about a minute) …"
+	@$(PIP) --editable '.[center,modbus]'
+	@touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Setting up (once, about two minutes) …"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ .venv/demo

@@ -1,0 +1,1 @@
+"""Speed and memory beside the peer or the physical floor, in one run: `make bench`."""

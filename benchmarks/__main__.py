@@ -1,7 +1,7 @@
 """Run the benchmarks: all of them, or those named on the command line.
 
-`python -m benchmarks [NAME …] [--rounds N] [--json FILE]`. Exit code 0 also when a goal is missed: a shared machine is no
-judge. The table says which goals were met.
+`python -m benchmarks [NAME …] [--rounds N] [--json FILE]`. Exit code 0 also when a goal is missed: a shared machine
+is no judge. The table says which goals were met.
 """
 
 import argparse

@@ -21,7 +21,7 @@ def median(values: Sequence[float]) -> float:
 class Row:
     """One printed line: our figure, what stands beside it, and the goal where there is one.
 
-    `beside` is the same quantity of the peer or the floor, measured in the same run; None where nothing can stand there.
+    `beside` is the same quantity of the peer or the floor, measured in the same run; None where nothing stands there.
     """
 
     what: str

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contract.errors import ContractError, explain
+from contract import strict
 
 MAX_BYTES = 16_384
 """States, requests, replies and acks are small; a larger one is not ours."""
@@ -21,13 +21,6 @@ def encode(message: msgspec.Struct) -> bytes:
 
 def decode(payload: bytes | bytearray, kind: type[T]) -> T:
     """Read a message of one type; raise ContractError that names the field."""
-    if len(payload) > MAX_BYTES:
-        raise ContractError("", f"is {len(payload)} bytes long, at most {MAX_BYTES} are allowed")
-    try:
-        decoder = _decoders.get(kind) or _decoders.setdefault(kind, msgspec.json.Decoder(kind))
-        message: T = decoder.decode(payload)
-    except msgspec.MsgspecError as error:
-        raise explain(error) from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise ContractError("", str(error)) from error
+    decoder = _decoders.get(kind) or _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    message: T = strict.read(payload, decoder, max_bytes=MAX_BYTES)
     return message

@@ -11,33 +11,59 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+from contract import strict
 from contract.errors import ContractError, explain
-from contract.events import NAMES, TYPES, Fact
+from contract.events import END, NAMES, TYPES, Fact, Id
+from contract.topics import SEGMENT
 
 MAX_BYTES = 65_536
 """A larger event is quarantined: nothing the contract knows comes near it."""
 
 SEQUENCE_DIGITS = 10
+MAX_SEQUENCE = 10**SEQUENCE_DIGITS - 1
+"""Ten digits sort as text and as numbers alike, and last 300 years at an event a second."""
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_SEGMENT = SEGMENT.strip("^$")
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One event as it travels. `data` stays encoded until `fact()` reads it by its type."""
 
-    specversion: Literal["1.0"]
-    id: _Id
-    type: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    source: Annotated[str, msgspec.Meta(pattern="^/[a-z0-9-]+/[a-z0-9-]+/[a-z0-9-]+$", max_length=128)]
-    time: Annotated[datetime, msgspec.Meta(tz=True)]
-    datacontenttype: Literal["application/json"]
-    sequence: Annotated[str, msgspec.Meta(pattern="^[0-9]{10,19}$")]
-    stream: _Id
-    bootid: _Id
-    monotonicms: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")]
-    clocksynced: bool
-    data: msgspec.Raw
+    specversion: Annotated[Literal["1.0"], Meta(description="CloudEvents 1.0")]
+    id: Annotated[Id, Meta(description="A UUID version 7; an id that was seen before is acknowledged and not counted")]
+    type: Annotated[
+        str, Meta(min_length=1, max_length=128, pattern="^[!-~]*" + END, description="The wire name of the fact")
+    ]
+    source: Annotated[
+        str,
+        Meta(
+            pattern=f"^/{_SEGMENT}/{_SEGMENT}/{_SEGMENT}{END}",
+            max_length=128,
+            description="`/<center>/<station>/<device>`, the same as in the topic",
+        ),
+    ]
+    time: Annotated[datetime, Meta(tz=True, description="When it happened, with offset, by the device's clock")]
+    datacontenttype: Annotated[Literal["application/json"], Meta(description="What `data` is")]
+    sequence: Annotated[
+        str,
+        Meta(
+            pattern=f"^(?!0+$)[0-9]{{{SEQUENCE_DIGITS}}}{END}",
+            description="The event's place in its stream: from 1, ten digits, without gaps",
+        ),
+    ]
+    stream: Annotated[Id, Meta(description="The outbox it comes from: a new card starts a new stream")]
+    bootid: Annotated[Id, Meta(description="The kernel's id of the boot it happened in")]
+    monotonicms: Annotated[
+        str,
+        Meta(
+            pattern="^[0-9]{1,18}" + END,
+            description="Milliseconds of the boot's clock that never steps; text: a CloudEvents integer has 32 bits",
+        ),
+    ]
+    clocksynced: Annotated[bool, Meta(description="Whether `time` comes from a clock that had been set in this boot")]
+    data: Annotated[msgspec.Raw, Meta(description="The fact, by its type")]
 
     @property
     def sequence_number(self) -> int:
@@ -53,6 +79,8 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             return _fact_decoders[data_type].decode(self.data)
         except msgspec.MsgspecError as error:
             raise explain(error, under="data") from error
+        except RecursionError as error:
+            raise ContractError("data", "JSON is nested too deeply") from error
 
 
 _decoder = msgspec.json.Decoder(Envelope)
@@ -74,15 +102,17 @@ def seal(
     monotonic_ms: int,
     clock_synced: bool,
 ) -> bytes:
-    """Return the event's bytes. `time` must be aware; `sequence` counts from 1 in `stream`."""
-    stamp = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return _encoder.encode(
+    """Return the event's bytes. `time` must be aware; `sequence` counts from 1 in `stream`.
+
+    Raises ContractError for what `open_envelope` or `fact` would refuse: better here than in the center's quarantine.
+    """
+    payload = _encoder.encode(
         {
             "specversion": "1.0",
             "id": event_id,
             "type": NAMES[type(fact)],
             "source": source,
-            "time": stamp,
+            "time": _stamp(time),
             "datacontenttype": "application/json",
             "sequence": f"{sequence:0{SEQUENCE_DIGITS}d}",
             "stream": stream,
@@ -92,13 +122,23 @@ def seal(
             "data": fact,
         }
     )
+    open_envelope(payload).fact()
+    return payload
 
 
 def open_envelope(payload: bytes | bytearray) -> Envelope:
     """Read an event's envelope; raise ContractError that names the field."""
-    if len(payload) > MAX_BYTES:
-        raise ContractError("", f"is {len(payload)} bytes long, at most {MAX_BYTES} are allowed")
+    envelope = strict.read(payload, _decoder, max_bytes=MAX_BYTES)
+    _stamp(envelope.time)
+    return envelope
+
+
+def _stamp(time: datetime) -> str:
+    """Return an instant as RFC 3339 in UTC, to the millisecond."""
+    if time.utcoffset() is None:
+        raise ContractError("time", "has no offset from UTC")
     try:
-        return _decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise explain(error) if isinstance(error, msgspec.MsgspecError) else ContractError("", str(error)) from error
+        utc = time.astimezone(UTC)
+    except OverflowError as error:  # year 1 or 9999, and the offset leads out of the calendar
+        raise ContractError("time", f"is out of range: {time.isoformat()}") from error
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,8 +3,11 @@
 from typing import Annotated, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
-from contract.events import Text, TicketNumber
+from contract.envelope import MAX_SEQUENCE
+from contract.errors import ContractError
+from contract.events import END, Count, Id, Text, TicketNumber
 
 Action = Literal[
     "call_next", "call", "recall", "start", "finish", "no_show", "park", "transfer", "open", "close", "pause"
@@ -15,10 +18,10 @@ ACTIONS: tuple[str, ...] = get_args(Action)
 class Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What an action needs beside the station it comes from."""
 
-    number: TicketNumber | None = None
-    to_service: Text | None = None
-    to_counter: Text | None = None
-    outcome: Text | None = None
+    number: Annotated[TicketNumber | None, Meta(description="`call`: whom")] = None
+    to_service: Annotated[Text | None, Meta(description="`transfer`: to which service")] = None
+    to_counter: Annotated[Text | None, Meta(description="`transfer`: to which counter alone")] = None
+    outcome: Annotated[Text | None, Meta(description="`finish`: how the visit ended")] = None
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,36 +30,58 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     So a request that the network held back, and the one the officer pressed again, cannot both call a number.
     """
 
-    id: Annotated[str, msgspec.Meta(min_length=8, max_length=64)]
-    action: Action
-    args: Args = Args()
-    expires_in_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5000
-    seen: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    id: Annotated[
+        str,
+        Meta(
+            min_length=8,
+            max_length=64,
+            pattern="^[!-~]*" + END,
+            description="Made by the asker, new for each ask: a repeat gets the first answer and is not carried out",
+        ),
+    ]
+    action: Annotated[Action, Meta(description="What to do at the counter that is the topic's station")]
+    args: Annotated[Args, Meta(description="What the action needs")] = Args()
+    expires_in_ms: Annotated[int, Meta(ge=1, le=60_000, description="Not carried out later than this")] = 5000
+    seen: Annotated[Count | None, Meta(description="The counter's revision acted on; null skips the check")] = None
 
 
 class TicketView(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A ticket as a device may know it."""
 
-    id: Text
-    number: TicketNumber
-    service: Text
-    state: Text
-    version: Annotated[int, msgspec.Meta(ge=0)]
+    id: Annotated[Id, Meta(description="The ticket's id")]
+    number: Annotated[TicketNumber, Meta(description="Letter and digits, as `A007`")]
+    service: Annotated[Text, Meta(description="The service it was taken for")]
+    state: Annotated[Text, Meta(description="What it is now, as `called`")]
+    version: Annotated[Count, Meta(description="Grows with every change of the ticket")]
 
 
 class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The answer to one request: done, or refused with a code for programs and a message for people."""
 
-    id: Text
-    ok: bool
-    ticket: TicketView | None = None
-    code: Text | None = None
-    message: Annotated[str, msgspec.Meta(max_length=300)] | None = None
+    id: Annotated[Id, Meta(description="The request's id")]
+    ok: Annotated[bool, Meta(description="Done, or refused")]
+    ticket: Annotated[TicketView | None, Meta(description="The ticket it was about")] = None
+    code: Annotated[Text | None, Meta(description="Refused: why, for programs, as `queue_empty`")] = None
+    message: Annotated[
+        Annotated[str, Meta(max_length=300)] | None, Meta(description="Refused: why, for the officer")
+    ] = None
 
 
 class Ack(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """The center has committed these events: all of `stream` up to `upto`, or those named by `ids`."""
+    """The center has committed these events: all of `stream` up to `upto`, or those named by `ids`, or both."""
 
-    stream: Text | None = None
-    upto: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    ids: tuple[Text, ...] = ()
+    stream: Annotated[Id | None, Meta(description="The outbox; always together with `upto`")] = None
+    upto: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | None,
+        Meta(description="Every event of `stream` up to this sequence is stored"),
+    ] = None
+    ids: Annotated[tuple[Id, ...], Meta(description="Single events that are stored")] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an ack that leaves open what it is about."""
+        if (self.stream is None) != (self.upto is None):
+            raise ContractError(
+                "stream" if self.stream is None else "upto", "is missing: `stream` and `upto` go together"
+            )
+        if self.upto is None and not self.ids:
+            raise ContractError("", "names no event: `stream` and `upto`, or `ids`, are needed")

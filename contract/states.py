@@ -3,8 +3,13 @@
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
-from contract.events import Count, Text, TicketId, TicketNumber
+from contract.events import END, Count, Id, Text, TicketId, TicketNumber
+
+_Revision = Annotated[Count, Meta(description="Grows with every change of what the device should be")]
+_InEffect = Annotated[Count, Meta(description="The revision of `desired` that is in effect; 0 before the first")]
+_Trouble = Annotated[Text | None, Meta(description="What keeps it from that, as `no_contact`; null when all is well")]
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -14,69 +19,100 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Status(State, frozen=True, kw_only=True):
     """Whether a device is there. The broker itself says `lost`: it is the last will."""
 
-    state: Literal["online", "offline", "lost"]
-    version: Text
-    bootid: Text
-    since: Annotated[str, msgspec.Meta(min_length=1, max_length=40, description="RFC 3339 in UTC, the device's clock")]
+    state: Annotated[
+        Literal["online", "offline", "lost"],
+        Meta(description="Connected; stopped in good order; gone without a word (the last will)"),
+    ]
+    version: Annotated[Text, Meta(description="The program's version")]
+    bootid: Annotated[Id, Meta(description="The kernel's id of this boot")]
+    since: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=40,
+            pattern=r"^[^\u0000-\u001f\u007f]*" + END,
+            description="When it connected: RFC 3339 in UTC, by the device's own clock",
+        ),
+    ]
 
 
 class Armed(State, frozen=True, kw_only=True):
     """For whom a rating pad is open, and for how long from the moment it hears this."""
 
-    ticket: TicketId
-    number: TicketNumber
-    seconds: Annotated[int, msgspec.Meta(ge=1, le=600)]
+    ticket: Annotated[TicketId, Meta(description="The ticket's id")]
+    number: Annotated[TicketNumber, Meta(description="Letter and digits, as `A007`")]
+    seconds: Annotated[int, Meta(ge=1, le=600, description="How long the pad stays open")]
 
 
 class RatingDesired(State, frozen=True, kw_only=True):
     """What a rating pad should be: armed for one ticket, or not."""
 
-    revision: Count
-    armed: Armed | None
+    revision: _Revision
+    armed: Annotated[Armed | None, Meta(description="For whom it is open; null closes it")]
 
 
 class RatingReported(State, frozen=True, kw_only=True):
     """What a rating pad is. `presses` counts every press by level since the card was made: a gap is visible."""
 
-    revision: Count
-    armed: TicketId | None
-    presses: dict[str, int] = {}
-    trouble: Text | None = None
+    revision: _InEffect
+    armed: Annotated[TicketId | None, Meta(description="The ticket it is open for; null when it is closed")]
+    presses: Annotated[
+        dict[Annotated[str, Meta(pattern="^[1-5]" + END)], Count],
+        Meta(description="Every press by level, counted or not, since the outbox was made"),
+    ] = {}
+    trouble: _Trouble = None
 
 
 class DisplayDesired(State, frozen=True, kw_only=True):
     """What a display should show."""
 
-    revision: Count
-    state: Literal["calling", "serving", "idle", "closed", "paused"]
-    counter: Annotated[str, msgspec.Meta(min_length=1, max_length=8)]
-    number: TicketNumber | None = None
-    blink: bool = False
+    revision: _Revision
+    state: Annotated[
+        Literal["calling", "serving", "idle", "closed", "paused"], Meta(description="What happens at the counter")
+    ]
+    counter: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=8,
+            pattern=r"^[^\u0000-\u001f\u007f]*" + END,
+            description="The counter's label, as people read it",
+        ),
+    ]
+    number: Annotated[TicketNumber | None, Meta(description="The number to show; null shows the state's own sign")] = (
+        None
+    )
+    blink: Annotated[bool, Meta(description="Whether the number blinks, where the panel can")] = False
 
 
 class DisplayReported(State, frozen=True, kw_only=True):
     """What a display really shows, and how that is known."""
 
-    revision: Count
-    text: Annotated[str, msgspec.Meta(max_length=64)]
-    proof: Literal["echoed", "written", "none"]
-    trouble: Text | None = None
+    revision: _InEffect
+    text: Annotated[str, Meta(max_length=64, description="The characters on the panel")]
+    proof: Annotated[
+        Literal["echoed", "written", "none"],
+        Meta(description="The panel answered; the bytes left the port; nothing is known"),
+    ]
+    trouble: _Trouble = None
 
 
 class CallpadDesired(State, frozen=True, kw_only=True):
     """What an officer's call pad should show; `revision` is the counter's, and goes back as a request's `seen`."""
 
-    revision: Count
-    state: Literal["closed", "open", "calling", "serving", "paused"]
-    waiting: Count = 0
-    number: TicketNumber | None = None
+    revision: Annotated[Count, Meta(description="The counter's revision: send it back as a request's `seen`")]
+    state: Annotated[
+        Literal["closed", "open", "calling", "serving", "paused"], Meta(description="What happens at the counter")
+    ]
+    waiting: Annotated[Count, Meta(description="How many tickets this counter could call")] = 0
+    number: Annotated[TicketNumber | None, Meta(description="The ticket at the counter")] = None
 
 
 class CallpadReported(State, frozen=True, kw_only=True):
     """What a call pad is."""
 
-    revision: Count
-    trouble: Text | None = None
+    revision: _InEffect
+    trouble: _Trouble = None
 
 
 DESIRED: dict[str, type[State]] = {"rating": RatingDesired, "display": DisplayDesired, "callpad": CallpadDesired}

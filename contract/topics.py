@@ -26,6 +26,22 @@ class Channel(StrEnum):
     REQUEST = "request"
     REPLY = "reply"
 
+    @property
+    def retained(self) -> bool:
+        """Whether the broker keeps the last message for whoever subscribes later."""
+        return self in _RETAINED
+
+    @property
+    def from_device(self) -> bool:
+        """Whether the device speaks here and the center hears, or the other way round."""
+        return self in _FROM_DEVICE
+
+
+QOS = 1
+"""Of every message. What must not be lost is acknowledged by the center itself: the broker's word is not enough."""
+
+_RETAINED = frozenset({Channel.STATUS, Channel.DESIRED, Channel.REPORTED})
+_FROM_DEVICE = frozenset({Channel.EVENT, Channel.STATUS, Channel.REPORTED, Channel.REQUEST})
 
 _channels = frozenset(channel.value for channel in Channel)
 
@@ -55,12 +71,14 @@ class Address(msgspec.Struct, frozen=True):
 
 def check_segment(name: str, value: str) -> None:
     """Raise ContractError unless `value` may stand between two slashes of a topic."""
-    if not _segment.match(value):
+    if not _segment.fullmatch(value):
         raise ContractError(name, f"must be 1 to 32 of a-z, 0-9 and inner hyphens, got {value!r}")
 
 
 def center_filter(center: str, channel: Channel, *, root: str = DEFAULT_ROOT) -> str:
     """Return the subscription that hears `channel` of every device of a center."""
+    check_segment("root", root)
+    check_segment("center", center)
     return f"{root}/{VERSION}/{center}/+/+/{channel.value}"
 
 

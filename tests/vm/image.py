@@ -1,0 +1,158 @@
+"""The virtual machine's image: kernel, disk and a snapshot of the booted machine, made once and kept in `.cache/vm`."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm.machine import HARDWARE, Machine
+
+HERE = Path(__file__).parent
+CACHE = HERE.parents[1] / ".cache" / "vm"
+PROGRAMS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "mmdebstrap": "mmdebstrap",
+    "modprobe": "kmod",
+    "busybox": "busybox-static",
+    "cpio": "cpio",
+    "mke2fs": "e2fsprogs",
+    "ssh": "openssh-client",
+    "gcc": "gcc",
+    "make": "make",
+    "mosquitto": "mosquitto",
+    "setpriv": "util-linux",
+}
+"""What the rig starts → the Debian package that has it."""
+HOW = "sudo make system-packages"
+
+
+class UnavailableError(Exception):
+    """This machine cannot run the rig; the message says what is missing and how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Files that Machine starts from; `disk` holds the snapshot `booted`."""
+
+    kernel: Path
+    initrd: Path
+    disk: Path
+    key: Path
+
+
+def ready() -> Image:
+    """Return the image of this kernel version and these scripts, made now where the cache has it not."""
+    missing = sorted({package for program, package in PROGRAMS.items() if _which(program) is None})
+    if missing:
+        raise UnavailableError(f"the virtual machine needs {', '.join(missing)}: {HOW}")
+    abi, version = _kernel_package()
+    kernel_key = _digest(version, HERE / "build" / "kernel.sh")
+    disk_key = _digest(kernel_key, HERE / "build" / "rootfs.sh", *sorted((HERE / "build" / "board").rglob("*")))
+    booted_key = _digest(disk_key + " ".join(HARDWARE) + _qemu_version())
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _lock(CACHE / "lock"):
+        kernel = _stage("kernel", kernel_key, lambda out: _script("kernel.sh", abi, str(out)))
+        disk = _stage("disk", disk_key, lambda out: _script("rootfs.sh", str(kernel), str(out)))
+        booted = _stage("booted", booted_key, lambda out: _boot_once(kernel, disk, out))
+    return Image(kernel / "vmlinuz", disk / "initrd", booted / "disk.qcow2", disk / "id_ed25519")
+
+
+def _boot_once(kernel: Path, disk: Path, out: Path) -> None:
+    """Boot the disk until systemd is at rest and keep that moment, memory and all, inside a copy of the disk."""
+    out.mkdir()
+    copy = out / "disk.qcow2"
+    shutil.copyfile(disk / "disk.qcow2", copy)
+    image = Image(kernel / "vmlinuz", disk / "initrd", copy, disk / "id_ed25519")
+    with tempfile.TemporaryDirectory(prefix="motcua-vm-") as folder:
+        machine = Machine(image.kernel, image.initrd, image.disk, image.key, Path(folder))
+        machine.start(timeout_s=300)
+        try:
+            machine.run("systemctl is-system-running --wait && sync", timeout_s=180)
+            machine.close_login()
+            machine.monitor(f"savevm {Machine.SNAPSHOT}")
+        finally:
+            machine.stop()
+
+
+def _stage(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """Return `.cache/vm/<name>-<key>`; where it is missing, make it whole or not at all and remove its predecessors."""
+    made = CACHE / f"{name}-{key}"
+    if made.is_dir():
+        return made
+    if name != "booted" and os.geteuid() != 0:
+        raise UnavailableError("the virtual machine's image is made as root, once: sudo make test-vm")
+    draft = CACHE / f"draft-{name}-{key}"
+    shutil.rmtree(draft, ignore_errors=True)
+    started = time.monotonic()
+    make(draft)
+    draft.rename(made)
+    for old in CACHE.glob(f"{name}-*"):
+        if old != made:
+            shutil.rmtree(old)
+    print(f"made the virtual machine's {name} in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return made
+
+
+def _script(name: str, *arguments: str) -> None:
+    log = CACHE / f"{name}.log"
+    with log.open("wb") as output:
+        code = subprocess.run(
+            ["bash", HERE / "build" / name, *arguments], stdout=output, stderr=subprocess.STDOUT, timeout=900
+        ).returncode
+    if code:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise RuntimeError(f"{name} ended with {code}; a stale package list is mended by: sudo apt-get update\n{tail}")
+
+
+def _kernel_package() -> tuple[str, str]:
+    """Return the ABI name and the version of the kernel that Debian 12 gives out now."""
+    release = Path("/etc/os-release").read_text()
+    if "VERSION_CODENAME=bookworm" not in release or _which("apt-cache") is None:
+        raise UnavailableError(
+            "the virtual machine's image is made from the packages of Debian 12 (bookworm), on Debian 12"
+        )
+    fields = dict(
+        line.split(": ", 1)
+        for line in reversed(_output("apt-cache", "--no-all-versions", "show", "linux-image-amd64").splitlines())
+        if line.startswith(("Depends: ", "Version: "))
+    )
+    if not fields:
+        raise UnavailableError(f"apt knows no linux-image-amd64 for the virtual machine: {HOW}")
+    return fields["Depends"].split()[0].removeprefix("linux-image-"), fields["Version"]
+
+
+def _qemu_version() -> str:
+    return _output("qemu-system-x86_64", "--version").splitlines()[0]
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60).stdout
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def _digest(start: str, *files: Path) -> str:
+    digest = hashlib.sha256(start.encode())
+    for file in files:
+        if file.is_file():
+            digest.update(f"\0{file.relative_to(HERE)}\0{file.stat().st_mode:o}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Let one test run at a time make the image; the others wait for it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -106,11 +106,44 @@ def seal(
 
     Raises ContractError for what `open_envelope` or `fact` would refuse: better here than in the center's quarantine.
     """
-    payload = _encoder.encode(
+    payload = seal_encoded(
+        msgspec.Raw(_encoder.encode(fact)),
+        type_name=NAMES[type(fact)],
+        event_id=event_id,
+        source=source,
+        time=time,
+        sequence=sequence,
+        stream=stream,
+        boot_id=boot_id,
+        monotonic_ms=monotonic_ms,
+        clock_synced=clock_synced,
+    )
+    open_envelope(payload).fact()
+    return payload
+
+
+def seal_encoded(
+    data: msgspec.Raw,
+    *,
+    type_name: str,
+    event_id: str,
+    source: str,
+    time: datetime,
+    sequence: int,
+    stream: str,
+    boot_id: str,
+    monotonic_ms: int,
+    clock_synced: bool,
+) -> bytes:
+    """Return the event's bytes for data that an outbox has kept encoded; unchecked, the center has the last word.
+
+    An older version of the program may have written it, so its type need not be one that this version knows.
+    """
+    return _encoder.encode(
         {
             "specversion": "1.0",
             "id": event_id,
-            "type": NAMES[type(fact)],
+            "type": type_name,
             "source": source,
             "time": _stamp(time),
             "datacontenttype": "application/json",
@@ -119,11 +152,9 @@ def seal(
             "bootid": boot_id,
             "monotonicms": str(monotonic_ms),
             "clocksynced": clock_synced,
-            "data": fact,
+            "data": data,
         }
     )
-    open_envelope(payload).fact()
-    return payload
 
 
 def open_envelope(payload: bytes | bytearray) -> Envelope:

@@ -55,8 +55,8 @@ def ready() -> Image:
     if missing:
         raise UnavailableError(f"the virtual machine needs {', '.join(missing)}: {HOW}")
     abi, version = _kernel_package()
-    kernel_key = _digest(version, HERE / "build" / "kernel.sh")
-    disk_key = _digest(kernel_key, HERE / "build" / "rootfs.sh", *sorted((HERE / "build" / "board").rglob("*")))
+    kernel_key = _digest(version, HERE / "recipe" / "kernel.sh")
+    disk_key = _digest(kernel_key, HERE / "recipe" / "rootfs.sh", *sorted((HERE / "recipe" / "board").rglob("*")))
     booted_key = _digest(disk_key + " ".join(HARDWARE) + _qemu_version())
     CACHE.mkdir(parents=True, exist_ok=True)
     with _lock(CACHE / "lock"):
@@ -106,7 +106,7 @@ def _script(name: str, *arguments: str) -> None:
     log = CACHE / f"{name}.log"
     with log.open("wb") as output:
         code = subprocess.run(
-            ["bash", HERE / "build" / name, *arguments], stdout=output, stderr=subprocess.STDOUT, timeout=900
+            ["bash", HERE / "recipe" / name, *arguments], stdout=output, stderr=subprocess.STDOUT, timeout=900
         ).returncode
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])

@@ -4,7 +4,7 @@ Events are the truth: the store appends them, and every state is what `State.app
 Instants are UTC milliseconds since 1970 (`…_at`), given by whoever asks; the engine has no clock.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -177,9 +177,10 @@ class Event(Model, frozen=True, kw_only=True, tag_field="event"):
 
 
 class DayStarted(Event, frozen=True, kw_only=True, tag="day_started"):
-    """A business day began."""
+    """A business day began. Every counter goes on from `revision`, so that no device ever hears a lower one."""
 
     day: str
+    revision: int = 0
 
 
 class TicketIssued(Event, frozen=True, kw_only=True, tag="ticket_issued"):
@@ -225,14 +226,15 @@ class TicketParked(TicketEvent, frozen=True, kw_only=True, tag="ticket_parked"):
 
 
 class TicketTransferred(TicketEvent, frozen=True, kw_only=True, tag="ticket_transferred"):
-    """A ticket waits for another service, or for one counter."""
+    """A ticket waits for another service, or for one counter, after `behind` others."""
 
     to_service: str
     to_counter: str | None
+    behind: int
 
 
 class TicketRequeued(TicketEvent, frozen=True, kw_only=True, tag="ticket_requeued"):
-    """A ticket waits again, after `behind` others."""
+    """A ticket waits again, after `behind` others; `counter` is the one it waits for, None for its service's."""
 
     behind: int
 
@@ -269,16 +271,21 @@ AnyEvent = (
 
 
 class Refusal(Model, frozen=True, kw_only=True):
-    """Why a command was not carried out: `code` for programs (as `queue_empty`, `stale`), `message` for people."""
+    """Why a command was not carried out: `code` for programs (as `queue_empty`, `stale`), `message` for people.
+
+    The message is Vietnamese; `facts` are what it was filled with, so that `messages.text` can say it in English.
+    """
 
     code: str
     message: str
+    facts: dict[str, str] = {}
 
 
 class Rules(Model, frozen=True, kw_only=True):
     """What a center may choose."""
 
-    max_recalls: int = 3
-    requeue_behind: int = 2
-    return_within_s: int = 1800
-    normal_per_priority: int = 2  # after so many priority calls in a row for a counter, one normal ticket goes first
+    max_recalls: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+    requeue_behind: Annotated[int, msgspec.Meta(ge=0, le=50)] = 2
+    return_within_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 1800
+    normal_per_priority: Annotated[int, msgspec.Meta(ge=1, le=50)] = 2
+    """After so many priority calls in a row for a counter, one normal ticket goes first."""

@@ -1,0 +1,25 @@
+"""What can go wrong at the center, sorted by what an operator can do about it."""
+
+
+class CenterError(Exception):
+    """The root of the center's own errors. The message is one line for an operator: what is wrong, what to do."""
+
+
+class ConfigError(CenterError):
+    """The configuration cannot work; only a person can mend it. Ends the program with exit code 2."""
+
+
+class BusyError(CenterError):
+    """A port or a folder is in use by another program."""
+
+
+class StoreError(CenterError):
+    """The store cannot be opened or written; `full` tells a full disk from other faults."""
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        super().__init__(message)
+        self.full = full
+
+
+class BrokerError(CenterError):
+    """The broker cannot be started."""

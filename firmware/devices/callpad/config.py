@@ -1,0 +1,43 @@
+"""What a call pad's table in the configuration says."""
+
+from typing import Annotated
+
+import msgspec
+
+from firmware.devices.gpio import Pin, check_distinct
+
+DebounceMs = Annotated[int, msgspec.Meta(ge=1, le=200)]
+AnswerMs = Annotated[int, msgspec.Meta(ge=500, le=60_000)]
+LockoutMs = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
+StuckMs = Annotated[int, msgspec.Meta(ge=1000, le=600_000)]
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One key: its line and its light."""
+
+    pin: Pin
+    led: Pin
+
+
+class CallpadConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One call pad. Only `next` must be there."""
+
+    next: Key
+    recall: Key | None = None
+    no_show: Key | None = None
+    pause: Key | None = None
+    answer_within_ms: AnswerMs = 5000
+    debounce_ms: DebounceMs = 15
+    lockout_ms: LockoutMs = 1500
+    stuck_after_ms: StuckMs = 10_000
+
+    def __post_init__(self) -> None:
+        """Check what only holds between fields."""
+        check_distinct(
+            use for name, key in self.keys().items() for use in ((f"{name}.pin", key.pin), (f"{name}.led", key.led))
+        )
+
+    def keys(self) -> dict[str, Key]:
+        """Return the keys that are there, by name."""
+        named = {"next": self.next, "recall": self.recall, "no_show": self.no_show, "pause": self.pause}
+        return {name: key for name, key in named.items() if key is not None}

@@ -1,0 +1,229 @@
+"""GPIO lines through gpiozero: contacts to ground with the internal pull-up, and outputs that are on or off.
+
+One driver for every device that is made of contacts and lamps. It stamps edges and moves levels, nothing else; what
+they mean is the business of `debounce` and of each device's decisions.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from firmware.devices.debounce import Edge, Reading
+from firmware.errors import ConfigError, HardwareError
+from firmware.ports import Post
+
+_log = logging.getLogger(__name__)
+
+Pin = Annotated[int, msgspec.Meta(ge=0, le=27, description="BCM number of a line on the 40-pin header")]
+
+_KERNEL_STAMP_AGE_S = 1.0
+"""A stamp of the library older than this is not on our clock."""
+
+_LIBRARIES = frozenset({"lgpio", "pigpio", "gpiozero", "RPi"})
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Switch an output."""
+
+    pin: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read a contact and post the Reading."""
+
+    pin: int
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Post this signal back: so decisions hear which branch of a Record was taken."""
+
+    signal: object
+
+
+Command = Switch | Read | Echo
+
+
+def system_monotonic_ms() -> int:
+    """Return milliseconds on the kernel's monotonic clock."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Lines:
+    """The lines of one device: `inputs` are contacts to ground, `outputs` are high when on."""
+
+    def __init__(
+        self,
+        *,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        monotonic_ms: Callable[[], int] = system_monotonic_ms,
+    ) -> None:
+        self._input_pins = tuple(inputs)
+        self._output_pins = tuple(outputs)
+        self._monotonic_ms = monotonic_ms
+        self._post: Post | None = None
+        self._inputs: dict[int, Any] = {}
+        self._outputs: dict[int, Any] = {}
+        self._handlers: list[Callable[[float, int], None]] = []
+        self._threads: tuple[threading.Thread, ...] = ()
+
+    def open(self, post: Post) -> None:
+        """Take the lines: outputs off, contacts pulled up and watched. On failure no line stays taken."""
+        self._post = post
+        try:
+            gpiozero = _gpiozero()
+            for pin in self._output_pins:
+                with _translated(pin):
+                    self._outputs[pin] = gpiozero.DigitalOutputDevice(pin)
+            for pin in self._input_pins:
+                with _translated(pin):
+                    self._inputs[pin] = contact = gpiozero.InputDevice(pin, pull_up=True)
+                    # The pin's own callback, not the device's: that one swallows an edge after it has missed one.
+                    handler = self._handler(pin, post)
+                    self._handlers.append(handler)  # gpiozero keeps a weak reference only
+                    contact.pin.edges = "both"
+                    contact.pin.when_changed = handler
+        except BaseException:
+            self.close()
+            raise
+        self._threads = tuple(
+            thread for thread in threading.enumerate() if type(thread).__module__.partition(".")[0] in _LIBRARIES
+        )
+
+    def drive(self, command: Command) -> None:
+        """Switch an output, read a contact, or echo."""
+        if self._post is None:
+            raise HardwareError("the GPIO lines are closed: open them first")
+        match command:
+            case Switch(pin, on):
+                with _translated(pin):
+                    output = self._outputs[pin]
+                    if on:
+                        output.on()
+                    else:
+                        output.off()
+            case Read(pin):
+                at_ms = self._monotonic_ms()  # before the reading: an edge after it must count as later
+                with _translated(pin):
+                    closed = bool(self._inputs[pin].value)
+                self._post(Reading(pin, closed=closed, at_ms=at_ms))
+            case Echo(signal):
+                self._post(signal)
+
+    def alive(self) -> bool:
+        """Whether the library's own threads, which bring the edges, still run."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """Switch everything off and give the lines back."""
+        self._post = None
+        self._threads = ()
+        for pin, contact in self._inputs.items():
+            with _logged(pin):
+                contact.pin.when_changed = None
+                contact.close()
+        for pin, output in self._outputs.items():
+            with _logged(pin):
+                output.off()
+                output.close()
+        self._inputs.clear()
+        self._outputs.clear()
+        self._handlers.clear()
+
+    def _handler(self, pin: int, post: Post) -> Callable[[float, int], None]:
+        """Return the callback of one contact. It may run in any thread and must not raise: lgpio's would end by it."""
+
+        def changed(ticks: float, state: int) -> None:
+            try:
+                now_ms = self._monotonic_ms()
+                post(Edge(pin, closed=not state, at_ms=_edge_ms(ticks, now_ms)))
+            except Exception:  # noqa: BLE001 - a foreign thread calls: whatever it is, the next edge must still come
+                _log.exception("GPIO %d: an edge was lost inside the program; report this", pin)
+
+        return changed
+
+
+def _edge_ms(ticks_s: object, now_ms: int) -> int:
+    """Return when an edge happened: the kernel's own stamp where it is on our clock, else now.
+
+    lgpio hands over the kernel's time of the edge; the callback runs 4 ms later and up to 60 on a busy Pi, which would
+    make a 5 ms pulse look like a press. gpiozero promises nothing about these ticks, so they are believed only if near.
+    """
+    if isinstance(ticks_s, float) and 0 <= now_ms / 1000 - ticks_s <= _KERNEL_STAMP_AGE_S:
+        return int(ticks_s * 1000)
+    return now_ms
+
+
+def _gpiozero() -> Any:
+    """Return gpiozero with a working pin factory. Imported late: only a device with pins pays for it."""
+    try:
+        import gpiozero
+    except ImportError as error:
+        raise ConfigError(f"gpiozero is missing ({error}): install motcua with its extra 'pi'") from error
+    if gpiozero.Device.pin_factory is None:
+        with warnings.catch_warnings(record=True) as fallbacks:
+            warnings.simplefilter("always")
+            try:
+                gpiozero.Device.ensure_pin_factory()
+            except ImportError as error:  # BadPinFactory is one
+                reasons = "; ".join(str(warning.message) for warning in fallbacks) or str(error)
+                raise ConfigError(
+                    f"no GPIO library works here ({reasons}): on a Raspberry Pi install motcua with its extra 'pi'"
+                ) from error
+            except Exception as error:
+                raise HardwareError(
+                    f"the GPIO chip cannot be opened ({error}): check that /dev/gpiochip0 exists and that this user is "
+                    "in the group 'gpio'"
+                ) from error
+        for warning in fallbacks:
+            _log.warning("GPIO: %s; set GPIOZERO_PIN_FACTORY=lgpio to see the reason as an error", warning.message)
+    return gpiozero
+
+
+@contextlib.contextmanager
+def _translated(pin: int) -> Iterator[None]:
+    """Turn what gpiozero and its libraries raise for a line into our errors, with the BCM number and what to do."""
+    try:
+        yield
+    except (ConfigError, HardwareError):
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        if kind in {"PinInvalidPin", "PinFixedPull", "PinInvalidFunction", "PinInvalidPull"}:
+            raise ConfigError(f"GPIO {pin} cannot be used for this ({error}): choose another BCM number") from error
+        if kind == "GPIOPinInUse" or "busy" in str(error).lower():
+            raise HardwareError(
+                f"GPIO {pin} is busy ({error}): another program or overlay holds the line; `gpioinfo` names it"
+            ) from error
+        raise HardwareError(f"GPIO {pin} does not answer ({error}): check the wiring and /dev/gpiochip0") from error
+
+
+@contextlib.contextmanager
+def _logged(pin: int) -> Iterator[None]:
+    """Let nothing keep the other lines from being closed."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - any library error: the rest must still be closed
+        _log.warning("GPIO %d could not be closed (%s); it is free when the program ends", pin, error)
+
+
+def check_distinct(uses: Iterable[tuple[str, int | None]]) -> None:
+    """Raise ValueError when a line is used twice; `uses` are (what it is, BCM number)."""
+    taken: dict[int, str] = {}
+    for what, pin in uses:
+        if pin is None:
+            continue
+        if pin in taken:
+            raise ValueError(f"{what} must be a line of its own, got GPIO {pin}, which is already {taken[pin]}")
+        taken[pin] = what

@@ -1,0 +1,152 @@
+"""`motcua device`: the composition root of a device's daemon."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+
+from contract.codec import encode
+from contract.ids import uuid7
+from contract.states import Status
+from firmware.clock import SystemClock
+from firmware.config import DeviceConfig, load, read_secret
+from firmware.daemon import Daemon, Stop, WorkerDiedError
+from firmware.devices.registry import KINDS, DeviceContext
+from firmware.errors import ConfigError, MotcuaError
+from firmware.health import HealthProbe
+from firmware.mqtt.outbox import Outbox
+from firmware.mqtt.transport import Presence, Transport
+from firmware.notify import Notifier
+from firmware.version import VERSION
+
+USAGE = """usage: motcua device run NAME --config FILE [--log-level debug|info|warning|error]
+
+  Runs the device NAME of the counter that FILE describes, until SIGTERM or Ctrl-C.
+"""
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+# sd-daemon(3): journald reads a line's priority from its first characters.
+_PRIORITIES = ((logging.ERROR, "<3>"), (logging.WARNING, "<4>"), (logging.INFO, "<6>"), (0, "<7>"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a device; returns the exit code: 0 stopped in order, 1 failed, 2 asked or configured wrongly."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    match args:
+        case ["-h" | "--help"] | ["run", "-h" | "--help"]:
+            sys.stdout.write(USAGE)
+            return 0
+        case ["run", name, *options] if not name.startswith("-"):
+            pass
+        case _:
+            return _misused("run and the name of a device are needed")
+    try:
+        path, level = _options(options)
+    except ValueError as error:
+        return _misused(str(error))
+    _log_to_stderr(level, os.environ)
+    try:
+        run(load(path, name, KINDS))
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except (MotcuaError, WorkerDiedError) as error:
+        logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - an operator's line; the trace would hide it
+        return 1
+    return 0
+
+
+def run(config: DeviceConfig) -> None:
+    """Put a daemon together and run it in this thread until it is told to stop."""
+    kind = KINDS[config.kind]
+    clock = SystemClock()
+    outbox = Outbox(config.state_dir, clock=clock, new_id=uuid7)
+    address = config.address
+    password_file = config.broker.password_file
+
+    def build(memory: Mapping[str, str]):  # type: ignore[no-untyped-def]  # the kind's own types
+        context = DeviceContext(station=address.station, name=address.device, new_id=uuid7, memory=memory)
+        return kind.build(config.options, context)
+
+    def status(presence: Presence) -> bytes:
+        since = clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return encode(Status(state=presence, version=VERSION, bootid=clock.boot_id, since=since))
+
+    daemon = Daemon(
+        source=address.source,
+        build=build,
+        desired=kind.desired,
+        outbox=outbox,
+        clock=clock,
+        notifier=Notifier(),
+        probe=HealthProbe(version=VERSION, clock=clock, disk=config.state_dir),
+    )
+    transport = Transport(
+        address,
+        config.broker,
+        password=read_secret(password_file, "broker.password_file") if password_file else None,
+        status=status,
+        post=daemon.post,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.post(Stop()))
+    logging.getLogger(__name__).info(
+        "%s %s of %s starts, version %s", config.kind, address.device, address.source, VERSION
+    )
+    daemon.run(transport)
+
+
+def _options(options: Sequence[str]) -> tuple[Path, int]:
+    """Return the configuration's path and the log level; raise ValueError for anything else."""
+    path: Path | None = None
+    level = logging.INFO
+    rest = list(options)
+    while rest:
+        option, _, given = rest.pop(0).partition("=")
+        if option not in ("--config", "--log-level"):
+            raise ValueError(f"unknown option {option}")
+        if not given:
+            if not rest:
+                raise ValueError(f"{option} needs a value")
+            given = rest.pop(0)
+        if option == "--config":
+            path = Path(given)
+        elif given in _LEVELS:
+            level = _LEVELS[given]
+        else:
+            raise ValueError(f"--log-level: one of {', '.join(_LEVELS)}, got {given}")
+    if path is None:
+        raise ValueError("--config FILE is needed")
+    return path, level
+
+
+def _misused(why: str) -> int:
+    sys.stderr.write(f"motcua device: {why}\n\n{USAGE}")
+    return 2
+
+
+class _JournalFormatter(logging.Formatter):
+    """Lines for journald: it has the time already, and reads the priority from the prefix."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = next(prefix for level, prefix in _PRIORITIES if record.levelno >= level)
+        return "\n".join(prefix + line for line in super().format(record).splitlines())
+
+
+def _log_to_stderr(level: int, environment: Mapping[str, str]) -> None:
+    handler = logging.StreamHandler()
+    if "JOURNAL_STREAM" in environment:
+        handler.setFormatter(_JournalFormatter("%(name)s: %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(level)

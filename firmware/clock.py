@@ -1,0 +1,65 @@
+"""The time of the machine, as `firmware.ports.Clock` asks for it."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_TIMESYNCD = Path("/run/systemd/timesync/synchronized")
+
+_STA_UNSYNC = 0x0040
+_TIME_ERROR = 5
+
+
+class SystemClock:
+    """Linux's clocks. The monotonic one counts from boot, so it says the same in every process of this boot."""
+
+    def __init__(self, *, boot_id_file: Path = _BOOT_ID, synchronised_file: Path = _TIMESYNCD) -> None:
+        self._boot_id = boot_id_file.read_text(encoding="ascii").strip()
+        self._synchronised_file = synchronised_file
+        self._synchronised = False
+
+    @property
+    def boot_id(self) -> str:
+        """The kernel's identity of this boot."""
+        return self._boot_id
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds of CLOCK_MONOTONIC."""
+        return time.monotonic_ns() // 1_000_000
+
+    def now(self) -> datetime:
+        """The wall clock in UTC."""
+        return datetime.now(UTC)
+
+    def synchronised(self) -> bool:
+        """Whether a time source has set the wall clock in this boot; once true it stays true and costs nothing.
+
+        systemd-timesyncd leaves a file. Where another program sets the time (chrony, a hypervisor's agent), the kernel
+        is asked; that needs ctypes, so only a machine without the file pays for it.
+        """
+        if not self._synchronised:
+            self._synchronised = self._synchronised_file.exists() or _kernel_says_synchronised()
+        return self._synchronised
+
+
+def _kernel_says_synchronised() -> bool:
+    """Ask adjtimex(2), which changes nothing with modes = 0."""
+    import ctypes  # see SystemClock.synchronised
+
+    # struct timex begins: unsigned modes; long offset, freq, maxerror, esterror; int status. All of it is 208 bytes
+    # on 64 bit and 128 on 32 bit; the buffer has room for either.
+    class Timex(ctypes.Structure):
+        _fields_ = (
+            ("modes", ctypes.c_uint),
+            ("offset", ctypes.c_long),
+            ("freq", ctypes.c_long),
+            ("maxerror", ctypes.c_long),
+            ("esterror", ctypes.c_long),
+            ("status", ctypes.c_int),
+            ("rest", ctypes.c_byte * 256),
+        )
+
+    timex = Timex()
+    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+    return 0 <= state != _TIME_ERROR and not timex.status & _STA_UNSYNC

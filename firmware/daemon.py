@@ -1,0 +1,464 @@
+"""The inbox loop: one thread owns a device's decisions, its outbox and its pump; all else posts to the inbox.
+
+It waits for the next thing to happen or to fall due, and for nothing else: an idle daemon does not poll.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from contract.codec import decode, encode
+from contract.errors import ContractError
+from contract.events import DeviceHealth, Fact
+from contract.requests import Ack, Reply, Request
+from contract.states import State
+from contract.topics import Channel
+from firmware.errors import HardwareError, StoreError
+from firmware.mqtt.outbox import Outbox, OutboxInUseError
+from firmware.mqtt.pump import Pump
+from firmware.mqtt.transport import Arrived, LinkDown, LinkUp
+from firmware.notify import Notifier
+from firmware.ports import Ask, Clock, Decisions, Drive, Driver, Effect, Record, Report
+
+_log = logging.getLogger(__name__)
+
+HEALTH_EVERY_MS = 30_000
+RETRY_FIRST_MS = 1_000
+RETRY_MAX_MS = 30_000
+
+Build = Callable[[dict[str, str]], tuple[Decisions, Driver]]
+"""Makes a device's two halves from what it remembered."""
+
+
+class Link(Protocol):
+    """What the daemon needs of the transport."""
+
+    def start(self) -> None:
+        """Begin to connect, in a thread of its own."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether that thread runs."""
+        ...
+
+    def publish(self, channel: Channel, payload: bytes, *, retain: bool = False) -> bool:
+        """Send, or return False and keep nothing."""
+        ...
+
+    def unconfirmed(self) -> int:
+        """Return how many messages the broker has not confirmed."""
+        ...
+
+    def drop(self, why: str) -> None:
+        """Give up this connection for another one."""
+        ...
+
+    def stop(self) -> None:
+        """Say goodbye and end the thread, bounded in time."""
+        ...
+
+
+class Probe(Protocol):
+    """What the daemon needs to know how it is."""
+
+    def measure(self, *, outbox_depth: int) -> DeviceHealth:
+        """Return how the device is now."""
+        ...
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Posted to end the daemon in order."""
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """What the driver of one opening posted; a driver that was closed since is not listened to any more."""
+
+    opening: int
+    content: object
+
+
+@dataclass(slots=True)
+class _Retry:
+    """A capped back-off on the daemon's clock."""
+
+    next_ms: int | None = 0
+    failures: int = 0
+
+    def failed(self, now_ms: int) -> None:
+        self.next_ms = now_ms + min(RETRY_FIRST_MS << min(self.failures, 10), RETRY_MAX_MS)
+        self.failures += 1
+
+    def succeeded(self) -> None:
+        self.next_ms = None
+        self.failures = 0
+
+    def is_due(self, now_ms: int) -> bool:
+        return self.next_ms is not None and now_ms >= self.next_ms
+
+
+M = TypeVar("M")
+
+
+class WorkerDiedError(Exception):
+    """A thread that the daemon needs has ended; only a new process helps."""
+
+
+class Daemon:
+    """Runs one device. Give `post` to whoever has news, then call `run` in the thread that shall own everything."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        build: Build,
+        desired: type[State],
+        outbox: Outbox,
+        clock: Clock,
+        notifier: Notifier,
+        probe: Probe,
+        pump: Pump | None = None,
+    ) -> None:
+        self._source = source
+        self._build = build
+        self._desired_type = desired
+        self._outbox = outbox
+        self._clock = clock
+        self._notifier = notifier
+        self._probe = probe
+        self._pump = pump or Pump()
+        self._inbox: SimpleQueue[object] = SimpleQueue()
+        self._link: Link | None = None
+        self._up = False
+        self._decisions: Decisions | None = None  # while the driver is open
+        self._driver: Driver | None = None
+        self._opening = 0
+        self._open = _Retry()
+        self._stopping = False
+        self._desired: State | None = None
+        self._reported: State | None = None
+        self._asked: dict[str, int] = {}
+        self._store_failed = False
+        self._complained: set[Channel] = set()
+        self._health_at_ms: int | None = None
+        self._watchdog_at_ms: int | None = None
+
+    def post(self, news: object) -> None:
+        """Put news on the inbox; from any thread, at once, also from a signal handler."""
+        self._inbox.put(news)
+
+    def run(self, link: Link) -> None:
+        """Run until Stop is posted; raise ConfigError, OutboxInUseError or WorkerDiedError if it cannot go on."""
+        self._link = link
+        link.start()
+        try:
+            self._begin()
+            while not self._stopping:
+                self._handle_all(self._wait())
+                self._do_what_is_due()
+                self._pump_out()
+        finally:
+            self._end()
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if self._notifier.watchdog_interval_ms is not None:
+            self._watchdog_at_ms = now_ms
+        self._do_what_is_due()
+        # Ready also when the hardware is not there yet: the daemon is at work, and its status line says on what.
+        self._notifier.ready()
+
+    def _wait(self) -> object:
+        deadline_ms = self._next_deadline_ms()
+        if deadline_ms is None:
+            return self._inbox.get()
+        timeout_ms = deadline_ms - self._clock.monotonic_ms()
+        try:
+            # One millisecond more, so that a deadline has passed when we wake for it.
+            return self._inbox.get(timeout=(timeout_ms + 1) / 1000) if timeout_ms > 0 else self._inbox.get_nowait()
+        except Empty:
+            return None
+
+    def _handle_all(self, news: object) -> None:
+        while news is not None and not self._stopping:
+            self._handle(news)
+            try:
+                news = self._inbox.get_nowait()
+            except Empty:
+                return
+
+    def _next_deadline_ms(self) -> int | None:
+        deadlines = (
+            self._decisions.deadline_ms() if self._decisions is not None else self._open.next_ms,
+            self._pump.deadline_ms(),
+            self._health_at_ms,
+            self._watchdog_at_ms,
+        )
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _do_what_is_due(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if self._decisions is None and self._open.is_due(now_ms):
+            self._open_device(now_ms)
+        if self._decisions is not None and _passed(self._decisions.deadline_ms(), now_ms):
+            self._carry_out(self._decisions.on_time(now_ms))
+        if _passed(self._pump.deadline_ms(), now_ms):
+            self._ack_is_late(now_ms)
+        if _passed(self._watchdog_at_ms, now_ms):
+            self._feed_watchdog(now_ms)
+        if _passed(self._health_at_ms, now_ms):
+            self._check_health(now_ms)
+
+    def _handle(self, news: object) -> None:
+        match news:
+            case Signal(opening, content):
+                if self._decisions is not None and opening == self._opening:
+                    self._carry_out(self._decisions.on_signal(content, self._clock.monotonic_ms()))
+            case Arrived():
+                self._on_arrived(news)
+            case LinkUp():
+                self._on_link_up()
+            case LinkDown():
+                self._on_link_down()
+            case Stop():
+                self._stopping = True
+            case _:
+                raise TypeError(f"the inbox does not know {type(news).__name__}")
+
+    def _end(self) -> None:
+        self._notifier.stopping()
+        self._close_device()
+        if self._link is not None:
+            self._link.stop()
+        self._outbox.close()
+
+    # --- the device ----------------------------------------------------------------------------------------------
+
+    def _open_device(self, now_ms: int) -> None:
+        try:
+            decisions, driver = self._build(self._outbox.memory())
+        except OutboxInUseError:
+            raise
+        except StoreError as error:
+            self._open_failed(error, now_ms)
+            return
+        self._opening += 1
+        opening = self._opening
+        try:
+            driver.open(lambda content: self.post(Signal(opening, content)))
+        except HardwareError as error:
+            driver.close()
+            self._open_failed(error, now_ms)
+            return
+        if self._open.failures:
+            _log.info("the device works again")
+        self._open.succeeded()
+        self._decisions, self._driver = decisions, driver
+        self._notifier.status("running" if self._up else "running, no contact to the center")
+        self._carry_out(decisions.on_start(now_ms))
+        if self._up:
+            self._tell(lambda decisions: decisions.on_link(up=True, now_ms=now_ms))
+        if (desired := self._desired) is not None:
+            self._tell(lambda decisions: decisions.on_desired(desired, now_ms))
+
+    def _open_failed(self, error: HardwareError | StoreError, now_ms: int) -> None:
+        if not self._open.failures:
+            _log.warning("the device does not work: %s; trying again", error)
+        else:
+            _log.debug("the device still does not work: %s", error)
+        self._open.failed(now_ms)
+        self._notifier.status(f"waiting: {error}")
+
+    def _close_device(self) -> None:
+        if self._driver is not None:
+            self._driver.close()
+        self._decisions = self._driver = None
+
+    def _tell(self, call: Callable[[Decisions], Sequence[Effect]]) -> None:
+        if self._decisions is not None:
+            self._carry_out(call(self._decisions))
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Drive(command):
+                    self._drive(command)
+                case Record(fact, remember, then, otherwise):
+                    self._carry_out(then if self._record(fact, remember) else otherwise)
+                case Report(state):
+                    self._reported = state
+                    self._publish(Channel.REPORTED, encode(state), retain=True)
+                case Ask():
+                    self._ask(effect)
+
+    def _drive(self, command: object) -> None:
+        if self._driver is None:
+            return
+        try:
+            self._driver.drive(command)
+        except HardwareError as error:
+            self._close_device()
+            self._open_failed(error, self._clock.monotonic_ms())
+
+    def _record(self, fact: Fact, remember: Mapping[str, str]) -> bool:
+        try:
+            self._outbox.append(fact, remember)
+        except StoreError as error:
+            self._store_is_broken(error)
+            return False
+        if self._store_failed:
+            self._store_failed = False
+            _log.info("the outbox stores again")
+        return True
+
+    def _store_is_broken(self, error: StoreError) -> None:
+        if not self._store_failed:
+            _log.error("facts cannot be stored, so nothing is confirmed: %s", error)
+        self._store_failed = True
+        self._notifier.status(f"cannot store: {error}")
+
+    # --- the center ----------------------------------------------------------------------------------------------
+
+    def _publish(self, channel: Channel, payload: bytes, *, retain: bool = False) -> bool:
+        return self._up and self._link is not None and self._link.publish(channel, payload, retain=retain)
+
+    def _on_link_up(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        self._up = True
+        self._pump.connected()
+        if self._reported is not None:
+            self._publish(Channel.REPORTED, encode(self._reported), retain=True)
+        if self._health_at_ms is None:
+            self._health_at_ms = now_ms
+        if self._decisions is not None:
+            self._notifier.status("running")
+        self._tell(lambda decisions: decisions.on_link(up=True, now_ms=now_ms))
+
+    def _on_link_down(self) -> None:
+        self._up = False
+        self._pump.disconnected()
+        self._asked.clear()
+        if self._decisions is not None:
+            self._notifier.status("running, no contact to the center")
+        now_ms = self._clock.monotonic_ms()
+        self._tell(lambda decisions: decisions.on_link(up=False, now_ms=now_ms))
+
+    def _on_arrived(self, message: Arrived) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if not message.retained:
+            self._pump.center_spoke(now_ms)
+        match message.channel:
+            case Channel.ACK:
+                if ack := self._decode(message, Ack):
+                    self._on_ack(ack, now_ms)
+            case Channel.DESIRED:
+                if message.payload and (desired := self._decode(message, self._desired_type)):
+                    self._desired = desired
+                    self._tell(lambda decisions: decisions.on_desired(desired, now_ms))
+            case Channel.REPLY:
+                if (reply := self._decode(message, Reply)) and self._is_awaited(reply, now_ms):
+                    self._tell(lambda decisions: decisions.on_reply(reply, now_ms))
+            case _:
+                _log.debug("nothing to do for a message on %s", message.channel.value)
+
+    def _decode(self, message: Arrived, kind: type[M]) -> M | None:
+        try:
+            content = decode(message.payload, kind)
+        except ContractError as error:
+            if message.channel not in self._complained:
+                self._complained.add(message.channel)
+                _log.warning(
+                    "a broken message on %s is ignored (%s); more of them are too: check who publishes there",
+                    message.channel.value,
+                    error,
+                )
+            return None
+        self._complained.discard(message.channel)
+        return content
+
+    def _on_ack(self, ack: Ack, now_ms: int) -> None:
+        # An ack for another stream belongs to a card that was in this device before; one beyond what we sent is wrong.
+        upto = ack.upto if ack.stream == self._outbox.stream else None
+        upto = None if upto is None else min(upto, self._pump.highest_sent)
+        if not upto and not ack.ids:
+            return
+        self._pump.acknowledged(upto=upto, ids=ack.ids, now_ms=now_ms)
+        try:
+            self._outbox.acknowledge(upto=upto, ids=ack.ids)
+        except StoreError as error:
+            # Nothing is lost: what stays is sent again, and the center knows it by its id.
+            self._store_is_broken(error)
+
+    def _ask(self, ask: Ask) -> None:
+        now_ms = self._clock.monotonic_ms()
+        request = Request(
+            id=ask.request_id, action=ask.action, args=ask.args, expires_in_ms=ask.expires_in_ms, seen=ask.seen
+        )
+        if self._publish(Channel.REQUEST, encode(request)):
+            self._asked = {each: until for each, until in self._asked.items() if until > now_ms}
+            self._asked[ask.request_id] = now_ms + ask.expires_in_ms
+
+    def _is_awaited(self, reply: Reply, now_ms: int) -> bool:
+        until_ms = self._asked.pop(reply.id, None)
+        if until_ms is None or now_ms > until_ms:
+            _log.debug("a reply to no open request is ignored: %s", reply.id)
+            return False
+        return True
+
+    def _pump_out(self) -> None:
+        room = self._pump.room()
+        if room <= 0 or self._pump.after >= self._outbox.last_sequence or self._link is None:
+            return
+        now_ms = self._clock.monotonic_ms()
+        try:
+            self._outbox.correct_times()
+            rows = self._outbox.peek(after=self._pump.after, limit=room)
+        except StoreError as error:
+            self._store_is_broken(error)
+            return
+        for row in rows:
+            if not self._link.publish(Channel.EVENT, row.seal(source=self._source, stream=self._outbox.stream)):
+                return
+            self._pump.sent(row.sequence, row.id, now_ms)
+
+    def _ack_is_late(self, now_ms: int) -> None:
+        if self._link is None:
+            return
+        match self._pump.due(now_ms, pubacks_missing=self._link.unconfirmed() > 0):
+            case "reconnect":
+                self._link.drop("the broker confirms nothing on a connection that looks alive")
+            case "resend":
+                _log.debug("no ack from the center: sending again from the first row")
+
+    # --- how it is -----------------------------------------------------------------------------------------------
+
+    def _feed_watchdog(self, now_ms: int) -> None:
+        self._check_workers()
+        self._notifier.watchdog()
+        self._watchdog_at_ms = now_ms + (self._notifier.watchdog_interval_ms or 0)
+
+    def _check_workers(self) -> None:
+        if self._link is not None and not self._link.alive():
+            raise WorkerDiedError("the network thread has ended; the daemon ends too, to be started again")
+        if self._driver is not None and not self._driver.alive():
+            raise WorkerDiedError("a thread of the device's driver has ended; the daemon ends too, to be started again")
+
+    def _check_health(self, now_ms: int) -> None:
+        self._health_at_ms = now_ms + HEALTH_EVERY_MS
+        self._check_workers()
+        with suppress(StoreError):  # said already when a fact could not be stored; the next one will say it again
+            self._outbox.correct_times()
+            self._outbox.tidy()
+            # Only while somebody can hear it: an outage must not fill the outbox with how we were.
+            if self._up:
+                self._record(self._probe.measure(outbox_depth=self._outbox.depth()), {})
+
+
+def _passed(deadline_ms: int | None, now_ms: int) -> bool:
+    return deadline_ms is not None and now_ms >= deadline_ms

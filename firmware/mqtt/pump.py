@@ -1,0 +1,118 @@
+"""When which row of the outbox goes out: pure window logic, without I/O, without a clock of its own."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+WINDOW = 20
+"""Rows on their way at once: brokers commonly allow a client 20 unacknowledged messages."""
+
+_ACK_TIMEOUT_MS = 5_000
+_ACK_TIMEOUT_MAX_MS = 60_000
+_PATIENCE_MS = 500
+"""An ack takes milliseconds. Rows older than this, when the center speaks again, were sent to nobody."""
+
+Due = Literal["resend", "reconnect"]
+
+
+class Pump:
+    """Decides what to send next and when to send again. All times are monotonic milliseconds.
+
+    Rows go out in the order of their sequence numbers, at most `window` without an ack. Without any ack for
+    `ack_timeout_ms` everything is sent again from the first row; while the center stays silent only that first row
+    knocks, ever more seldom.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int = WINDOW,
+        ack_timeout_ms: int = _ACK_TIMEOUT_MS,
+        ack_timeout_max_ms: int = _ACK_TIMEOUT_MAX_MS,
+    ) -> None:
+        self._window = window
+        self._ack_timeout_ms = ack_timeout_ms
+        self._ack_timeout_max_ms = ack_timeout_max_ms
+        self._up = False
+        self._in_flight: dict[int, str] = {}
+        self._cursor = 0
+        self._highest_sent = 0
+        self._silences = 0
+        self._waiting_since_ms: int | None = None
+
+    @property
+    def after(self) -> int:
+        """The sequence number behind which the next rows to send are."""
+        return self._cursor
+
+    @property
+    def highest_sent(self) -> int:
+        """The highest sequence number that ever went out: an ack beyond it is a lie."""
+        return self._highest_sent
+
+    def room(self) -> int:
+        """Return how many rows may go out now."""
+        if not self._up:
+            return 0
+        return (1 if self._silences else self._window) - len(self._in_flight)
+
+    def connected(self) -> None:
+        """Begin on a new connection, from the first row that waits."""
+        self._up = True
+        self._silences = 0
+        self._rewind()
+        self._cursor = 0
+
+    def disconnected(self) -> None:
+        """Stop: what was on its way is taken for lost."""
+        self._up = False
+        self._rewind()
+
+    def sent(self, sequence: int, event_id: str, now_ms: int) -> None:
+        """Note that a row went out."""
+        self._in_flight[sequence] = event_id
+        self._cursor = sequence
+        self._highest_sent = max(self._highest_sent, sequence)
+        if self._waiting_since_ms is None:
+            self._waiting_since_ms = now_ms
+
+    def acknowledged(self, *, upto: int | None, ids: Sequence[str], now_ms: int) -> None:
+        """Note what the center has committed."""
+        known = set(ids)
+        for sequence, event_id in list(self._in_flight.items()):
+            if (upto is not None and sequence <= upto) or event_id in known:
+                del self._in_flight[sequence]
+        if upto is not None:
+            self._cursor = max(self._cursor, min(upto, self._highest_sent))
+        self._silences = 0
+        self._waiting_since_ms = now_ms if self._in_flight else None
+
+    def center_spoke(self, now_ms: int) -> None:
+        """Hear anything else from the center: if it was silent to our rows, it has come back and gets them now."""
+        waited = self._waiting_since_ms is not None and now_ms - self._waiting_since_ms >= _PATIENCE_MS
+        if self._silences or waited:
+            self._silences = 0
+            self._rewind()
+
+    def due(self, now_ms: int, *, pubacks_missing: bool) -> Due | None:
+        """Return what a time-out asks for, if one has passed: the rows again, or another connection.
+
+        `pubacks_missing`: not even the broker has confirmed what we sent, so the connection is dead.
+        """
+        deadline = self.deadline_ms()
+        if deadline is None or now_ms < deadline:
+            return None
+        self._silences += 1
+        self._rewind()
+        return "reconnect" if pubacks_missing else "resend"
+
+    def deadline_ms(self) -> int | None:
+        """When `due` has something to say, if nothing else happens before."""
+        if not self._up or self._waiting_since_ms is None:
+            return None
+        return self._waiting_since_ms + min(self._ack_timeout_ms << min(self._silences, 16), self._ack_timeout_max_ms)
+
+    def _rewind(self) -> None:
+        if self._in_flight:
+            self._cursor = min(self._in_flight) - 1
+        self._in_flight.clear()
+        self._waiting_since_ms = None

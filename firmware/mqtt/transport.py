@@ -1,0 +1,316 @@
+"""The connection to the broker: the only module that knows paho-mqtt.
+
+A paho client lives for one connection and is then thrown away with all it holds: nothing is ever queued while there is
+no connection, and nothing of an old one can leak into the next. The thread, the retries and the pauses are ours, driven
+through paho's documented loop for foreign event loops.
+"""
+
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from contract.topics import Address, Channel
+from firmware.config import BrokerConfig
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
+
+_log = logging.getLogger(__name__)
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 5.0
+STABLE_AFTER_S = 2.0
+"""A connection that lived this long was a good one: after it the pauses begin at the first again."""
+CONNECT_TIMEOUT_S = 5.0
+"""For each of: the TCP connection; the broker's answers to CONNECT and SUBSCRIBE together."""
+STOP_TIMEOUT_S = 1.0
+_SUBSCRIBED = (Channel.ACK, Channel.DESIRED, Channel.REPLY)
+_QOS = 1
+
+Presence = Literal["online", "offline", "lost"]
+
+
+class LinkUp(msgspec.Struct, frozen=True):
+    """Connected and subscribed: what is published now reaches the broker, and the answers reach us."""
+
+
+class LinkDown(msgspec.Struct, frozen=True):
+    """The connection that was up is gone."""
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A message to this device. `retained`: it was kept by the broker, so nobody need be there who says it."""
+
+    channel: Channel
+    payload: bytes
+    retained: bool
+
+
+class Transport:
+    """Keeps one connection to the broker. What happens is posted to the inbox as LinkUp, LinkDown and Arrived.
+
+    Called from the inbox thread only; `post` is called from the network thread.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        broker: BrokerConfig,
+        *,
+        password: str | None,
+        status: Callable[[Presence], bytes],
+        post: Callable[[object], None],
+    ) -> None:
+        self._address = address
+        self._broker = broker
+        self._password = password
+        self._status = status
+        self._post = post
+        self._topics = {address.topic(channel): channel for channel in _SUBSCRIBED}
+        self._paho = import_paho(tls=broker.ca_file is not None)
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._stopping = threading.Event()
+        self._client: Client | None = None
+        self._up: Client | None = None
+        self._subscription: int | None = None
+        self._problem = ""
+        self._lost_logged = False
+        self._unconfirmed: deque[MQTTMessageInfo] = deque()
+
+    def start(self) -> None:
+        """Begin to connect; returns at once, whether there is a broker or not."""
+        self._thread.start()
+
+    def alive(self) -> bool:
+        """Whether the network thread runs."""
+        return self._thread.is_alive()
+
+    def publish(self, channel: Channel, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand a message to the connection; False (and nothing is kept) while there is none."""
+        client = self._up
+        if client is None:
+            return False
+        info = client.publish(self._address.topic(channel), payload, qos=_QOS, retain=retain)
+        if info.rc != self._paho.MQTT_ERR_SUCCESS:
+            return False
+        self._unconfirmed.append(info)
+        self._forget_confirmed()
+        return True
+
+    def unconfirmed(self) -> int:
+        """Return how many messages of this connection the broker has not confirmed yet."""
+        self._forget_confirmed()
+        return len(self._unconfirmed)
+
+    def drop(self, why: str) -> None:
+        """Give up a connection that looks alive and is not; another one is made at once."""
+        _log.debug("dropping the connection: %s", why)
+        self._problem = why
+        self._break()
+
+    def stop(self) -> None:
+        """Say goodbye (`offline`), disconnect, end the thread; bounded in time, safe to call twice."""
+        self._stopping.set()
+        client, self._up = self._up, None
+        if client is not None:
+            info = client.publish(self._address.topic(Channel.STATUS), self._status("offline"), qos=_QOS, retain=True)
+            if info.rc == self._paho.MQTT_ERR_SUCCESS:
+                info.wait_for_publish(STOP_TIMEOUT_S)
+            client.disconnect()
+        else:
+            self._break()
+        if self._thread.is_alive():
+            self._thread.join(STOP_TIMEOUT_S)
+
+    def _forget_confirmed(self) -> None:
+        # Owned by the inbox thread: no lock that could meet one of paho's in the other order.
+        waiting = self._unconfirmed
+        while waiting and waiting[0].rc == self._paho.MQTT_ERR_SUCCESS and waiting[0].is_published():
+            waiting.popleft()
+
+    def _break(self) -> None:
+        client = self._client
+        sock = client.socket() if client is not None else None
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]  # paho's protocol names too little
+            except OSError as error:
+                _log.debug("the connection was gone already: %s", error)
+
+    # --- the network thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            self._problem = ""
+            lived_s = self._connection()
+            if self._stopping.is_set():
+                return
+            self._log_lost()
+            failures = 0 if lived_s >= STABLE_AFTER_S else failures
+            self._stopping.wait(backoff_s(failures))
+            failures += 1
+
+    def _connection(self) -> float:
+        """Make one connection and live with it until it ends; return how many seconds it was up."""
+        up_at: float | None = None
+        client = self._client = self._new_client()
+        try:
+            client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s, **self._clean())
+            deadline = time.monotonic() + CONNECT_TIMEOUT_S
+            while client.loop(self._patience_s(deadline)) == self._paho.MQTT_ERR_SUCCESS:
+                if self._up is not None:
+                    up_at = up_at or time.monotonic()
+                elif self._stopping.is_set():
+                    client.disconnect()
+                elif time.monotonic() >= deadline and up_at is None:
+                    self._problem = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
+                    break
+        except OSError as error:
+            self._problem = error.strerror or str(error)
+        finally:
+            self._end(client)
+        return time.monotonic() - up_at if up_at is not None else 0.0
+
+    def _patience_s(self, deadline: float) -> float:
+        """Return how long to wait for the network: publishing wakes us, and the keep-alive needs only a look."""
+        if self._up is not None:
+            return self._broker.keepalive_s / 3
+        return max(min(deadline - time.monotonic(), 1.0), 0.01)
+
+    def _end(self, client: "Client") -> None:
+        was_up = self._up is not None or self._subscribed_once
+        self._up = None
+        self._client = None
+        client.on_connect = client.on_subscribe = client.on_message = client.on_socket_open = None
+        client.on_log = None
+        if was_up:
+            self._post(LinkDown())
+
+    def _new_client(self) -> "Client":
+        paho = self._paho
+        is_5 = self._broker.protocol == "5"
+        address = self._address
+        client: Client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2,
+            client_id=f"{address.center}-{address.station}-{address.device}",
+            clean_session=None if is_5 else True,
+            protocol=paho.MQTTv5 if is_5 else paho.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        self._subscription = None
+        self._subscribed_once = False
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.will_set(address.topic(Channel.STATUS), self._status("lost"), qos=_QOS, retain=True)
+        if self._broker.username is not None:
+            client.username_pw_set(self._broker.username, self._password)
+        if self._broker.ca_file is not None:
+            client.tls_set(self._broker.ca_file, self._broker.cert_file, self._broker.key_file)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_socket_open = _no_delay
+        # Says that a foreign loop does the writing; without it publish() writes in the caller's thread as well,
+        # and two writers can cut each other's packets in half.
+        client.on_socket_register_write = _wake_is_enough
+        return client
+
+    def _clean(self) -> dict[str, Any]:
+        # MQTT 5: clean_start, and no session expiry property, so the broker keeps nothing once we are gone.
+        return {"clean_start": True} if self._broker.protocol == "5" else {}
+
+    def _on_connect(self, client: "Client", _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._problem = f"refused: {reason}; check protocol, username and password_file under [broker]"
+            return
+        _result, self._subscription = client.subscribe([(topic, _QOS) for topic in self._topics])
+        client.publish(self._address.topic(Channel.STATUS), self._status("online"), qos=_QOS, retain=True)
+
+    def _on_subscribe(self, client: "Client", _userdata: Any, mid: int, reasons: Any, _properties: Any) -> None:
+        if mid != self._subscription:
+            return
+        if any(reason.is_failure for reason in reasons):
+            self._problem = "subscription refused: allow this device its own topics in the broker's access list"
+            client.disconnect()
+            return
+        self._subscribed_once = True
+        self._up = client
+        if self._lost_logged:
+            self._lost_logged = False
+            _log.info("connected to the broker at %s:%d again", self._broker.host, self._broker.port)
+        else:
+            _log.info("connected to the broker at %s:%d", self._broker.host, self._broker.port)
+        self._post(LinkUp())
+
+    def _on_message(self, _client: "Client", _userdata: Any, message: "MQTTMessage") -> None:
+        try:
+            channel = self._topics.get(message.topic)
+            if channel is not None:
+                self._post(Arrived(channel=channel, payload=bytes(message.payload), retained=message.retain))
+        except Exception:  # noqa: BLE001 - see below
+            # An exception here would end the network thread while paho goes on saying that it is connected.
+            _log.exception("a message could not be taken; it is skipped")
+
+    def _log_lost(self) -> None:
+        problem = self._problem or "the connection broke"
+        where = f"{self._broker.host}:{self._broker.port}"
+        if self._lost_logged:
+            _log.debug("no connection to the broker at %s: %s", where, problem)
+            return
+        self._lost_logged = True
+        _log.warning(
+            "no connection to the broker at %s: %s; facts wait in the outbox, trying again. If it stays so, check"
+            " cable, network and broker",
+            where,
+            problem,
+        )
+
+
+def backoff_s(failures: int) -> float:
+    """Return the pause before the next try: 0.2 s, doubled to 5 s, a quarter more or less by chance.
+
+    The chance keeps the devices of a center from knocking all at once.
+    """
+    chance = int.from_bytes(os.urandom(2), "big") / 65536
+    return min(BACKOFF_FIRST_S * 2.0 ** min(failures, 10), BACKOFF_MAX_S) * (0.75 + chance / 2)
+
+
+def import_paho(*, tls: bool) -> ModuleType:
+    """Import paho's client; without TLS spare the process 8 MB that only TLS, proxies and websockets need.
+
+    paho imports `ssl`, `hashlib` (with it OpenSSL) and `urllib.request` (with it http and email) at once and uses
+    them only there, except that it names two exceptions of `ssl` in its receive path. So while it is imported, empty
+    stand-ins take their places, unless the real modules are loaded already.
+    """
+    if not tls and "paho.mqtt.client" not in sys.modules:
+        stand_ins = {name: ModuleType(name) for name in ("ssl", "hashlib", "urllib.request") if name not in sys.modules}
+        if "ssl" in stand_ins:
+            for exception in ("SSLError", "SSLWantReadError", "SSLWantWriteError", "CertificateError"):
+                setattr(stand_ins["ssl"], exception, type(exception, (OSError,), {}))
+        sys.modules.update(stand_ins)
+        try:
+            import paho.mqtt.client
+        finally:
+            for name in stand_ins:
+                del sys.modules[name]
+    import paho.mqtt.client
+
+    return paho.mqtt.client
+
+
+def _no_delay(_client: "Client", _userdata: Any, sock: Any) -> None:
+    """Send small packets at once: Nagle's algorithm would hold a press back for the ack of the one before."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _wake_is_enough(_client: "Client", _userdata: Any, _sock: Any) -> None:
+    """Nothing to do: paho has woken its own loop already."""

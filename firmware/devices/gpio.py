@@ -21,7 +21,7 @@ from firmware.ports import Post
 
 _log = logging.getLogger(__name__)
 
-Pin = Annotated[int, msgspec.Meta(ge=0, le=27, description="BCM number of a line on the 40-pin header")]
+Pin = Annotated[int, msgspec.Meta(ge=0, le=27, description="a BCM number from 0 to 27")]
 
 _KERNEL_STAMP_AGE_S = 1.0
 """A stamp of the library older than this is not on our clock."""

@@ -42,7 +42,10 @@ _Key = tuple[int, int, str]
 _LaneName = tuple[str, str, Priority]
 _Lane = list[_Key]
 _CLASSES: tuple[Priority, Priority] = ("normal", "priority")
-_DICTS = ("services", "counters", "tickets", "rateable", "_numbers", "_last_number", "_where", "_priority_run")
+_DICTS = (
+    "services", "counters", "tickets", "rateable",
+    "_configured", "_numbers", "_last_number", "_where", "_priority_run",
+)  # fmt: skip
 
 
 class State:
@@ -53,6 +56,7 @@ class State:
         self.day = ""
         self.services: dict[str, Service] = {service.id: service for service in services}
         self.counters: dict[str, Counter] = {counter.id: counter for counter in counters}
+        self._configured = {counter.id: counter.services for counter in self.counters.values()}
         self.tickets: dict[str, Ticket] = {}
         self.rateable: dict[str, str] = {}
         """Counter → the ticket served there last, until the next one's serving starts: whom a rating is from."""
@@ -153,7 +157,12 @@ class State:
         self._issued = self._put_back = 0
         for counter in self.counters.values():
             self.counters[counter.id] = replace(
-                counter, state="closed", officer=None, ticket=None, revision=max(event.revision, counter.revision)
+                counter,
+                state="closed",
+                officer=None,
+                ticket=None,
+                services=self._configured[counter.id],
+                revision=max(event.revision, counter.revision),
             )
 
     def _ticket_issued(self, event: TicketIssued) -> None:

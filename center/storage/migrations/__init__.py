@@ -1,0 +1,1 @@
+"""Numbered schema changes, applied when the center starts. A published one is never edited."""

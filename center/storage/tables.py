@@ -1,0 +1,126 @@
+"""The tables, as they are after the last migration. Instants (`…_at`, `time`) are UTC milliseconds since 1970.
+
+`queue_event` and `device_event` are the truth; `ticket`, `rating` and `device` are made of them, in the same
+transaction, for those who ask. `command` keeps first answers, `stream` how far each outbox has been stored.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column that is exactly INTEGER.
+Seq = BigInteger().with_variant(Integer, "sqlite")
+
+device_event = Table(
+    "device_event",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("type", String(128), nullable=False),
+    Column("source", String(128), nullable=False),
+    Column("stream", String(64), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),  # as the device's clock had it
+    Column("clock_synced", Boolean, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),  # `time`, or when it arrived if that clock was not set
+    Column("received_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Index(None, "type", "occurred_at"),
+    Index(None, "source", "stream", "sequence"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of topic and body: resent ones stand once
+    Column("received_at", BigInteger, nullable=False),
+    Column("topic", String(256), nullable=False),
+    Column("event_id", String(64)),  # where it could be read at all
+    Column("reason", String(300), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # the first 8 KB
+)
+
+queue_event = Table(
+    "queue_event",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=False),
+    Column("day", String(10), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("key", String(128)),  # the command's
+    Index(None, "day", "seq"),
+)
+
+command = Table(
+    "command",
+    metadata,
+    Column("key", String(128), primary_key=True),
+    Column("ask", String(200), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("answer", Text, nullable=False),
+    Index(None, "at"),
+)
+
+ticket = Table(
+    "ticket",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("day", String(10), nullable=False),
+    Column("number", String(5), nullable=False),
+    Column("service", String(32), nullable=False),
+    Column("priority", String(8), nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("counter", String(32)),
+    Column("called_at", BigInteger),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("recalls", Integer, nullable=False),
+    Column("outcome", String(16)),
+    Column("behind", Integer, nullable=False),
+    Index(None, "day", "number", unique=True),
+)
+
+rating = Table(
+    "rating",
+    metadata,
+    Column("id", String(128), primary_key=True),  # the event's id, or the key of the tablet's press
+    Column("ticket", String(64), unique=True),  # one a ticket; several without a ticket
+    Column("counter", String(32), nullable=False),
+    Column("source", String(128), nullable=False),
+    Column("scale", String(16), nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("given_at", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Index(None, "counter", "given_at"),
+)
+
+device = Table(
+    "device",
+    metadata,
+    Column("station", String(32), primary_key=True),
+    Column("device", String(32), primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("status", Text),
+    Column("health", Text),
+    Column("reported", Text),
+)
+
+stream = Table(
+    "stream",
+    metadata,
+    Column("source", String(128), primary_key=True),
+    Column("stream", String(64), primary_key=True),
+    Column("upto", BigInteger, nullable=False),  # every event from 1 to here is stored or in quarantine
+    Column("highest", BigInteger, nullable=False),
+)

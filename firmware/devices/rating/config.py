@@ -10,6 +10,7 @@ from firmware.devices.gpio import Pin, check_distinct
 
 DebounceMs = Annotated[int, msgspec.Meta(ge=1, le=200)]
 DurationMs = Annotated[int, msgspec.Meta(ge=100, le=600_000)]
+LockoutMs = Annotated[int, msgspec.Meta(ge=0, le=600_000)]
 
 
 class Button(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,7 +30,7 @@ class RatingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     debounce_ms: DebounceMs = 15
     stuck_after_ms: DurationMs = 10_000
     mode: Literal["armed", "open"] = "armed"
-    lockout_ms: DurationMs = 5000
+    lockout_ms: LockoutMs = 5000
     thanks_ms: DurationMs = 2000
 
     def __post_init__(self) -> None:

@@ -194,6 +194,7 @@ _SEGMENTS = {
     "T": 0x78, "U": 0x3E, "Y": 0x6E, "Z": 0x5B,
 }  # fmt: skip
 
+_DOT = 0x80
 _LED_LIT, _LED_DARK = "#ff3b30", "#2b0d0b"
 _TEXT, _VALUE, _POINT = 0x0070, 0x0000, 0x0004
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _DEVICE_FAILURE = 1, 2, 4
@@ -216,33 +217,44 @@ class ModbusLedPanel(_PtyPanel):
         """Return the glass as three lines of characters."""
         rows = ["", "", ""]
         with self._changed:
-            glass = self._glass
-        for character in glass:
-            lit = _SEGMENTS.get(character, 0)
+            lights = self._lights()
+        for lit in lights:
             a, b, c, d, e, f, g = (bool(lit >> i & 1) for i in range(7))
             rows[0] += f" {'_' if a else ' '}  "
             rows[1] += f"{'|' if f else ' '}{'_' if g else ' '}{'|' if b else ' '} "
-            rows[2] += f"{'|' if e else ' '}{'_' if d else ' '}{'|' if c else ' '} "
+            rows[2] += f"{'|' if e else ' '}{'_' if d else ' '}{'|' if c else ' '}{'.' if lit & _DOT else ' '}"
         return "\n".join(row.rstrip() for row in rows)
 
     def svg(self) -> str:
         """Return the glass as a picture, red on black."""
         with self._changed:
-            glass = self._glass
-        parts = [_led_digit(place, _SEGMENTS.get(character, 0)) for place, character in enumerate(glass)]
+            lights, label = self._lights(), self._text()
+        parts = [_led_digit(place, lit) for place, lit in enumerate(lights)]
         width = 12 + 34 * self.digits
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 64" role="img" aria-label="{glass.strip()}">'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 64" role="img" aria-label="{label}">'
             f'<rect width="{width}" height="64" rx="4" fill="#160606"/>{"".join(parts)}</svg>'
         )
 
     def _power_on(self) -> None:
         self._glass = " " * self.digits
         self._point = 0
+        self._value: int | None = None
         self._buffer = b""
 
     def _text(self) -> str:
-        return self._glass.strip()
+        glass = self._glass
+        if self._point:
+            glass = f"{glass[: -self._point]}.{glass[-self._point :]}"
+        return glass.strip()
+
+    def _lights(self) -> tuple[int, ...]:
+        """Return which segments of each digit are lit; the point after a digit is bit 7."""
+        pointed = self.digits - 1 - self._point if self._point else -1
+        return tuple(
+            _SEGMENTS.get(character, 0) | (_DOT if place == pointed else 0)
+            for place, character in enumerate(self._glass)
+        )
 
     def _decode(self, data: bytes) -> bytes:
         self._buffer += data
@@ -255,6 +267,11 @@ class ModbusLedPanel(_PtyPanel):
             if frame[0] == self.unit:
                 answer += self._answer(frame)
         return answer
+
+    def _show_value(self) -> None:
+        """Right-align the value, with a zero before the point."""
+        figures = str(abs(self._value or 0)).zfill(self._point + 1)
+        self._glass = f"{'-' if (self._value or 0) < 0 else ''}{figures}".rjust(self.digits)[-self.digits :]
 
     def _answer(self, frame: bytes) -> bytes:
         fault = self.fault
@@ -281,14 +298,18 @@ class ModbusLedPanel(_PtyPanel):
         function, address = frame[1], int.from_bytes(frame[2:4], "big")
         if function == 0x10 and address == _TEXT:
             text = frame[7:-2].decode("ascii", errors="replace").upper()
+            self._value = None
             self._glass = "".join(c if c in _SEGMENTS else " " for c in text)[: self.digits].ljust(self.digits)
             return _closed(frame[:6])
         if function == 0x06 and address == _VALUE:
             value = int.from_bytes(frame[4:6], "big", signed=True)
-            self._glass = str(value).rjust(self.digits)[-self.digits :]
+            self._value = value
+            self._show_value()
             return frame
         if function == 0x06 and address == _POINT:
             self._point = frame[5]
+            if self._value is not None:
+                self._show_value()
             return frame
         code = _ILLEGAL_ADDRESS if function in (0x06, 0x10) else _ILLEGAL_FUNCTION
         return _closed(bytes((self.unit, function | 0x80, code)))
@@ -324,10 +345,13 @@ def _led_digit(place: int, lit: int) -> str:
         (x + 4, 8, 16, 4), (x + 20, 11, 4, 18), (x + 20, 33, 4, 18), (x + 4, 52, 16, 4),
         (x, 33, 4, 18), (x, 11, 4, 18), (x + 4, 30, 16, 4),
     )  # fmt: skip
-    return "".join(
-        f'<rect x="{left}" y="{top}" width="{wide}" height="{high}" rx="2" fill="{_LED_LIT if lit >> i & 1 else _LED_DARK}"/>'
-        for i, (left, top, wide, high) in enumerate(bars)
-    )
+    parts = []
+    for i, (left, top, wide, high) in enumerate(bars):
+        fill = _LED_LIT if lit >> i & 1 else _LED_DARK
+        parts.append(f'<rect x="{left}" y="{top}" width="{wide}" height="{high}" rx="2" fill="{fill}"/>')
+    fill = _LED_LIT if lit & _DOT else _LED_DARK
+    parts.append(f'<circle cx="{x + 28}" cy="54" r="2" fill="{fill}"/>')
+    return "".join(parts)
 
 
 # --- a vacuum fluorescent display ------------------------------------------------------------------------------------

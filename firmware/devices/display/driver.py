@@ -66,7 +66,9 @@ class PanelDriver(Generic[KnownT]):
         """Start the thread. A port that is missing or busy is its affair: it tries until the port is there."""
         self._post = post
         self._stop.clear()
-        self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell = os.pipe()
+        for end in self._bell:
+            os.set_blocking(end, False)
         self._thread = threading.Thread(target=self._run, name=f"panel-{self._name}", daemon=True)
         self._thread.start()
 
@@ -124,13 +126,16 @@ class PanelDriver(Generic[KnownT]):
         if self._show is not None:
             self._turn_page(now_ms)
             picture = self._pages[self._page].picture
-            painting = self._codec.paint(picture, self._known)
+            known, painting = self._known, self._codec.paint(picture, self._known)
+            if known is not None and not painting.pieces and not self._told:
+                painting = self._codec.affirm(known)
             if painting.pieces:
                 self._write(painting.pieces)
                 self._known = painting.known
-                self._repeat_at_ms = self._monotonic_ms() + round(self._codec.refresh_s * 1000)
-            elif self._known is not None and now_ms >= self._repeat_at_ms:
-                self._repeat(self._known)
+                if known is None:
+                    self._schedule_repeat()
+            elif known is not None and now_ms >= self._repeat_at_ms:
+                self._repeat(known)
             self._tell(self._show)
         self._wait(self._next_ms())
 
@@ -159,11 +164,14 @@ class PanelDriver(Generic[KnownT]):
         return self._repeat_at_ms if self._turn_at_ms is None else min(self._turn_at_ms, self._repeat_at_ms)
 
     def _repeat(self, known: KnownT) -> None:
-        """Write the picture again; a new sign does not wait for the rest of it."""
+        """Write the picture again; a new sign waits for one piece of it at most."""
         for piece in self._codec.repeat(known).pieces:
             if self._mail is not self._show:
                 return
             self._write((piece,))
+        self._schedule_repeat()
+
+    def _schedule_repeat(self) -> None:
         self._repeat_at_ms = self._monotonic_ms() + round(self._codec.refresh_s * 1000)
 
     def _write(self, pieces: tuple[bytes, ...]) -> None:
@@ -243,7 +251,7 @@ class PanelDriver(Generic[KnownT]):
                 return
             for descriptor, _ in poll.poll(timeout):
                 if descriptor != self._bell[0]:
-                    raise PanelError("port_missing", f"{self._name}: the port was unplugged: plug it in again")
+                    raise PanelError("port_missing", "the port was unplugged: plug it in again")
                 os.read(self._bell[0], 4096)
                 if answer_bell:
                     return

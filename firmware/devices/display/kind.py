@@ -48,6 +48,7 @@ def _driver(config: DisplayConfig, context: DeviceContext) -> Driver:
         codec=modbus_led.ModbusLedCodec(
             unit=config.unit or 1,
             digits=config.digits or modbus_led.DIGITS,
+            letters=config.letters is not False,
             overflow=config.overflow or "cut",
             refresh_s=config.refresh_s or modbus_led.REFRESH_S,
         ),

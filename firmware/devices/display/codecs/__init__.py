@@ -48,6 +48,10 @@ class Codec(Protocol[KnownT]):
         """Return what brings the picture up on a panel that shows `known`; None when that is not known."""
         ...
 
+    def affirm(self, known: KnownT) -> Painting[KnownT]:
+        """Return what writes the same picture once more: a new call with the same words needs a proof of its own."""
+        ...
+
     def repeat(self, known: KnownT) -> Painting[KnownT]:
         """Return what brings the same picture back, whatever happened to the panel meanwhile."""
         ...

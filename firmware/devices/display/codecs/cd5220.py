@@ -83,6 +83,10 @@ class Cd5220Codec:
         pieces = (*_glyph_pieces(fresh), changes) if changes else _glyph_pieces(fresh)
         return Painting(pieces, cells)
 
+    def affirm(self, known: Cells) -> Painting[Cells]:
+        """Return both lines."""
+        return Painting(_line_pieces(known.lines), known)
+
     def repeat(self, known: Cells) -> Painting[Cells]:
         """Return everything without clearing the screen: only the lower line is dark, for the time of its own bytes.
 

@@ -46,24 +46,36 @@ _framer = FramerRTU(DecodePDU(is_server=False))
 
 
 class ModbusLedCodec:
-    """Signs in as many characters as the panel has; each is right-aligned, so the digits stand where digits stand."""
+    """Signs in as many characters as the panel has; each is right-aligned, so the digits stand where digits stand.
+
+    A panel without `letters` knows its value register alone: it shows the number's figures, 0 for every other sign, and
+    0.0 where the center is out of reach.
+    """
 
     proof: Proof = "echoed"
 
     def __init__(
-        self, *, unit: int = 1, digits: int = DIGITS, overflow: Overflow = "cut", refresh_s: float = REFRESH_S
+        self,
+        *,
+        unit: int = 1,
+        digits: int = DIGITS,
+        letters: bool = True,
+        overflow: Overflow = "cut",
+        refresh_s: float = REFRESH_S,
     ):
         self._unit = unit
         self._digits = digits
+        self._letters = letters
         self._overflow = overflow
         self.refresh_s = refresh_s
 
     def pages(self, sign: Sign) -> tuple[Page, ...]:
         """Return one line; a number that blinks or is too long takes several pages."""
-        blank = (" " * self._digits,)
+        if not self._letters:
+            return (Page((_figures(sign),)),)
         match sign.kind:
             case "calling" | "serving":
-                return self._number_pages(sign, blank)
+                return self._number_pages(sign)
             case "paused":
                 text = "NGHI"
             case "closed":
@@ -75,16 +87,23 @@ class ModbusLedCodec:
         return (Page((text.rjust(self._digits),)),)
 
     def paint(self, picture: tuple[str, ...], known: str | None) -> Painting[str]:
-        """Return the text; on a panel in unknown state its decimal point is put out as well."""
+        """Return the text; on a panel in unknown state a decimal point is put out as well."""
         (text,) = picture
         if known == text:
             return Painting((), text)
+        if not self._letters:
+            return Painting(self._value_pieces(text), text)
         pieces = (write_text(self._unit, text),)
-        return Painting(pieces if known is not None else (write_point(self._unit, 0), *pieces), text)
+        return Painting((*pieces, write_point(self._unit, 0)) if known is None else pieces, text)
+
+    def affirm(self, known: str) -> Painting[str]:
+        """Return the text again."""
+        pieces = (write_text(self._unit, known),) if self._letters else self._value_pieces(known)
+        return Painting(pieces, known)
 
     def repeat(self, known: str) -> Painting[str]:
         """Return the text again: its answer also tells that the panel is still there."""
-        return Painting((write_text(self._unit, known),), known)
+        return self.affirm(known)
 
     def answered(self, sent: bytes, received: bytes) -> bool:
         """Read the answer to one request through pymodbus; bytes that the adapter hands back are left out."""
@@ -107,18 +126,29 @@ class ModbusLedCodec:
             )
         return True
 
-    def _number_pages(self, sign: Sign, blank: tuple[str, ...]) -> tuple[Page, ...]:
+    def _number_pages(self, sign: Sign) -> tuple[Page, ...]:
         number = sign.number or ""
         letter, figures = number[:1], number[1:]
         shown = (letter if letter in LEGIBLE else "-") + figures
         if len(shown) > self._digits:
             if self._overflow == "scroll":
-                return Page((shown[:1].rjust(self._digits),), LETTER_MS), Page(
-                    (figures.rjust(self._digits),), DIGITS_MS
-                )
+                turns = ((shown[:1], LETTER_MS), (figures, DIGITS_MS))
+                return tuple(Page((text.rjust(self._digits),), hold_ms) for text, hold_ms in turns)
             shown = figures
         lit = (shown.rjust(self._digits),)
-        return (Page(lit, BLINK_ON_MS), Page(blank, BLINK_OFF_MS)) if sign.blink else (Page(lit),)
+        dark = (" " * self._digits,)
+        return (Page(lit, BLINK_ON_MS), Page(dark, BLINK_OFF_MS)) if sign.blink else (Page(lit),)
+
+    def _value_pieces(self, text: str) -> tuple[bytes, ...]:
+        whole, _, decimals = text.partition(".")
+        return write_point(self._unit, len(decimals)), write_value(self._unit, int(whole + decimals))
+
+
+def _figures(sign: Sign) -> str:
+    """Return a sign for a panel without letters."""
+    if sign.kind == "offline":
+        return "0.0"
+    return str(int(sign.number[1:])) if sign.number else "0"
 
 
 def write_text(unit: int, text: str) -> bytes:

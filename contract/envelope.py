@@ -106,8 +106,12 @@ def seal(
 
     Raises ContractError for what `open_envelope` or `fact` would refuse: better here than in the center's quarantine.
     """
+    try:
+        data = _encoder.encode(fact)
+    except UnicodeEncodeError as error:  # half a surrogate pair
+        raise ContractError("data", str(error)) from error
     payload = seal_encoded(
-        msgspec.Raw(_encoder.encode(fact)),
+        msgspec.Raw(data),
         type_name=NAMES[type(fact)],
         event_id=event_id,
         source=source,

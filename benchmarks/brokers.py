@@ -1,0 +1,62 @@
+"""A mosquitto for one benchmark: on a free port of the loopback, without persistence, killed and started at will."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+START_TIMEOUT_S = 10.0
+
+
+class Mosquitto:
+    """One broker on one port."""
+
+    def __init__(self) -> None:
+        found = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+        if found is None:
+            sys.exit("mosquitto is not installed: sudo make system-packages")
+        self._program = found
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        self._process = subprocess.Popen([self._program, "-p", str(self.port)], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        sys.exit(f"mosquitto did not answer on port {self.port}")
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def mosquitto() -> Iterator[Mosquitto]:
+    """Run a broker for the length of a block."""
+    broker = Mosquitto()
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.kill()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -14,11 +14,15 @@ class BusyError(CenterError):
 
 
 class StoreError(CenterError):
-    """The store cannot be opened or written; `full` tells a full disk from other faults."""
+    """The store cannot be opened or written.
 
-    def __init__(self, message: str, *, full: bool = False) -> None:
+    `full`: the disk is. `poison`: the database refuses these very rows, so that trying again is useless.
+    """
+
+    def __init__(self, message: str, *, full: bool = False, poison: bool = False) -> None:
         super().__init__(message)
         self.full = full
+        self.poison = poison
 
 
 class BrokerError(CenterError):

@@ -220,11 +220,15 @@ class _Translated:
         if error is None:
             return
         self._drop()
-        if isinstance(error, sa.exc.SQLAlchemyError):
-            cause = getattr(error, "orig", None) or error
+        if isinstance(error, sa.exc.DBAPIError):
+            cause = error.orig or error
             full = _is_full(cause)
+            poison = isinstance(error, sa.exc.IntegrityError | sa.exc.DataError | sa.exc.ProgrammingError)
             advice = "the disk is full; free some space" if full else "check the disk and the rights of the file"
-            raise StoreError(f"{self._name}: {str(cause).strip()}: {advice}", full=full) from error
+            message = str(cause).strip() if poison else f"{str(cause).strip()}: {advice}"
+            raise StoreError(f"{self._name}: {message}", full=full, poison=poison) from error
+        if isinstance(error, sa.exc.SQLAlchemyError | OverflowError):
+            raise StoreError(f"{self._name}: {error}", poison=True) from error
 
 
 def _is_full(cause: BaseException) -> bool:

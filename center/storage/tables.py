@@ -66,6 +66,7 @@ command = Table(
     Column("key", String(128), primary_key=True),
     Column("ask", String(200), nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("actor", String(64), nullable=False),
     Column("answer", Text, nullable=False),
     Index(None, "at"),
 )

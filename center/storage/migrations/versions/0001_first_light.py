@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(128), nullable=False),
         sa.Column("ask", sa.String(200), nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("actor", sa.String(64), nullable=False),
         sa.Column("answer", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_command"),
     )

@@ -1,0 +1,108 @@
+"""What goes in and out of the hall beside commands: answers, changes, and what ingest delivers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from center.queue.model import AnyEvent, Counter, Refusal, Ticket
+from center.queue.state import State
+from contract.events import DeviceHealth
+from contract.states import Status
+
+# --- out -----------------------------------------------------------------------------------------------------------
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """A command was carried out and committed. `ticket` is None where a call found nobody waiting.
+
+    A repeat of a key gets what the first one got, without the events.
+    """
+
+    ticket: Ticket | None = None
+    counter: Counter | None = None
+    events: tuple[AnyEvent, ...] = ()
+    repeated: bool = False
+
+
+Answer = Done | Refusal
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a device: its last words of each kind."""
+
+    station: str
+    device: str
+    seen_at: int
+    status: Status | None = None
+    health: DeviceHealth | None = None
+    reported: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RatingStored:
+    """A rating was counted. `id` is the event's, or the key of a tablet's press."""
+
+    id: str
+    ticket: str | None
+    counter: str
+    source: str
+    scale: str
+    level: int
+    given_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one commit changed. `state` is the hall's own: read it during the callback, never keep or change it."""
+
+    events: tuple[AnyEvent, ...]
+    ratings: tuple[RatingStored, ...]
+    devices: tuple[Device, ...]
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where a reader begins: its own state, to which it applies the events of every later change."""
+
+    state: State
+    devices: tuple[Device, ...]
+
+
+# --- in ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event of a device, as a row of `device_event`, and what it means for the other tables."""
+
+    row: dict[str, Any]
+    rating: RatingStored | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A device showed itself, by a retained state, its health or any event."""
+
+    station: str
+    device: str
+    at: int
+    status: Status | None = None
+    health: DeviceHealth | None = None
+    reported: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What arrived from the broker, to be stored in one transaction; rows are those of the tables."""
+
+    arrivals: Sequence[Arrival] = ()
+    sightings: Sequence[Sighting] = ()
+    quarantine: Sequence[dict[str, Any]] = ()
+    streams: Sequence[dict[str, Any]] = ()
+
+
+Verdict = Literal["stored", "failed", "unstorable"]
+"""What became of a delivery: committed, not now (send again), or the database itself will never take it."""

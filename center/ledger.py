@@ -1,0 +1,336 @@
+"""The ledger: the queue's state and the store behind it, kept equal. No threads: the hall's one thread uses it.
+
+A round decides its asks one after another, each on the state the earlier ones made, and commits them together. Until
+the commit nobody is told anything; if it fails the state is what the committed events make of it, so nothing happened.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from center.answers import Answer, Arrival, Change, Delivery, Device, Done, RatingStored, Sighting, Snapshot
+from center.clock import Clock, business_day
+from center.config import Config
+from center.queue.engine import decide
+from center.queue.messages import refuse
+from center.queue.model import (
+    AnyCommand,
+    AnyEvent,
+    Call,
+    CallNext,
+    Cancel,
+    Counter,
+    CounterCommand,
+    DayStarted,
+    Issue,
+    Refusal,
+    Requeue,
+    StartDay,
+    Ticket,
+)
+from center.queue.state import State
+from center.storage.store import Batch, Row, Store
+from contract.events import DeviceHealth
+from contract.states import Status
+
+log = logging.getLogger(__name__)
+
+COMMANDS_KEPT_MS = 3 * 86_400_000
+"""First answers are kept so long, at least; in memory, the keys of this business day and of the last."""
+
+DEVICES = 2_000
+"""A center has fewer; what claims to be one more is not kept."""
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A first answer as it is stored."""
+
+    refusal: Refusal | None = None
+    ticket: Ticket | None = None
+    counter: Counter | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_kept_decoder = msgspec.json.Decoder(_Kept)
+_event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_status_decoder = msgspec.json.Decoder(Status)
+_health_decoder = msgspec.json.Decoder(DeviceHealth)
+_reported_decoder = msgspec.json.Decoder(dict[str, object])
+
+
+@dataclass(slots=True)
+class Round:
+    """What one commit will hold, while it is being decided."""
+
+    batch: Batch = field(default_factory=Batch)
+    events: list[AnyEvent] = field(default_factory=list)
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
+    ratings: list[RatingStored] = field(default_factory=list)
+    rated: set[str] = field(default_factory=set)
+    device_events: set[str] = field(default_factory=set)
+    devices: dict[tuple[str, str], Device] = field(default_factory=dict)
+
+
+class Ledger:
+    """State and store. `begin`, any number of `ask`, `rate`, `deliver`, then `commit`; `undo` after any failure."""
+
+    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+        self._config, self._store, self._clock = config, store, clock
+        self._zone = config.zone
+        kept = store.load()
+        self._seq = kept.last_seq
+        self._keys, self._older_keys = set(kept.keys), set[str]()
+        self._log: list[AnyEvent] = [_event_decoder.decode(body) for body in kept.events]
+        self._devices = {(row["station"], row["device"]): _device(row) for row in kept.devices}
+        self._ignored_device = False
+        self._clock_was_behind = False
+        self.state = self._replayed()
+        self.streams: tuple[Row, ...] = tuple(kept.streams)
+        """How far each outbox had been stored when the ledger was opened."""
+
+    def close(self) -> None:
+        """Let the store go."""
+        self._store.close()
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of what is. Only between rounds."""
+        return Snapshot(state=self.state.copy(), devices=tuple(self._devices.values()))
+
+    # --- a round ---------------------------------------------------------------------------------------------------
+
+    def begin(self, this: Round) -> None:
+        """Start a round; a new business day begins with it."""
+        now = self._clock.now_ms()
+        day = business_day(now, self._zone)
+        if day > self.state.day:
+            events = decide(self.state, StartDay(at=now, day=day))
+            if isinstance(events, list):
+                self._happen(this, events, actor="center", key=None)
+            this.batch.forget_commands_before = now - COMMANDS_KEPT_MS
+        elif day < self.state.day and not self._clock_was_behind:
+            log.warning(
+                "the clock says %s, but %s has begun already: set the clock of this machine", day, self.state.day
+            )
+        self._clock_was_behind = day < self.state.day
+
+    def ask(self, this: Round, command: AnyCommand, *, key: str, actor: str) -> Answer:
+        """Decide a command."""
+        ask = _ask(command)
+        earlier = self._earlier(this, key, ask)
+        if earlier is not None:
+            return earlier
+        if isinstance(command, Issue) and command.ticket_id in self.state.tickets:
+            return refuse("key_reused")
+        events = decide(self.state, command)
+        answer: Answer
+        if isinstance(events, Refusal):
+            answer = events
+        else:
+            self._happen(this, events, actor=actor, key=key)
+            answer = self._done(command, events)
+        self._remember(this, answer, key=key, ask=ask, at=command.at, actor=actor)
+        return answer
+
+    def rate(self, this: Round, rating: RatingStored, *, actor: str) -> Answer:
+        """Count a press on a rating page."""
+        ask = f"rate {rating.counter} {rating.ticket}"[:200]
+        earlier = self._earlier(this, rating.id, ask)
+        if earlier is not None:
+            return earlier
+        answer = self._rated(this, rating)
+        self._remember(this, answer, key=rating.id, ask=ask, at=rating.given_at, actor=actor)
+        return answer
+
+    def _rated(self, this: Round, rating: RatingStored) -> Answer:
+        if self._config.scale.level(rating.level) is None:
+            return refuse("unknown_level", level=str(rating.level))
+        ticket = self.state.tickets.get(rating.ticket or "")
+        if ticket is None or ticket.state != "served" or ticket.counter != rating.counter:
+            return refuse("not_rateable")
+        if ticket.id in this.rated or self._store.rated([ticket.id]):
+            return refuse("already_rated")
+        self._count(this, rating)
+        return Done(ticket=ticket, counter=self.state.counters.get(rating.counter))
+
+    def deliver(self, this: Round, delivery: Delivery) -> None:
+        """Take in what arrived from the broker; what is stored already is dropped by its id."""
+        self._arrive(this, delivery.arrivals)
+        for sighting in delivery.sightings:
+            self._see(this, sighting)
+        this.batch.quarantine += delivery.quarantine
+        this.batch.streams += delivery.streams
+
+    def _arrive(self, this: Round, arrivals: Sequence[Arrival]) -> None:
+        known = self._store.known_events([arrival.row["id"] for arrival in arrivals])
+        rated: set[str] | None = None
+        for arrival in arrivals:
+            event_id = arrival.row["id"]
+            if event_id in known or event_id in this.device_events:
+                continue
+            this.device_events.add(event_id)
+            this.batch.device_events.append(arrival.row)
+            if arrival.rating is None:
+                continue
+            if rated is None:
+                rated = self._store.rated([one.rating.ticket for one in arrivals if one.rating and one.rating.ticket])
+            if arrival.rating.ticket is None or arrival.rating.ticket not in rated | this.rated:
+                self._count(this, arrival.rating)
+
+    def _count(self, this: Round, rating: RatingStored) -> None:
+        if rating.ticket is not None:
+            this.rated.add(rating.ticket)
+        this.ratings.append(rating)
+        this.batch.ratings.append(
+            {
+                "id": rating.id,
+                "ticket": rating.ticket,
+                "counter": rating.counter,
+                "source": rating.source,
+                "scale": rating.scale,
+                "level": rating.level,
+                "given_at": rating.given_at,
+                "received_at": self._clock.now_ms(),
+            }
+        )
+
+    def _see(self, this: Round, sighting: Sighting) -> None:
+        name = (sighting.station, sighting.device)
+        known = this.devices.get(name) or self._devices.get(name)
+        if known is None:
+            if len(self._devices) + len(this.devices) >= DEVICES:
+                if not self._ignored_device:
+                    log.warning("more than %d devices: %s/%s and later ones are not listed", DEVICES, *name)
+                self._ignored_device = True
+                return
+            known = Device(station=sighting.station, device=sighting.device, seen_at=sighting.at)
+        this.devices[name] = replace(
+            known,
+            seen_at=max(known.seen_at, sighting.at),
+            status=sighting.status or known.status,
+            health=sighting.health or known.health,
+            reported=known.reported if sighting.reported is None else sighting.reported,
+        )
+
+    def commit(self, this: Round) -> Change | None:
+        """Make the round last; returns what changed, if anything. Raises StoreError: then `undo`."""
+        batch = this.batch
+        batch.tickets = [asdict(ticket) for ticket in this.tickets.values()]
+        batch.devices = [_device_row(device) for device in this.devices.values()]
+        if not batch:
+            return None
+        self._store.write(batch)
+        self._seq += len(batch.queue_events)
+        for event in this.events:
+            if isinstance(event, DayStarted):
+                self._log.clear()
+                self._keys, self._older_keys = set(), self._keys
+            self._log.append(event)
+        self._keys.update(this.answers)
+        self._devices.update(this.devices)
+        if not (this.events or this.ratings or this.devices):
+            return None
+        return Change(
+            events=tuple(this.events),
+            ratings=tuple(this.ratings),
+            devices=tuple(this.devices.values()),
+            state=self.state,
+        )
+
+    def undo(self, this: Round) -> None:
+        """Forget a round that was not committed."""
+        if this.events:
+            self.state = self._replayed()
+
+    # --- helpers ---------------------------------------------------------------------------------------------------
+
+    def _replayed(self) -> State:
+        state = State(self._config.services(), self._config.counters(), self._config.rules)
+        for event in self._log:
+            state.apply(event)
+        return state
+
+    def _happen(self, this: Round, events: Sequence[AnyEvent], *, actor: str, key: str | None) -> None:
+        for event in events:
+            self.state.apply(event)
+            this.events.append(event)
+            ticket = self.state.tickets.get(getattr(event, "ticket", ""))
+            if ticket is not None:
+                this.tickets[ticket.id] = ticket
+            this.batch.queue_events.append(
+                {
+                    "seq": self._seq + len(this.events),
+                    "day": self.state.day,
+                    "at": event.at,
+                    "body": _encode(event).decode(),
+                    "actor": actor,
+                    "key": key,
+                }
+            )
+
+    def _done(self, command: AnyCommand, events: Sequence[AnyEvent]) -> Done:
+        counter = self.state.counters.get(command.counter) if isinstance(command, CounterCommand) else None
+        if isinstance(command, CallNext | Call) and counter is not None:
+            about = counter.ticket
+        elif isinstance(command, Requeue | Cancel):
+            about = command.ticket
+        else:
+            about = getattr(events[-1], "ticket", None) if events else None
+        return Done(ticket=self.state.tickets.get(about or ""), counter=counter, events=tuple(events))
+
+    def _earlier(self, this: Round, key: str, ask: str) -> Answer | None:
+        """Return the first answer to a key that was used."""
+        if key in this.answers:
+            asked, answer = this.answers[key]
+            if isinstance(answer, Done):
+                answer = Done(ticket=answer.ticket, counter=answer.counter, repeated=True)
+        elif key in self._keys or key in self._older_keys:
+            kept = self._store.answered(key)
+            if kept is None:
+                return None
+            asked, found = kept[0], _kept_decoder.decode(kept[1])
+            answer = found.refusal or Done(ticket=found.ticket, counter=found.counter, repeated=True)
+        else:
+            return None
+        return answer if asked == ask else refuse("key_reused")
+
+    def _remember(self, this: Round, answer: Answer, *, key: str, ask: str, at: int, actor: str) -> None:
+        this.answers[key] = (ask, answer)
+        if isinstance(answer, Done):
+            kept = _Kept(ticket=answer.ticket, counter=answer.counter)
+        else:
+            kept = _Kept(refusal=answer)
+        this.batch.commands.append({"key": key, "ask": ask, "at": at, "actor": actor, "answer": _encode(kept).decode()})
+
+
+def _ask(command: AnyCommand) -> str:
+    """Return what a command asks, in one line: a key may be repeated for the same ask only."""
+    parts = asdict(command)
+    for volatile in ("at", "ticket_id", "seen", "version"):
+        parts.pop(volatile, None)
+    return f"{type(command).__name__} {_encode(parts).decode()}"[:200]
+
+
+def _device(row: Row) -> Device:
+    return Device(
+        station=row["station"],
+        device=row["device"],
+        seen_at=row["seen_at"],
+        status=_status_decoder.decode(row["status"]) if row["status"] else None,
+        health=_health_decoder.decode(row["health"]) if row["health"] else None,
+        reported=_reported_decoder.decode(row["reported"]) if row["reported"] else None,
+    )
+
+
+def _device_row(device: Device) -> Row:
+    return {
+        "station": device.station,
+        "device": device.device,
+        "seen_at": device.seen_at,
+        "status": _encode(device.status).decode() if device.status else None,
+        "health": _encode(device.health).decode() if device.health else None,
+        "reported": None if device.reported is None else _encode(device.reported).decode(),
+    }

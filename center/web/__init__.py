@@ -1,0 +1,1 @@
+"""The center's pages, API and live stream."""

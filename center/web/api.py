@@ -1,0 +1,380 @@
+"""The HTTP interface: commands to the hall, and questions that the mirror answers."""
+
+import asyncio
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Request, Router, get, post
+from litestar.datastructures import State as AppState
+from litestar.exceptions import HTTPException
+from litestar.params import Parameter
+
+from center.hall import Done, Hall
+from center.queue.messages import refuse, text
+from center.queue.model import (
+    AnyCommand,
+    Call,
+    CallNext,
+    Cancel,
+    CloseCounter,
+    Counter,
+    Finish,
+    Issue,
+    NoShow,
+    OpenCounter,
+    Outcome,
+    Park,
+    PauseCounter,
+    Priority,
+    Recall,
+    Refusal,
+    Requeue,
+    Service,
+    Start,
+    Ticket,
+    Transfer,
+)
+from center.web.devices import DeviceView
+from center.web.stream import Hub
+from center.web.views import devices
+from center.web.words import Language, say
+from contract.ids import uuid7
+
+Action = Literal[
+    "call_next", "call", "recall", "start", "finish", "no_show", "park", "transfer", "open", "pause", "close"
+]
+TicketAction = Literal["requeue", "cancel"]
+Key = Annotated[
+    str,
+    Parameter(
+        header="Idempotency-Key",
+        min_length=1,
+        max_length=128,
+        description="Chosen by the asker, the same for every try of one ask: a repeat gets the first answer.",
+    ),
+]
+Session = Annotated[
+    str | None,
+    Parameter(header="X-Session", min_length=8, max_length=64, description="The desk that asks; programs send none."),
+]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Number = Annotated[str, msgspec.Meta(pattern="^[A-Z][0-9]{3,4}$", description="As A007")]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every request's body has in common: frozen, and an unknown field is an error."""
+
+
+class IssueBody(Body, frozen=True, kw_only=True):
+    """For what a number is wanted."""
+
+    service: Name
+    priority: Priority = "normal"
+
+
+class ActionBody(Body, frozen=True, kw_only=True):
+    """What an action needs; `seen` is the counter's revision that the asker acted on."""
+
+    seen: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    number: Number | None = None
+    to_service: Name | None = None
+    to_counter: Name | None = None
+    outcome: Outcome | None = None
+    officer: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] | None = None
+    services: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=50)] | None = None
+
+
+class TicketBody(Body, frozen=True, kw_only=True):
+    """The version of the ticket that the asker acted on."""
+
+    version: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class RatingBody(Body, frozen=True, kw_only=True):
+    """What a citizen pressed on a tablet."""
+
+    ticket: Name
+    level: Annotated[int, msgspec.Meta(ge=1, le=5)]
+
+
+class LeaseBody(Body, frozen=True, kw_only=True):
+    """Nothing: taking over a desk needs only the session."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket and how many are called before it."""
+
+    ticket: Ticket
+    ahead: int
+
+
+class Doing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an action led to: the ticket it was about, and the counter now."""
+
+    ticket: Ticket | None
+    counter: Counter | None
+
+
+class Rated(msgspec.Struct, frozen=True, kw_only=True):
+    """The rating is stored."""
+
+    ticket: str
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """The desk belongs to this session now."""
+
+    counter: str
+
+
+class Hallway(msgspec.Struct, frozen=True, kw_only=True):
+    """The center as it is: what can be asked for, where, and how many wait."""
+
+    day: str
+    services: list[Service]
+    counters: list[Counter]
+    waiting: dict[str, int]
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """The devices that ever reported."""
+
+    devices: list[DeviceView]
+
+
+class WrongField(msgspec.Struct, frozen=True, kw_only=True):
+    """One field that cannot be used, and why."""
+
+    field: str
+    reason: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nothing was done: a code for programs, a message for people, and the fields at fault."""
+
+    code: str
+    message: str
+    fields: tuple[WrongField, ...] = ()
+
+
+class RefusedError(HTTPException):
+    """A refusal on its way to the client."""
+
+    def __init__(self, status: int, problem: Problem) -> None:
+        super().__init__(status_code=status, detail=problem.message)
+        self.problem = problem
+
+
+# --- commands ------------------------------------------------------------------------------------------------------
+
+
+@post("/tickets", status_code=201, summary="Take a number", tags=["tickets"])
+async def issue(data: IssueBody, key: Key, state: AppState, request: Request[None, None, AppState]) -> Place:
+    """Give out the next number of a service."""
+    command = Issue(at=_hall(state).now_ms(), ticket_id=uuid7(), service=data.service, priority=data.priority)
+    done = await _ask(state, command, key, request)
+    assert done.ticket is not None  # noqa: S101 (an issue that is done has a ticket)
+    return Place(ticket=done.ticket, ahead=_ahead(state, done.ticket))
+
+
+@post("/tickets/{ticket_id:str}/{action:str}", status_code=200, summary="Put back or take out", tags=["tickets"])
+async def act_on_ticket(
+    ticket_id: str,
+    action: TicketAction,
+    data: TicketBody,
+    key: Key,
+    state: AppState,
+    request: Request[None, None, AppState],
+    session: Session = None,  # noqa: ARG001 (a desk names itself with every command)
+) -> Doing:
+    """Put a parked or no-show ticket back in line, or take a waiting one out."""
+    kind = Requeue if action == "requeue" else Cancel
+    done = await _ask(state, kind(at=_hall(state).now_ms(), ticket=ticket_id, version=data.version), key, request)
+    return Doing(ticket=done.ticket, counter=done.counter)
+
+
+@post("/counters/{counter_id:str}/{action:str}", status_code=200, summary="Act at a counter", tags=["counters"])
+async def act_at_counter(
+    counter_id: str,
+    action: Action,
+    data: ActionBody,
+    key: Key,
+    state: AppState,
+    request: Request[None, None, AppState],
+    session: Session = None,
+) -> Doing:
+    """Call, recall, start, finish, and what else an officer does."""
+    if not _hub(state).leases.allows(counter_id, session):
+        raise RefusedError(409, Problem(code="desk_taken", message=say("lease_taken", language(request)) + "."))
+    done = await _ask(state, _command(action, counter_id, data, _hall(state).now_ms()), key, request)
+    return Doing(ticket=done.ticket, counter=done.counter)
+
+
+@post("/counters/{counter_id:str}/rating", status_code=200, summary="Rate on a tablet", tags=["ratings"])
+async def rate(
+    counter_id: str, data: RatingBody, key: Key, state: AppState, request: Request[None, None, AppState]
+) -> Rated:
+    """Count what a citizen pressed; the first rating of a ticket wins."""
+    asked = _hall(state).rate(counter=counter_id, ticket=data.ticket, level=data.level, key=key, actor=_actor(request))
+    _done(await asyncio.wrap_future(asked), request)
+    return Rated(ticket=data.ticket)
+
+
+@post("/counters/{counter_id:str}/lease", status_code=200, summary="Take a desk over", tags=["counters"])
+async def take_over(
+    counter_id: str,
+    data: LeaseBody,  # noqa: ARG001 (an empty object: a form post from elsewhere does not reach this)
+    session: Annotated[str, Parameter(header="X-Session", min_length=8, max_length=64)],
+    state: AppState,
+    request: Request[None, None, AppState],
+) -> Taken:
+    """Work at this counter from this session on; another page of it becomes a spectator."""
+    hub = _hub(state)
+    if counter_id not in hub.mirror.state.counters:
+        raise _refused(refuse("unknown_counter", counter=counter_id), request)
+    hub.take_over(counter_id, session)
+    return Taken(counter=counter_id)
+
+
+def _command(action: Action, counter: str, body: ActionBody, at: int) -> AnyCommand:
+    seen = body.seen
+    match action:
+        case "call_next":
+            return CallNext(at=at, counter=counter, seen=seen)
+        case "call":
+            if body.number is None:
+                raise _missing("number")
+            return Call(at=at, counter=counter, seen=seen, number=body.number)
+        case "recall":
+            return Recall(at=at, counter=counter, seen=seen)
+        case "start":
+            return Start(at=at, counter=counter, seen=seen)
+        case "finish":
+            return Finish(at=at, counter=counter, seen=seen, outcome=body.outcome or "other")
+        case "no_show":
+            return NoShow(at=at, counter=counter, seen=seen)
+        case "park":
+            return Park(at=at, counter=counter, seen=seen)
+        case "transfer":
+            if body.to_service is None and body.to_counter is None:
+                raise _missing("to_service")
+            return Transfer(at=at, counter=counter, seen=seen, to_service=body.to_service, to_counter=body.to_counter)
+        case "open":
+            return OpenCounter(at=at, counter=counter, seen=seen, officer=body.officer, services=body.services)
+        case "pause":
+            return PauseCounter(at=at, counter=counter, seen=seen)
+        case _:
+            return CloseCounter(at=at, counter=counter, seen=seen)
+
+
+def _missing(field: str) -> RefusedError:
+    problem = Problem(
+        code="request_invalid",
+        message=f"{field}: is required for this action",
+        fields=(WrongField(field=field, reason="is required for this action"),),
+    )
+    return RefusedError(422, problem)
+
+
+# --- questions -----------------------------------------------------------------------------------------------------
+
+
+@get("/tickets/{ticket_id:str}", summary="One ticket", tags=["tickets"])
+async def ticket(ticket_id: str, state: AppState, request: Request[None, None, AppState]) -> Place:
+    """Return a ticket of today and how many are called before it."""
+    hub = _hub(state)
+    hub.catch_up()
+    found = hub.mirror.state.tickets.get(ticket_id)
+    if found is None:
+        raise _refused(refuse("unknown_ticket"), request)
+    return Place(ticket=found, ahead=_ahead(state, found))
+
+
+@get("/state", summary="The center now", tags=["center"])
+async def hallway(state: AppState) -> Hallway:
+    """Return services, counters, and how many wait for each service."""
+    hub = _hub(state)
+    hub.catch_up()
+    queue = hub.mirror.state
+    return Hallway(
+        day=queue.day,
+        services=list(queue.services.values()),
+        counters=list(queue.counters.values()),
+        waiting={service: queue.waiting(service) for service in queue.services},
+    )
+
+
+@get("/devices", summary="The devices", tags=["devices"])
+async def fleet(state: AppState) -> Fleet:
+    """Return every device with what it said last, and whether it needs a look."""
+    hub = _hub(state)
+    hub.catch_up()
+    return Fleet(devices=list(devices(hub.mirror, _hall(state).now_ms()).values()))
+
+
+# --- between the two -----------------------------------------------------------------------------------------------
+
+_LATER = frozenset({"stopping", "overloaded", "store_failed", "store_full"})
+_NOT_THERE = frozenset({"unknown_counter", "unknown_ticket"})
+_FIELD_AT_FAULT = {"unknown_service": "service", "unknown_level": "level"}
+
+
+def _hall(state: AppState) -> Hall:
+    hall: Hall = state["hall"]
+    return hall
+
+
+def _hub(state: AppState) -> Hub:
+    hub: Hub = state["hub"]
+    return hub
+
+
+def _ahead(state: AppState, ticket: Ticket) -> int:
+    hub = _hub(state)
+    if ticket.id not in hub.mirror.state.tickets:
+        hub.catch_up()  # the hall tells its listeners before it answers
+    return hub.mirror.state.people_ahead(ticket.id)
+
+
+async def _ask(state: AppState, command: AnyCommand, key: str, request: Request[None, None, AppState]) -> Done:
+    asked = _hall(state).submit(command, key=key, actor=_actor(request))
+    return _done(await asyncio.wrap_future(asked), request)
+
+
+def _done(answer: Done | Refusal, request: Request[None, None, AppState]) -> Done:
+    if isinstance(answer, Done):
+        return answer
+    raise _refused(answer, request)
+
+
+def _refused(answer: Refusal, request: Request[None, None, AppState]) -> RefusedError:
+    status: int = 409
+    fields: tuple[WrongField, ...] = ()
+    if answer.code in _LATER:
+        status = 503
+    elif answer.code in _NOT_THERE:
+        status = 404
+    elif answer.code in _FIELD_AT_FAULT:
+        status = 422
+        fields = (WrongField(field=_FIELD_AT_FAULT[answer.code], reason=answer.message),)
+    return RefusedError(status, Problem(code=answer.code, message=text(answer, language(request)), fields=fields))
+
+
+def _actor(request: Request[None, None, AppState]) -> str:
+    client = request.client
+    return f"http:{client.host}" if client else "http"
+
+
+def language(request: Request[None, None, AppState]) -> Language:
+    """Return the language of an answer: `?lang=`, else what the client accepts, else Vietnamese."""
+    asked = request.query_params.get("lang") or request.headers.get("accept-language", "")
+    return "en" if asked[:2].lower() == "en" else "vi"
+
+
+def api_router() -> Router:
+    """Return the routes below /api."""
+    return Router(
+        path="/api",
+        route_handlers=[issue, act_on_ticket, act_at_counter, rate, take_over, ticket, hallway, fleet],
+        response_headers={"cache-control": "no-store"},
+    )

@@ -1,0 +1,86 @@
+// The hall board: each call gets its seconds in the large place, one after another; the list beside it never waits.
+import { boot, text, rows, clock, everySecond, Live } from "./live.js";
+
+const SHOW_MS = 5000; // the least a call stays in the large place
+const HURRY_MS = 3000; // … when others wait for it
+const SHOWN = 7;
+const SHIFT_EVERY_MS = 60000;
+
+const nodes = Object.fromEntries([...document.querySelectorAll("[data-id]")].map((node) => [node.dataset.id, node]));
+const known = new Set(boot.state.calls.map((call) => call.key));
+let large = boot.state.calls[0] ?? null;
+let coming = []; // called, and not yet in the large place
+let timer = 0;
+
+const live = new Live("/stream?view=board", paint);
+
+function paint(state, keys) {
+  if (keys.has("calls")) take(state);
+  text(nodes.next, state.next.join(" · ") || "–");
+  text(nodes.waiting, state.waiting);
+}
+
+function take(state) {
+  const here = new Map(state.calls.map((call) => [call.key, call]));
+  const fresh = state.calls.filter((call) => !known.has(call.key)).reverse();
+  for (const call of fresh) known.add(call.key);
+  if (known.size > 500) {
+    known.clear();
+    for (const key of here.keys()) known.add(key);
+  }
+  // Whoever sits at the counter already needs no announcement; a second call of a number replaces its first.
+  coming = [...coming, ...fresh].filter((call) => here.get(call.key)?.state === "called");
+  if (large && !here.has(large.key)) large = state.calls.find((call) => call.number === large.number) ?? null;
+  if (!large && !coming.length) large = state.calls[0] ?? null;
+  if (!timer) advance(state);
+  show(state);
+}
+
+function advance(state) {
+  timer = 0;
+  if (!coming.length) return;
+  large = coming.shift();
+  nodes.now.classList.remove("flash");
+  void nodes.now.offsetWidth; // starts the animation again
+  nodes.now.classList.add("flash");
+  timer = setTimeout(() => {
+    advance(live.state);
+    show(live.state);
+  }, coming.length ? HURRY_MS : SHOW_MS);
+  return state;
+}
+
+function show(state) {
+  nodes.call.hidden = !large;
+  nodes.welcome.hidden = Boolean(large);
+  if (large) {
+    text(nodes.number, large.number);
+    nodes.number.dataset.long = large.number.length;
+    text(nodes.counter, large.counter);
+    text(nodes.service, state.services[large.service]?.[boot.lang] ?? "");
+  }
+  const waits = new Set(coming.map((call) => call.key));
+  const others = state.calls.filter((call) => call.key !== large?.key).slice(0, SHOWN);
+  rows(nodes.calls, others, (call) => call.key, (row, call) => {
+    text(row.querySelector("b"), call.number);
+    text(row.querySelector("span"), call.counter);
+    row.className = waits.has(call.key) ? "coming" : call.state === "called" ? "" : "done";
+  });
+}
+
+const day = new Intl.DateTimeFormat(boot.lang === "en" ? "en-GB" : "vi-VN", {
+  weekday: "long", day: "2-digit", month: "2-digit", year: "numeric", timeZone: boot.zone,
+});
+everySecond(() => {
+  text(nodes.clock, clock(live.now()));
+  text(nodes.date, day.format(live.now()));
+});
+
+// The panel runs for weeks: move the picture by a few pixels, and begin anew each night.
+const STEPS = [[0, 0], [2, 1], [4, 2], [4, 4], [2, 4], [0, 3], [-2, 2], [-4, 0], [-4, -2], [-2, -4], [0, -4], [2, -2]];
+let step = 0;
+setInterval(() => {
+  const [x, y] = STEPS[(step = (step + 1) % STEPS.length)];
+  document.body.style.translate = `${x}px ${y}px`;
+  if (live.online && performance.now() > 72e6 && clock(live.now()).startsWith("03")) location.reload();
+}, SHIFT_EVERY_MS);

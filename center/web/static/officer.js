@@ -1,0 +1,272 @@
+// The officer's desk: one ticket, one large button, a few small ones, and who waits.
+import { boot, say, text, rows, running, minutes, clock, everySecond, Live, Refused, post, newId } from "./live.js";
+
+const SHOWN = 12;
+const counter = boot.counter;
+const session = (() => {
+  const kept = sessionStorage.getItem("session") ?? newId();
+  sessionStorage.setItem("session", kept);
+  return kept;
+})();
+let claim = true; // a desk that was refused once takes the counter only when the officer says so
+let busy = false;
+
+const nodes = {};
+for (const node of document.querySelectorAll("[data-id]")) nodes[node.dataset.id] = node;
+const find = document.getElementById("find");
+const nameField = document.getElementById("officer-name");
+nameField.value = localStorage.getItem("officer") ?? "";
+
+const live = new Live(() => `/stream?view=officer&counter=${counter}&session=${session}${claim ? "&claim=1" : ""}`, paint);
+everySecond(tick);
+
+// --- what is shown ---
+
+const serviceName = (id) => live?.state.services.find((service) => service.id === id)?.[boot.lang] ?? id;
+
+function paint(state, keys, stream) {
+  const services = (id) => state.services.find((service) => service.id === id)?.[boot.lang] ?? id;
+  const { counter: here, ticket, phase } = state;
+  if (keys.has("lease")) paintLease(state.lease, here);
+  text(nodes.title, `${say("counter")} ${here.label} · ${here.services.map(services).join(", ")}`);
+  text(nodes.state, say(`state_${here.state}`));
+  nodes.state.dataset.state = here.state;
+  text(nodes.officer, here.officer ?? "");
+
+  const what = phase === "called" && ticket.recalls
+    ? say("now_called_again", { n: ticket.recalls, max: state.max_recalls })
+    : say(`now_${phase === "idle" ? "none" : phase}`);
+  text(nodes.what, what);
+  nodes.now.setAttribute("aria-label", what);
+  const next = state.waiting[0];
+  text(nodes.number, ticket ? ticket.number : phase === "idle" ? say("ready") : say(`state_${here.state}`));
+  nodes.number.classList.toggle("rest", !ticket);
+  nodes.facts.hidden = !ticket;
+  nodes.hint.hidden = Boolean(ticket);
+  text(nodes.hint, next ? say("next_is", { number: next.number }) : say("nobody_waits"));
+  if (ticket) {
+    text(nodes.service, services(ticket.service));
+    nodes.kind.hidden = nodes["kind-name"].hidden = ticket.priority !== "priority";
+    text(nodes["running-name"], say(phase === "serving" ? "since_start" : "since_call"));
+  }
+  const fresh = nodes.outcomes.hidden && phase === "serving";
+  nodes.outcomes.hidden = phase !== "serving";
+  if (fresh) nodes.outcomes.querySelector('[value="other"]').checked = true;
+  nodes.name.hidden = phase !== "closed";
+  text(nodes["primary-text"], say(`do_${state.primary}`));
+  nodes.pause.hidden = !state.allowed.includes("pause");
+  nodes.close.hidden = !state.allowed.includes("close");
+  for (const button of document.querySelectorAll("[data-action]")) disable(button, !state.allowed.includes(button.dataset.action));
+  disable(nodes.primary, !state.ready);
+  if (!ticket && nodes.transfer.open) nodes.transfer.close();
+
+  text(nodes.count, state.waiting_count);
+  rows(nodes.waiting, state.waiting.slice(0, SHOWN), (item) => item.id, (row, item) => {
+    fillLine(row, item, services);
+    text(row.querySelector(".when"), minutes(stream.now() - item.issued_at));
+  });
+  nodes.more.hidden = state.waiting_count <= SHOWN;
+  text(nodes.more, say("more_waiting", { n: state.waiting_count - SHOWN }));
+  rows(nodes.aside, state.aside, (item) => item.id, (row, item) => {
+    fillLine(row, item, services);
+    const button = row.querySelector("button");
+    button.setAttribute("aria-label", say("requeue_number", { number: item.number }));
+    button.onclick = () => act(`/api/tickets/${encodeURIComponent(item.id)}/requeue`, { version: item.version });
+  });
+  nodes["aside-none"].hidden = state.aside.length > 0;
+  const { figures } = state;
+  text(nodes["figure-served"], figures.served);
+  text(nodes["figure-no_show"], figures.no_show);
+  text(nodes["figure-service_time"], figures.service_ms === null ? "–" : running(figures.service_ms));
+  text(nodes["figure-wait_time"], figures.wait_ms === null ? "–" : running(figures.wait_ms));
+  search(state, services);
+}
+
+function fillLine(row, item, services) {
+  text(row.querySelector("b"), item.number);
+  text(row.querySelector("em"), item.priority === "priority" ? say("priority") : "");
+  const words = item.state === "waiting" ? [services(item.service)] : [say(`aside_${item.state}`)];
+  if (item.only_here) words.push(say("only_here"));
+  text(row.querySelector(".tags span"), words.join(" · "));
+}
+
+function tick() {
+  const { ticket, phase, waiting } = live.state;
+  if (ticket) {
+    text(nodes.waited, minutes((ticket.called_at ?? live.now()) - ticket.issued_at));
+    text(nodes.running, running(live.now() - ((phase === "serving" ? ticket.started_at : ticket.called_at) ?? live.now())));
+  }
+  for (const item of waiting.slice(0, SHOWN)) {
+    const row = nodes.waiting.querySelector(`[data-key="${CSS.escape(item.id)}"]`);
+    if (row) text(row.querySelector(".when"), minutes(live.now() - item.issued_at));
+  }
+}
+
+function disable(button, off) {
+  if (off) button.setAttribute("aria-disabled", "true");
+  else button.removeAttribute("aria-disabled");
+}
+
+// --- who works here ---
+
+function paintLease(lease, here) {
+  const mine = lease !== null && lease.mark === session.slice(0, 8);
+  const watching = !mine;
+  if (mine) claim = true;
+  else if (lease !== null) claim = false;
+  document.body.classList.toggle("watching", watching);
+  nodes.lease.hidden = !watching;
+  document.getElementById("desk").inert = watching;
+  nodes.pause.inert = nodes.close.inert = watching;
+  if (!watching) return;
+  text(nodes["lease-text"], lease === null ? say("lease_free") : `${say("lease_taken")} (${say("lease_since", {
+    who: here.officer ?? say("lease_unknown"), time: clock(lease.since) })}).`);
+}
+
+nodes["lease-take"].addEventListener("click", async () => {
+  try {
+    await post(`/api/counters/${counter}/lease`, {}, { headers: { "X-Session": session } });
+    claim = true;
+    live.refresh();
+    nodes.primary.focus();
+  } catch (error) {
+    tell(error.message);
+  }
+});
+
+// --- what is done ---
+
+/** One command at a time: while one is on its way, every further press is ignored. */
+async function act(path, body, done) {
+  if (busy) return;
+  busy = true;
+  document.body.classList.add("busy");
+  try {
+    const answer = await post(path, body, { headers: { "X-Session": session }, onWait: () => tell(say("sending"), true) });
+    tell(done ? say(done, { number: answer.ticket?.number }) : "", true);
+    return answer;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    tell(error.message);
+    if (error.status) live.refresh(); // what the officer saw was not what is
+  } finally {
+    busy = false;
+    document.body.classList.remove("busy");
+  }
+}
+
+const ask = (action, body = {}, done) =>
+  act(`/api/counters/${counter}/${action}`, { seen: live.state.counter.revision, ...body }, done);
+
+function tell(words, good = false) {
+  nodes.say.replaceChildren();
+  if (!words) return;
+  const line = document.createElement("p");
+  line.textContent = words;
+  line.classList.toggle("good", good);
+  nodes.say.append(line);
+}
+
+function primary() {
+  const { primary: action, ready } = live.state;
+  if (!ready) return;
+  if (action === "open" || action === "resume") {
+    const officer = nameField.value.trim();
+    localStorage.setItem("officer", officer);
+    return ask("open", action === "open" && officer ? { officer } : {});
+  }
+  if (action === "finish") {
+    return ask("finish", { outcome: nodes.outcomes.querySelector(":checked").value }, "finished");
+  }
+  return ask(action);
+}
+
+function side(action) {
+  if (!live.state.allowed.includes(action)) return;
+  if (action !== "transfer") return ask(action);
+  text(nodes["transfer-title"], say("transfer_title", { number: live.state.ticket.number }));
+  nodes.transfer.showModal();
+}
+
+nodes.primary.addEventListener("click", primary);
+nodes.pause.addEventListener("click", () => ask("pause"));
+nodes.close.addEventListener("click", () => ask("close"));
+for (const button of document.querySelectorAll("[data-action]")) button.addEventListener("click", () => side(button.dataset.action));
+nodes.transfer.addEventListener("click", (event) => {
+  const { service, counter: to } = event.target.closest("button")?.dataset ?? {};
+  if (!service && !to) return;
+  nodes.transfer.close();
+  ask("transfer", service ? { to_service: service } : { to_counter: to });
+});
+nameField.addEventListener("keydown", (event) => event.key === "Enter" && primary());
+
+// --- finding a number ---
+
+const plain = (words) => words.trim().toUpperCase();
+
+function search(state, services) {
+  const wanted = plain(find.value);
+  const found = wanted ? [...state.waiting, ...state.aside].filter((item) => item.number.includes(wanted)).slice(0, 5) : [];
+  nodes.found.hidden = found.length === 0;
+  nodes["found-none"].hidden = !wanted || found.length > 0;
+  rows(nodes.found, found, (item) => item.id, (row, item) => {
+    fillLine(row, item, services);
+    const button = row.querySelector("button");
+    button.setAttribute("aria-label", say("call_number", { number: item.number }));
+    button.onclick = () => callNumber(item.number);
+    disable(button, !state.allowed.includes("call"));
+  });
+}
+
+async function callNumber(number) {
+  if (!live.state.allowed.includes("call")) return;
+  if (await ask("call", { number })) {
+    find.value = "";
+    search(live.state, serviceName);
+    nodes.primary.focus();
+  }
+}
+
+find.addEventListener("input", () => search(live.state, serviceName));
+find.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    find.value = "";
+    search(live.state, serviceName);
+  } else if (event.key === "Enter" && find.value.trim()) {
+    callNumber(plain(find.value));
+  }
+});
+
+// --- keys: not while typing, and they can be switched off (WCAG 2.1.4) ---
+
+const KEYS = { r: "recall", t: "transfer", p: "park", v: "no_show" };
+let keysOn = localStorage.getItem("keys") !== "off";
+
+function paintKeys() {
+  nodes.keys.setAttribute("aria-pressed", String(keysOn));
+  text(nodes.keys, say(keysOn ? "shortcuts_on" : "shortcuts_off"));
+  document.body.classList.toggle("no-keys", !keysOn);
+}
+
+nodes.keys.addEventListener("click", () => {
+  keysOn = !keysOn;
+  localStorage.setItem("keys", keysOn ? "on" : "off");
+  paintKeys();
+});
+paintKeys();
+
+addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input:not([type=radio]), textarea, select");
+  if (!keysOn || typing || event.repeat || event.ctrlKey || event.altKey || event.metaKey || nodes.transfer.open) return;
+  if (document.body.classList.contains("watching")) return;
+  if (event.key === "Enter") {
+    if (!event.target.matches("button, a")) primary();
+    return;
+  }
+  const outcome = nodes.outcomes.querySelectorAll("input")[Number(event.key) - 1];
+  if (outcome && !nodes.outcomes.hidden) outcome.checked = true;
+  else if (KEYS[event.key.toLowerCase()]) side(KEYS[event.key.toLowerCase()]);
+  else if (event.key === "/") find.focus();
+  else return;
+  event.preventDefault();
+});

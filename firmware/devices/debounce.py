@@ -109,13 +109,15 @@ class Debounce:
         return [ToRead(pin) for pin in self._contacts]
 
     def edge(self, edge: Edge, now_ms: int) -> Sequence[Outcome]:
-        """Take an edge; a repeated one, and one older than what is known, change nothing."""
+        """Take an edge; one that is older than what is known changes nothing."""
         contact = self._contacts.get(edge.pin)
-        if contact is None or edge.closed is contact.closed or edge.at_ms < contact.changed_ms:
+        if contact is None or edge.at_ms < contact.changed_ms:
             return ()
         outcomes: Sequence[Outcome] = ()
         at_ms = min(edge.at_ms, now_ms)
-        if contact.restless and at_ms - contact.changed_ms >= self._debounce_ms:
+        # An edge to where the contact is already means that the one between was lost: that was no stillness.
+        alternates = edge.closed is not contact.closed
+        if alternates and contact.restless and at_ms - contact.changed_ms >= self._debounce_ms:
             # The loop was late: what this edge ends had been still for long enough.
             outcomes = self._settle(contact)
         self._move(contact, closed=edge.closed, at_ms=at_ms)
@@ -144,14 +146,13 @@ class Debounce:
         """Ask for the levels that are due, and judge by the edges where no level came."""
         outcomes: list[Outcome] = []
         for contact in self._contacts.values():
-            due_ms = contact.due_ms(self._debounce_ms, self._stuck_after_ms)
-            if due_ms is None or due_ms > now_ms:
-                continue
-            if contact.asked_ms is None:
-                contact.asked_ms = now_ms
-                outcomes.append(ToRead(contact.pin))
-            else:
-                outcomes.extend(self._judge(contact, now_ms))
+            # At most twice: a contact that is judged late may seem stuck at once.
+            while (due_ms := contact.due_ms(self._debounce_ms, self._stuck_after_ms)) is not None and due_ms <= now_ms:
+                if contact.asked_ms is None:
+                    contact.asked_ms = now_ms
+                    outcomes.append(ToRead(contact.pin))
+                else:
+                    outcomes.extend(self._judge(contact, now_ms))
         return outcomes
 
     def deadline_ms(self) -> int | None:

@@ -367,7 +367,7 @@ def _actor(request: Request[None, None, AppState]) -> str:
 
 def language(request: Request[None, None, AppState]) -> Language:
     """Return the language of an answer: `?lang=`, else what the client accepts, else Vietnamese."""
-    asked = request.query_params.get("lang") or request.headers.get("accept-language", "")
+    asked = request.query_params.get("lang") or request.headers.get("accept-language") or ""
     return "en" if asked[:2].lower() == "en" else "vi"
 
 

@@ -71,11 +71,6 @@ function show(state) {
 const day = new Intl.DateTimeFormat(boot.lang === "en" ? "en-GB" : "vi-VN", {
   weekday: "long", day: "2-digit", month: "2-digit", year: "numeric", timeZone: boot.zone,
 });
-everySecond(() => {
-  text(nodes.clock, clock(live.now()));
-  text(nodes.date, day.format(live.now()));
-});
-
 // The panel runs for weeks: move the picture by a few pixels, and begin anew each night.
 const STEPS = [[0, 0], [2, 1], [4, 2], [4, 4], [2, 4], [0, 3], [-2, 2], [-4, 0], [-4, -2], [-2, -4], [0, -4], [2, -2]];
 let step = 0;
@@ -84,3 +79,9 @@ setInterval(() => {
   document.body.style.translate = `${x}px ${y}px`;
   if (live.online && performance.now() > 72e6 && clock(live.now()).startsWith("03")) location.reload();
 }, SHIFT_EVERY_MS);
+
+live.start();
+everySecond(() => {
+  text(nodes.clock, clock(live.now()));
+  text(nodes.date, day.format(live.now()));
+});

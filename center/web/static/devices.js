@@ -5,8 +5,7 @@ const nodes = Object.fromEntries([...document.querySelectorAll("[data-id]")].map
 const ORDER = ["lost", "warn", "unknown", "offline", "ok"];
 const PROBLEMS = new Set(["lost", "warn"]);
 
-const live = new Live("/stream?view=devices", (state, keys, stream) => paint(state, stream));
-everySecond(() => paint(live.state, live));
+const live = new Live("/stream?view=devices", paint);
 
 const unit = (value, name) => (value === null ? "–" : `${Math.round(value)}${name && ` ${name}`}`);
 
@@ -18,7 +17,7 @@ function ago(at, now) {
   return say("hours_ago", { n: Math.floor(seconds / 3600) });
 }
 
-function paint(state, stream) {
+function paint(state) {
   const items = Object.values(state).sort((one, two) =>
     ORDER.indexOf(one.level) - ORDER.indexOf(two.level) || one.name.localeCompare(two.name));
   const problems = items.filter((item) => PROBLEMS.has(item.level)).length;
@@ -31,7 +30,7 @@ function paint(state, stream) {
     text(cell("status").querySelector("b"), say(`status_${item.level}`));
     text(cell("kind"), item.kind_known ? say(`kind_${item.kind}`) : item.kind);
     text(cell("name"), item.name);
-    text(cell("seen"), ago(item.seen_at, stream.now()));
+    text(cell("seen"), ago(item.seen_at, live.now()));
     text(cell("version"), item.version ?? "–");
     text(cell("temperature"), unit(item.temperature_c, "°C"));
     text(cell("disk"), unit(item.disk_free_mb, "MB"));
@@ -40,3 +39,6 @@ function paint(state, stream) {
     text(cell("remark"), [...item.why.map((why) => say(`why_${why}`)), ...(item.trouble ? [item.trouble] : [])].join("; "));
   });
 }
+
+live.start();
+everySecond(() => paint(live.state));

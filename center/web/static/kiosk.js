@@ -165,3 +165,5 @@ setInterval(() => {
     nodes.idle.hidden = false;
   }
 }, 250);
+
+live.start();

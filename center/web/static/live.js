@@ -35,7 +35,11 @@ export class Live {
   constructor(url, paint) {
     this.#url = typeof url === "function" ? url : () => url;
     this.#paint = paint;
-    paint(this.state, new Set(Object.keys(this.state)), this);
+  }
+
+  /** Paint what the page came with and go live. A page calls this last, when all of it is there. */
+  start() {
+    this.#paint(this.state, new Set(Object.keys(this.state)));
     this.#connect();
     addEventListener("online", () => this.refresh());
     addEventListener("pagehide", () => this.#drop());
@@ -107,7 +111,7 @@ export class Live {
     this.#server = message.server;
     this.state = message.state;
     this.#link(true);
-    this.#paint(this.state, keys, this);
+    this.#paint(this.state, keys);
   }
 
   #change(message) {
@@ -115,7 +119,7 @@ export class Live {
     this.#id = message.id;
     this.state = { ...this.state, ...message.set };
     for (const key of message.drop) delete this.state[key];
-    this.#paint(this.state, new Set([...Object.keys(message.set), ...message.drop]), this);
+    this.#paint(this.state, new Set([...Object.keys(message.set), ...message.drop]));
   }
 
   #link(online) {

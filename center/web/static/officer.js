@@ -18,17 +18,15 @@ const nameField = document.getElementById("officer-name");
 nameField.value = localStorage.getItem("officer") ?? "";
 
 const live = new Live(() => `/stream?view=officer&counter=${counter}&session=${session}${claim ? "&claim=1" : ""}`, paint);
-everySecond(tick);
 
 // --- what is shown ---
 
-const serviceName = (id) => live?.state.services.find((service) => service.id === id)?.[boot.lang] ?? id;
+const serviceName = (id) => live.state.services.find((service) => service.id === id)?.[boot.lang] ?? id;
 
-function paint(state, keys, stream) {
-  const services = (id) => state.services.find((service) => service.id === id)?.[boot.lang] ?? id;
+function paint(state, keys) {
   const { counter: here, ticket, phase } = state;
   if (keys.has("lease")) paintLease(state.lease, here);
-  text(nodes.title, `${say("counter")} ${here.label} · ${here.services.map(services).join(", ")}`);
+  text(nodes.title, `${say("counter")} ${here.label} · ${here.services.map(serviceName).join(", ")}`);
   text(nodes.state, say(`state_${here.state}`));
   nodes.state.dataset.state = here.state;
   text(nodes.officer, here.officer ?? "");
@@ -45,7 +43,7 @@ function paint(state, keys, stream) {
   nodes.hint.hidden = Boolean(ticket);
   text(nodes.hint, next ? say("next_is", { number: next.number }) : say("nobody_waits"));
   if (ticket) {
-    text(nodes.service, services(ticket.service));
+    text(nodes.service, serviceName(ticket.service));
     nodes.kind.hidden = nodes["kind-name"].hidden = ticket.priority !== "priority";
     text(nodes["running-name"], say(phase === "serving" ? "since_start" : "since_call"));
   }
@@ -62,13 +60,13 @@ function paint(state, keys, stream) {
 
   text(nodes.count, state.waiting_count);
   rows(nodes.waiting, state.waiting.slice(0, SHOWN), (item) => item.id, (row, item) => {
-    fillLine(row, item, services);
-    text(row.querySelector(".when"), minutes(stream.now() - item.issued_at));
+    fillLine(row, item);
+    text(row.querySelector(".when"), minutes(live.now() - item.issued_at));
   });
   nodes.more.hidden = state.waiting_count <= SHOWN;
   text(nodes.more, say("more_waiting", { n: state.waiting_count - SHOWN }));
   rows(nodes.aside, state.aside, (item) => item.id, (row, item) => {
-    fillLine(row, item, services);
+    fillLine(row, item);
     const button = row.querySelector("button");
     button.setAttribute("aria-label", say("requeue_number", { number: item.number }));
     button.onclick = () => act(`/api/tickets/${encodeURIComponent(item.id)}/requeue`, { version: item.version });
@@ -79,13 +77,13 @@ function paint(state, keys, stream) {
   text(nodes["figure-no_show"], figures.no_show);
   text(nodes["figure-service_time"], figures.service_ms === null ? "–" : running(figures.service_ms));
   text(nodes["figure-wait_time"], figures.wait_ms === null ? "–" : running(figures.wait_ms));
-  search(state, services);
+  search(state);
 }
 
-function fillLine(row, item, services) {
+function fillLine(row, item) {
   text(row.querySelector("b"), item.number);
   text(row.querySelector("em"), item.priority === "priority" ? say("priority") : "");
-  const words = item.state === "waiting" ? [services(item.service)] : [say(`aside_${item.state}`)];
+  const words = item.state === "waiting" ? [serviceName(item.service)] : [say(`aside_${item.state}`)];
   if (item.only_here) words.push(say("only_here"));
   text(row.querySelector(".tags span"), words.join(" · "));
 }
@@ -204,13 +202,13 @@ nameField.addEventListener("keydown", (event) => event.key === "Enter" && primar
 
 const plain = (words) => words.trim().toUpperCase();
 
-function search(state, services) {
+function search(state) {
   const wanted = plain(find.value);
   const found = wanted ? [...state.waiting, ...state.aside].filter((item) => item.number.includes(wanted)).slice(0, 5) : [];
   nodes.found.hidden = found.length === 0;
   nodes["found-none"].hidden = !wanted || found.length > 0;
   rows(nodes.found, found, (item) => item.id, (row, item) => {
-    fillLine(row, item, services);
+    fillLine(row, item);
     const button = row.querySelector("button");
     button.setAttribute("aria-label", say("call_number", { number: item.number }));
     button.onclick = () => callNumber(item.number);
@@ -222,16 +220,16 @@ async function callNumber(number) {
   if (!live.state.allowed.includes("call")) return;
   if (await ask("call", { number })) {
     find.value = "";
-    search(live.state, serviceName);
+    search(live.state);
     nodes.primary.focus();
   }
 }
 
-find.addEventListener("input", () => search(live.state, serviceName));
+find.addEventListener("input", () => search(live.state));
 find.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     find.value = "";
-    search(live.state, serviceName);
+    search(live.state);
   } else if (event.key === "Enter" && find.value.trim()) {
     callNumber(plain(find.value));
   }
@@ -270,3 +268,6 @@ addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+
+live.start();
+everySecond(tick);

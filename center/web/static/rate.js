@@ -20,11 +20,10 @@ const other = () => (language === "vi" ? "en" : "vi");
 const kept = () => JSON.parse(localStorage.getItem(SHELF) ?? "[]");
 const keep = (presses) => localStorage.setItem(SHELF, JSON.stringify(presses));
 
-const live = new Live(`/stream?view=rating&counter=${counter}`, (state, keys, stream) => show(state, stream));
-everySecond(() => show(live.state, live));
+const live = new Live(`/stream?view=rating&counter=${counter}`, show);
 
-function show({ armed }, stream) {
-  const open = armed && armed.ticket !== done && armed.until > stream.now() ? armed : null;
+function show({ armed }) {
+  const open = armed && armed.ticket !== done && armed.until > live.now() ? armed : null;
   const thanking = performance.now() < thanksUntil && !open;
   if (open && open.ticket !== asked) {
     askedAt = performance.now();
@@ -44,8 +43,8 @@ function press(level) {
   done = asked;
   localStorage.setItem(`rated:${counter}`, done);
   thanksUntil = performance.now() + THANKS_MS;
-  show(live.state, live);
-  setTimeout(() => show(live.state, live), THANKS_MS + 20);
+  show(live.state);
+  setTimeout(() => show(live.state), THANKS_MS + 20);
   send();
 }
 
@@ -84,5 +83,7 @@ function speak(to) {
 for (const face of nodes.ask.querySelectorAll("[data-level]")) tap(face, () => press(Number(face.dataset.level)));
 tap(nodes.language, () => speak(other()));
 document.addEventListener("link", (event) => event.detail && send());
+live.start();
+everySecond(() => show(live.state));
 setInterval(send, 5000);
 send();

@@ -82,9 +82,11 @@ class Transport:
         self._client: Client | None = None
         self._up: Client | None = None
         self._subscription: int | None = None
+        self._subscribed_once = False
         self._problem = ""
         self._lost_logged = False
         self._unconfirmed: deque[MQTTMessageInfo] = deque()
+        self._unconfirmed_on: Client | None = None
 
     def start(self) -> None:
         """Begin to connect; returns at once, whether there is a broker or not."""
@@ -102,13 +104,13 @@ class Transport:
         info = client.publish(self._address.topic(channel), payload, qos=_QOS, retain=retain)
         if info.rc != self._paho.MQTT_ERR_SUCCESS:
             return False
+        self._forget_confirmed(client)
         self._unconfirmed.append(info)
-        self._forget_confirmed()
         return True
 
     def unconfirmed(self) -> int:
         """Return how many messages of this connection the broker has not confirmed yet."""
-        self._forget_confirmed()
+        self._forget_confirmed(self._up)
         return len(self._unconfirmed)
 
     def drop(self, why: str) -> None:
@@ -131,10 +133,13 @@ class Transport:
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S)
 
-    def _forget_confirmed(self) -> None:
+    def _forget_confirmed(self, client: "Client | None") -> None:
         # Owned by the inbox thread: no lock that could meet one of paho's in the other order.
         waiting = self._unconfirmed
-        while waiting and waiting[0].rc == self._paho.MQTT_ERR_SUCCESS and waiting[0].is_published():
+        if client is not self._unconfirmed_on:
+            waiting.clear()
+            self._unconfirmed_on = client
+        while waiting and waiting[0].is_published():
             waiting.popleft()
 
     def _break(self) -> None:

@@ -1,0 +1,409 @@
+"""The connection to a real broker: each way in which paho or a broker can surprise, and what the device makes of it."""
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import pytest
+
+from contract.codec import decode
+from contract.states import Status
+from contract.topics import Address, Channel
+from firmware.config import BrokerConfig
+from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, Presence, Transport, backoff_s
+from tests.support.brokers import Broker, Mosquitto, free_port
+from tests.support.center import CenterSide
+from tests.support.waiting import wait_for
+
+ADDRESS = Address(center="bentre", station="q03", device="rating")
+
+
+def status(presence: Presence) -> bytes:
+    """Return a status such as the daemon makes."""
+    return b'{"state":"%s","version":"1","bootid":"b","since":"2026-11-23T01:02:03.000Z"}' % presence.encode()
+
+
+class Running:
+    """A transport with the inbox that it posts to."""
+
+    def __init__(self, config: BrokerConfig, post: Callable[[object], None] | None = None, **secrets: str) -> None:
+        self.news: SimpleQueue[object] = SimpleQueue()
+        self.transport = Transport(
+            ADDRESS, config, password=secrets.get("password"), status=status, post=post or self.news.put
+        )
+
+    def next(self, timeout_s: float = 5.0) -> object:
+        """Return the next thing that was posted."""
+        try:
+            return self.news.get(timeout=timeout_s)
+        except Empty:
+            raise AssertionError(f"nothing was posted within {timeout_s} s") from None
+
+    def is_quiet(self, for_s: float) -> bool:
+        """Say whether nothing is posted for a while."""
+        try:
+            self.news.get(timeout=for_s)
+        except Empty:
+            return True
+        return False
+
+
+@contextmanager
+def running(config: BrokerConfig, **options: object) -> Iterator[Running]:
+    """A started transport, stopped at the end."""
+    run = Running(config, **options)  # type: ignore[arg-type]  # post and password only
+    run.transport.start()
+    try:
+        yield run
+    finally:
+        run.transport.stop()
+
+
+def to(broker: Broker, **options: object) -> BrokerConfig:
+    """Return the configuration that leads to a test's broker."""
+    return BrokerConfig(host=broker.host, port=broker.port, **options)  # type: ignore[arg-type]
+
+
+def states(center: CenterSide) -> list[str]:
+    """Return the presences that were published so far."""
+    return [decode(each.payload, Status).state for each in center.heard(Channel.STATUS)]
+
+
+# --- presence --------------------------------------------------------------------------------------------------------
+
+
+def test_birth_and_orderly_stop_are_told(any_broker: Broker) -> None:
+    """A device says online when it connects and offline, retained, when it is stopped."""
+    with CenterSide(any_broker, ADDRESS) as center:
+        with running(to(any_broker)) as run:
+            assert isinstance(run.next(), LinkUp)
+            center.wait_for(Channel.STATUS, 1)
+        center.wait_for(Channel.STATUS, 2)
+        assert states(center) == ["online", "offline"]
+    with CenterSide(any_broker, ADDRESS) as latecomer:
+        latecomer.wait_for(Channel.STATUS, 1)
+        assert states(latecomer) == ["offline"]
+
+
+def test_the_last_will_says_lost(any_broker: Broker) -> None:
+    """When a device's connection breaks without goodbye, the broker says lost for it, and keeps that."""
+    with CenterSide(any_broker, ADDRESS) as center, running(to(any_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        run.transport.drop("the test cuts it")
+        wait_for(lambda: "lost" in states(center))
+
+
+# --- what paho does, and what we made of it ---------------------------------------------------------------------------
+
+
+def test_an_exception_in_the_inbox_does_not_kill_the_network_thread(
+    any_broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A message that cannot be taken is skipped; the next one arrives."""
+    news: SimpleQueue[object] = SimpleQueue()
+
+    def post(item: object) -> None:
+        if isinstance(item, Arrived) and item.payload == b"poison":
+            raise RuntimeError("cannot be taken")
+        news.put(item)
+
+    with running(to(any_broker), post=post) as run, CenterSide(any_broker, ADDRESS) as center:
+        assert isinstance(news.get(timeout=5), LinkUp)
+        center.say(Channel.DESIRED, b"poison")
+        center.say(Channel.DESIRED, b"good")
+        assert news.get(timeout=5) == Arrived(channel=Channel.DESIRED, payload=b"good", retained=False)
+        assert run.transport.alive()
+    assert "skipped" in caplog.text
+    caplog.clear()  # its trace-back holds the connection
+
+
+def test_nothing_is_queued_while_offline(mosquitto_broker: Broker) -> None:
+    """What is published without a connection is refused, and never comes out of a hidden queue later."""
+    mosquitto_broker.stop()
+    with running(to(mosquitto_broker)) as run:
+        assert not run.transport.publish(Channel.EVENT, b"offline")
+        mosquitto_broker.start()
+        with CenterSide(mosquitto_broker, ADDRESS) as center:
+            assert isinstance(run.next(timeout_s=10), LinkUp)
+            assert run.transport.publish(Channel.EVENT, b"online")
+            center.wait_for(Channel.EVENT)
+            time.sleep(0.2)  # a queue would have had its time
+            assert [each.payload for each in center.heard(Channel.EVENT)] == [b"online"]
+
+
+def test_what_an_old_connection_left_unconfirmed_is_not_sent_on_the_next(mosquitto_broker: Broker) -> None:
+    """Messages without PUBACK die with their connection: sending again is the pump's decision, from the outbox."""
+    with running(to(mosquitto_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        mosquitto_broker.freeze()
+        assert run.transport.publish(Channel.EVENT, b"old")
+        assert run.transport.unconfirmed() == 1
+        mosquitto_broker.restart()
+        assert isinstance(run.next(), LinkDown)
+        with CenterSide(mosquitto_broker, ADDRESS) as center:
+            assert isinstance(run.next(), LinkUp)
+            assert run.transport.publish(Channel.EVENT, b"new")
+            assert run.transport.unconfirmed() <= 1
+            center.wait_for(Channel.EVENT)
+            time.sleep(0.2)  # a queue would have had its time
+            assert [each.payload for each in center.heard(Channel.EVENT)] == [b"new"]
+
+
+def test_a_device_starts_before_its_broker(any_broker: Broker) -> None:
+    """With the broker down `start` returns at once, nothing is posted, and the link comes up with the broker."""
+    any_broker.stop()
+    with running(to(any_broker)) as run:
+        assert run.is_quiet(for_s=0.5)
+        assert run.transport.alive()
+        any_broker.start()
+        assert isinstance(run.next(timeout_s=10), LinkUp)
+
+
+def test_a_device_is_back_a_second_after_its_broker(any_broker: Broker) -> None:
+    """After a broker's restart the link is lost once, up once, and up within about a second."""
+    with running(to(any_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        any_broker.restart()
+        listening = time.monotonic()
+        assert isinstance(run.next(), LinkDown)
+        assert isinstance(run.next(), LinkUp)
+        assert time.monotonic() - listening < 1.5
+        assert run.is_quiet(for_s=0.3)
+
+
+def test_failed_tries_are_no_further_losses(mosquitto_broker: Broker) -> None:
+    """While the broker stays away the link is reported down once, however many tries fail."""
+    with running(to(mosquitto_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        mosquitto_broker.kill()
+        assert isinstance(run.next(), LinkDown)
+        assert run.is_quiet(for_s=1.5)
+
+
+def test_losses_are_logged_once(mosquitto_broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    """A lost broker is one warning with its address, its return one line; the tries between are debug."""
+    caplog.set_level(logging.INFO, logger="firmware.mqtt.transport")
+    with running(to(mosquitto_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        mosquitto_broker.kill()
+        assert isinstance(run.next(), LinkDown)
+        time.sleep(1)  # several tries
+        mosquitto_broker.start()
+        assert isinstance(run.next(timeout_s=10), LinkUp)
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [level for level, _ in lines] == ["INFO", "WARNING", "INFO"]
+    assert f"{mosquitto_broker.host}:{mosquitto_broker.port}" in lines[1][1]
+    assert lines[2][1].endswith("again")
+
+
+def test_pauses_between_tries_grow_to_a_cap_and_differ() -> None:
+    """The first pause is about 0.2 s, later ones are capped near 5 s, and two devices do not knock together."""
+    assert all(0.15 <= backoff_s(0) <= 0.25 for _ in range(100))
+    assert all(3.75 <= backoff_s(tries) <= 6.25 for tries in (5, 6, 50, 10_000))
+    assert len({backoff_s(3) for _ in range(20)}) > 1
+
+
+def test_subscriptions_are_renewed(any_broker: Broker) -> None:
+    """After the broker was replaced the device still hears ack, desired and reply."""
+    with running(to(any_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        any_broker.restart()
+        assert isinstance(run.next(), LinkDown)
+        assert isinstance(run.next(), LinkUp)
+        with CenterSide(any_broker, ADDRESS) as center:
+            for channel in (Channel.ACK, Channel.DESIRED, Channel.REPLY):
+                center.say(channel, b"{}")
+                assert run.next() == Arrived(channel=channel, payload=b"{}", retained=False)
+
+
+def test_a_retained_message_is_told_from_a_live_one(any_broker: Broker) -> None:
+    """What the broker kept from earlier is marked as retained: it does not prove that the center is there."""
+    with CenterSide(any_broker, ADDRESS) as center:
+        center.say(Channel.DESIRED, b"kept", retain=True)
+        with running(to(any_broker)) as run:
+            seen = [run.next(), run.next()]
+            assert Arrived(channel=Channel.DESIRED, payload=b"kept", retained=True) in seen
+
+
+def test_a_broker_that_confirms_nothing_is_seen(mosquitto_broker: Broker) -> None:
+    """PUBACKs that do not come are counted, and a dropped connection is replaced by a working one."""
+    with running(to(mosquitto_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        assert run.transport.publish(Channel.EVENT, b"1")
+        wait_for(lambda: run.transport.unconfirmed() == 0)
+        mosquitto_broker.freeze()
+        assert run.transport.publish(Channel.EVENT, b"2")
+        assert run.transport.unconfirmed() == 1
+        run.transport.drop("no PUBACK")
+        assert isinstance(run.next(), LinkDown)
+        mosquitto_broker.thaw()
+        assert isinstance(run.next(timeout_s=10), LinkUp)
+        assert run.transport.unconfirmed() == 0
+
+
+def test_a_broker_that_accepts_and_says_nothing_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    """A listener that never answers CONNECT is given up, with a line that says so, and tried again."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = BrokerConfig(host="127.0.0.1", port=listener.getsockname()[1])
+        with running(config):
+            first, _ = listener.accept()
+            second, _ = listener.accept()
+            first.close()
+            second.close()
+    assert "no answer within 5 s" in caplog.text
+
+
+def test_a_dead_peer_is_noticed_by_keep_alive(mosquitto_broker: Broker) -> None:
+    """A peer that is silent behind a live network is noticed without traffic, by two missed keep-alives."""
+    with running(to(mosquitto_broker, keepalive_s=5)) as run:
+        assert isinstance(run.next(), LinkUp)
+        mosquitto_broker.freeze()
+        assert isinstance(run.next(timeout_s=15), LinkDown)
+        mosquitto_broker.thaw()
+
+
+def test_messages_leave_at_once(mosquitto_broker: Broker) -> None:
+    """Nagle's algorithm is off on the connection."""
+    with running(to(mosquitto_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        client = run.transport._client
+        assert client is not None
+        sock = client.socket()
+        assert isinstance(sock, socket.socket)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+def test_a_burst_arrives_whole_and_in_order(any_broker: Broker) -> None:
+    """Messages published faster than the network takes them arrive complete and in order."""
+    payloads = [b"%04d" % number + bytes(2000) for number in range(200)]
+    with CenterSide(any_broker, ADDRESS) as center, running(to(any_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        for payload in payloads:
+            assert run.transport.publish(Channel.EVENT, payload)
+        center.wait_for(Channel.EVENT, len(payloads), timeout_s=20)
+        assert [each.payload for each in center.heard(Channel.EVENT)] == payloads
+        wait_for(lambda: run.transport.unconfirmed() == 0)
+
+
+# --- sessions, access, protocol ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_sessions_are_clean(mosquitto_broker: Broker, protocol: str) -> None:
+    """What is said to a device while it is away is not kept for it: facts wait in outboxes, states are retained."""
+    config = to(mosquitto_broker, protocol=protocol)
+    with running(config) as run:
+        assert isinstance(run.next(), LinkUp)
+    with CenterSide(mosquitto_broker, ADDRESS) as center:
+        center.say(Channel.REPLY, b"late")
+        with running(config) as run:
+            assert isinstance(run.next(), LinkUp)
+            assert run.is_quiet(for_s=0.5)
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_the_client_id_names_the_device(make_mosquitto: Callable[..., Mosquitto], protocol: str) -> None:
+    """A broker's log shows which counter's device is connected, by which protocol, with a clean session."""
+    broker = make_mosquitto()
+    with running(to(broker, protocol=protocol)) as run:
+        assert isinstance(run.next(), LinkUp)
+    number = {"3.1.1": "p2", "5": "p5"}[protocol]
+    assert f"as bentre-q03-rating ({number}, c1, k15)" in broker.log()
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_a_refused_login_says_what_to_check(
+    make_mosquitto: Callable[..., Mosquitto], caplog: pytest.LogCaptureFixture, protocol: str
+) -> None:
+    """A broker that refuses the password leads to one warning that names the settings, and to further tries."""
+    broker = make_mosquitto(options="allow_anonymous false")
+    with running(to(broker, username="q03", protocol=protocol), password="wrong"):  # noqa: S106 - a test's own
+        wait_for(lambda: "username" in caplog.text)
+        wait_for(lambda: broker.log().count("New client connected") + broker.log().count("disconnected") >= 2)
+    assert caplog.text.count("WARNING") == 1
+
+
+def test_a_device_logs_in_with_its_password(make_mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> None:
+    """With the right name and password the link comes up."""
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "q03", "bí mật"], check=True)
+    broker = make_mosquitto(options=f"allow_anonymous false\npassword_file {passwords}")
+    with running(to(broker, username="q03"), password="bí mật") as run:  # noqa: S106 - a test's own
+        assert isinstance(run.next(), LinkUp)
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_stop_is_bounded_when_the_broker_is_dead(mosquitto_broker: Broker) -> None:
+    """Stopping takes at most about two seconds even if the broker answers nothing."""
+    with running(to(mosquitto_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        mosquitto_broker.freeze()
+        began = time.monotonic()
+        run.transport.stop()
+        assert time.monotonic() - began < 2.5
+        mosquitto_broker.thaw()
+    wait_for(lambda: not run.transport.alive())
+
+
+def test_stop_is_quick_when_there_is_no_broker() -> None:
+    """A device without contact stops at once, and its thread ends; a second stop does nothing."""
+    with running(BrokerConfig(port=free_port())) as run:
+        time.sleep(0.5)  # in the middle of a pause
+        began = time.monotonic()
+        run.transport.stop()
+        assert time.monotonic() - began < 0.5
+        assert not run.transport.alive()
+        run.transport.stop()
+
+
+def test_a_dead_network_thread_is_seen(mosquitto_broker: Broker) -> None:
+    """If the network thread ends by a fault, `alive` says so."""
+    died = threading.Event()
+    config = to(mosquitto_broker)
+
+    def explode(_presence: Presence) -> bytes:
+        raise RuntimeError("a fault of ours")
+
+    transport = Transport(ADDRESS, config, password=None, status=explode, post=lambda _news: None)
+    hook, threading.excepthook = threading.excepthook, lambda _args: died.set()
+    try:
+        transport.start()
+        assert died.wait(5)
+        wait_for(lambda: not transport.alive())
+    finally:
+        threading.excepthook = hook
+        transport.stop()
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_tls_neither_ssl_nor_http_is_loaded(mosquitto_broker: Broker) -> None:
+    """A device without TLS carries no OpenSSL and no HTTP client, talks to its broker, and may load them later."""
+    script = f"""
+import sys
+from queue import SimpleQueue
+from contract.topics import Address
+from firmware.config import BrokerConfig
+from firmware.mqtt.transport import LinkUp, Transport
+news = SimpleQueue()
+transport = Transport(Address("bentre", "q03", "rating"), BrokerConfig(port={mosquitto_broker.port}), password=None,
+                      status=lambda presence: b"{{}}", post=news.put)
+transport.start()
+assert isinstance(news.get(timeout=5), LinkUp)
+transport.stop()
+print(sorted({{"ssl", "_ssl", "_hashlib", "http.client", "email"}} & set(sys.modules)))
+import ssl, hashlib, urllib.request
+ssl.create_default_context(), hashlib.sha256(b""), urllib.request.Request("http://127.0.0.1/")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -4,15 +4,15 @@ A letter with marks is composed, so that one stroke is changed in one place: row
 that are left, a dot below.
 
 ```
-one mark     two marks    mark and dot  dot only     whole
-.#...        #....        ..#..         .###.        ###..
-..#..        .#.#.        .#.#.         #...#        #..#.
-.###.        ..#.#        .###.         #####        .#..#
-#...#        .###.        #...#         #...#        ##..#
-#####        #...#        #####         #...#        .#..#
-#...#        #####        #...#         .....        #..#.
-#...#        #...#        ..#..         ..#..        ###..
-  À            Ầ            Ậ             Ạ            Đ
+a tone   its own   both     with a dot  a dot   whole
+.#...    ..#..     #....    ..#..       .###.   ####.
+..#..    .#.#.     .#.#.    .#.#.       #...#   .#..#
+.###.    .....     ..#.#    .###.       #####   .#..#
+#...#    .###.     .###.    #...#       #...#   ###.#
+#####    #...#     #...#    #####       #...#   .#..#
+#...#    #####     #####    #...#       .....   .#..#
+#...#    #...#     #...#    ..#..       ..#..   ####.
+  À        Â         Ầ        Ậ           Ạ       Đ
 ```
 """
 
@@ -49,7 +49,7 @@ _FOUR: dict[str, tuple[str, ...]] = {
 }
 _ABOVE_DOT: dict[str, tuple[str, ...]] = {
     "A": _FOUR["A"],
-    "E": ("#####", "####.", "#####", "....."),
+    "E": ("#####", "##...", "#####", "....."),
     "O": (".###.", "#...#", ".###.", "....."),
 }
 """Four rows between marks and a dot: only A's own foot is open enough to have the dot close."""
@@ -75,6 +75,12 @@ _TWO_MARKS: dict[str, tuple[str, str, str]] = {
     _BREVE + _HOOK: (".##..", "#.#.#", ".###."),
     _BREVE + _TILDE: (".#.#.", "#.#.#", ".###."),
 }
+_OWN = {_CIRCUMFLEX: "AEO", _BREVE: "A"}
+"""Marks that make another letter, and of which; the rest are tones, which any vowel takes."""
+
+_OPEN = "AO"
+"""Letters whose top the own mark would melt into: they are drawn lower, with a gap."""
+
 _BLANK = "....."
 _BELOW = "..#.."
 
@@ -85,17 +91,25 @@ def rows(character: str) -> tuple[str, ...] | None:
     whole = _WHOLE.get(character)
     if whole is not None:
         return whole
-    base, marks = _parts(character)
-    upper = "".join(mark for mark in marks if mark != _DOT)
+    base, *marks = list(unicodedata.normalize("NFD", character))
+    if _HORN in marks:
+        marks.remove(_HORN)
+        base = unicodedata.normalize("NFC", base + _HORN)
     dotted = _DOT in marks
-    if not marks or base not in _FIVE:
+    # The letter's own mark before the tone, in whatever order Unicode has them.
+    upper = "".join(sorted(set(marks) - {_DOT}, key=lambda mark: mark not in _OWN))
+    if not marks or base not in _FIVE or any(base not in _OWN.get(mark, base) for mark in marks):
         return None
     if not upper:
         return (*_FIVE[base], _BLANK, _BELOW)
-    if dotted:
-        return (*_ONE_MARK[upper], *_ABOVE_DOT[base], _BELOW)
     if upper in _TWO_MARKS:
         return (*_TWO_MARKS[upper], *_FOUR[base])
+    if upper not in _ONE_MARK:
+        return None
+    if dotted:
+        return (*_ONE_MARK[upper], *_ABOVE_DOT[base], _BELOW) if upper in _OWN else None
+    if upper in _OWN and base in _OPEN:
+        return (*_ONE_MARK[upper], _BLANK, *_FOUR[base])
     return (*_ONE_MARK[upper], *_FIVE[base])
 
 
@@ -122,12 +136,3 @@ def alphabet() -> str:
     tones = ("", _GRAVE, _ACUTE, _HOOK, _TILDE, _DOT)
     marked = [unicodedata.normalize("NFC", vowel + tone) for vowel in vowels for tone in tones]
     return "".join(character for character in ("Đ", *marked, OFFLINE_MARK) if rows(character) is not None)
-
-
-def _parts(character: str) -> tuple[str, str]:
-    """Return base letter and marks; the horn belongs to the letter, and the mark next to the letter comes first."""
-    base, *marks = list(unicodedata.normalize("NFD", character))
-    if _HORN in marks:
-        marks.remove(_HORN)
-        base = unicodedata.normalize("NFC", base + _HORN)
-    return base, "".join(sorted(marks, key=(_CIRCUMFLEX + _BREVE + _GRAVE + _ACUTE + _HOOK + _TILDE + _DOT).index))

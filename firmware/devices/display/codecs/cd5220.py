@@ -17,6 +17,7 @@ which flickers; and a changed digit is 5 bytes (5 ms at 9600 baud) rather than a
 software left locked is unlocked at every full painting.
 """
 
+import unicodedata
 from dataclasses import dataclass
 
 from firmware.devices.display import glyphs
@@ -125,7 +126,8 @@ class Cd5220Codec:
 
 def _picture(sign: Sign) -> tuple[str, ...]:
     """Return the sign's two lines in Vietnamese."""
-    counter = f"QUẦY {sign.counter.upper()}" if sign.counter else ""
+    label = unicodedata.normalize("NFC", sign.counter.upper())
+    counter = f"QUẦY {label}" if label else ""
     match sign.kind:
         case "calling":
             lines = (f"MỜI SỐ {sign.number}", f"ĐẾN {counter}")

@@ -6,6 +6,7 @@ they mean is the business of `debounce` and of each device's decisions.
 
 import contextlib
 import logging
+import sys
 import threading
 import time
 import warnings
@@ -176,19 +177,26 @@ def _gpiozero() -> Any:
             warnings.simplefilter("always")
             try:
                 gpiozero.Device.ensure_pin_factory()
-            except ImportError as error:  # BadPinFactory is one
-                reasons = "; ".join(str(warning.message) for warning in fallbacks) or str(error)
-                raise ConfigError(
-                    f"no GPIO library works here ({reasons}): on a Raspberry Pi install motcua with its extra 'pi'"
-                ) from error
             except Exception as error:
-                raise HardwareError(
-                    f"the GPIO chip cannot be opened ({error}): check that /dev/gpiochip0 exists and that this user is "
-                    "in the group 'gpio'"
-                ) from error
+                raise _no_factory(error, "; ".join(str(warning.message) for warning in fallbacks)) from error
         for warning in fallbacks:
             _log.warning("GPIO: %s; set GPIOZERO_PIN_FACTORY=lgpio to see the reason as an error", warning.message)
     return gpiozero
+
+
+def _no_factory(error: Exception, fallbacks: str) -> ConfigError | HardwareError:
+    """Say why gpiozero found no pin factory and what to do. `fallbacks` is what it tried before."""
+    reasons = fallbacks or str(error)
+    if ".lgd-nfy" in reasons:  # lgpio's FIFO, which it makes where LG_WD says, else in the working directory
+        return HardwareError(f"lgpio cannot make its pipe ({reasons}): set LG_WD to a folder this user may write to")
+    if isinstance(error, ImportError) and "lgpio" not in sys.modules:
+        return ConfigError(
+            f"no GPIO library works here ({reasons}): on a Raspberry Pi install motcua with its extra 'pi'"
+        )
+    return HardwareError(
+        f"the GPIO chip cannot be opened ({reasons}): check that this is a Raspberry Pi, that /dev/gpiochip0 exists "
+        "and that this user is in the group 'gpio'"
+    )
 
 
 @contextlib.contextmanager

@@ -202,7 +202,7 @@ class CallpadDecisions:
     def _possible(self, desired: CallpadDesired) -> Sequence[str]:
         """Return the keys that make sense now: their lights are steady."""
         keys = []
-        if desired.waiting > 0 and desired.state in ("open", "serving"):
+        if desired.waiting > 0 and desired.state in ("open", "calling", "serving"):
             keys.append("next")
         if desired.state == "calling":
             keys += ["recall", "no_show"]

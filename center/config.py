@@ -34,14 +34,26 @@ class Http(Section, frozen=True, kw_only=True):
 class Broker(Section, frozen=True, kw_only=True):
     """Which MQTT broker: `auto` takes mosquitto where it is installed, else the built-in amqtt; `external` starts none.
 
-    `username` and `password_file` are for an external broker.
+    On loopback everybody on this machine may connect. On another address mosquitto asks for a password: `users_file`
+    is made with mosquitto_passwd, `username` and `password_file` are the center's own entry in it (as with `external`).
     """
 
     kind: BrokerKind = "auto"
     host: Host = "127.0.0.1"
     port: Port = 1883
     username: Label | None = None
-    password_file: Label | None = None
+    password_file: Path | None = None
+    users_file: Path | None = None
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
+    def connect_host(self) -> str:
+        """Where the center itself connects."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 – compared, not bound
 
 
 class Rating(Section, frozen=True, kw_only=True):
@@ -190,8 +202,23 @@ def _check(path: Path, config: Config) -> None:
             if one not in known:
                 allowed = ", ".join(sorted(known))
                 raise ConfigError(f"{path}: counter[{at}].services: must be of {allowed}, got {one!r}")
-    if config.broker.kind != "external" and (config.broker.username or config.broker.password_file):
-        raise ConfigError(f'{path}: broker.username: is for kind = "external" only, got kind = "{config.broker.kind}"')
+    _check_broker(path, config.broker)
+
+
+def _check_broker(path: Path, broker: Broker) -> None:
+    if (broker.username is None) != (broker.password_file is None):
+        raise ConfigError(f"{path}: broker.password_file: must stand together with broker.username")
+    if broker.kind == "external" or broker.on_loopback:
+        return
+    if broker.kind == "amqtt":
+        raise ConfigError(
+            f"{path}: broker.host: amqtt has no passwords: must be a loopback address, got {broker.host!r}"
+        )
+    if broker.users_file is None or broker.username is None:
+        raise ConfigError(
+            f"{path}: broker.users_file: must be given, with username and password_file, because broker.host ="
+            f" {broker.host!r} can be reached from other machines"
+        )
 
 
 def _unique(path: Path, table: str, key: str, values: list[str]) -> None:

@@ -1,0 +1,241 @@
+"""A broker as a child process: started, watched, started again when it dies."""
+
+import errno
+import importlib.util
+import logging
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from center.config import Broker
+from center.errors import BrokerError, BusyError
+
+log = logging.getLogger(__name__)
+
+READY_S = 15.0
+STOP_S = 3.0
+FIRST_BACK_OFF_S = 0.1
+LAST_BACK_OFF_S = 10.0
+_STEADY_S = 30.0  # one that ran so long starts again without delay
+_ORPHAN_S = 3.0  # a broker of a center that was killed lets the port go in this time
+_SBIN = "/usr/sbin:/usr/local/sbin"
+
+
+class Starter(Protocol):
+    """Knows how one kind of broker is started."""
+
+    name: str
+
+    def command(self) -> Sequence[str]:
+        """Write what the program reads, if anything, and return its command line."""
+        ...
+
+
+class MosquittoStarter:
+    """Debian's mosquitto, in memory only, with a configuration made for this center."""
+
+    name = "mosquitto"
+
+    def __init__(self, program: str, config: Broker, data_dir: Path) -> None:
+        self._program, self._config = program, config
+        self._file = data_dir / "mosquitto.conf"
+
+    def command(self) -> Sequence[str]:
+        """Write the configuration; raise BrokerError if that cannot be."""
+        access = (
+            "# Loopback: whoever is on this machine may connect.\nallow_anonymous true"
+            if self._config.on_loopback
+            else f"allow_anonymous false\npassword_file {self._config.users_file}"
+        )
+        # Nothing is kept: sessions are clean, retained states come again from the center, facts wait in the devices.
+        # Small queues: a device that is not there needs nothing from before.
+        text = f"""# Made by motcua center serve at each start.
+listener {self._config.port} {self._config.host}
+{access}
+persistence false
+set_tcp_nodelay true
+max_inflight_messages 100
+max_queued_messages 1000
+max_packet_size 262144
+connection_messages false
+log_dest stderr
+log_type error
+log_type warning
+"""
+        if os.geteuid() == 0:
+            text += "user root\n"  # it would become a user who may not read the data folder
+        try:
+            self._file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise BrokerError(f"{self._file}: cannot be written: {error.strerror}; check data_dir") from error
+        return [self._program, "-c", str(self._file)]
+
+
+class AmqttStarter:
+    """The built-in broker, for machines without mosquitto."""
+
+    name = "amqtt"
+
+    def __init__(self, config: Broker) -> None:
+        self._config = config
+
+    def command(self) -> Sequence[str]:
+        """Return its command line."""
+        return [sys.executable, "-m", "center.broker.amqtt_process", self._config.host, str(self._config.port)]
+
+
+def make_broker(config: Broker, data_dir: Path) -> "BrokerProcess | None":
+    """Return the broker that the configuration asks for, or None where somebody else runs it."""
+    if config.kind == "external":
+        return None
+    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:{_SBIN}")
+    if config.kind == "mosquitto" and program is None:
+        raise BrokerError('mosquitto is not installed: sudo apt install mosquitto, or set broker.kind = "amqtt"')
+    if config.kind != "amqtt" and program is not None:
+        return BrokerProcess(MosquittoStarter(program, config, data_dir), config)
+    if not config.on_loopback:
+        raise BrokerError(f"broker.host {config.host} needs passwords, and so mosquitto: sudo apt install mosquitto")
+    if importlib.util.find_spec("amqtt") is None:
+        raise BrokerError("neither mosquitto nor amqtt is installed: sudo apt install mosquitto")
+    return BrokerProcess(AmqttStarter(config), config)
+
+
+class BrokerProcess:
+    """A supervised broker. Its thread starts the child and must outlive it: the kernel ties the one to the other."""
+
+    def __init__(self, starter: Starter, config: Broker) -> None:
+        self.name = starter.name
+        self._starter, self._host, self._port = starter, config.host, config.port
+        self._connect_host = config.connect_host
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name="broker", daemon=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._fault: Exception | None = None
+        self._up = False
+        self._wake, self._waker = socket.socketpair()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while there is one."""
+        process = self._process
+        return process.pid if process is not None else None
+
+    def start(self) -> None:
+        """Start it and return once it answers; raise BusyError or BrokerError with what to do."""
+        self._await_port()
+        self._thread.start()
+        ready = self._ready.wait(READY_S)
+        if self._fault is not None or not ready:
+            self.stop()
+            raise self._fault or BrokerError(f"{self.name} does not answer on {self._host}:{self._port}; see its log")
+
+    def stop(self) -> None:
+        """End it; bounded, safe to call twice."""
+        self._stop.set()
+        self._waker.close()  # makes the other end readable
+        if self._thread.is_alive():
+            self._thread.join(2 * STOP_S + 1)
+        self._wake.close()
+
+    def alive(self) -> bool:
+        """Whether it is being watched."""
+        return self._thread.is_alive()
+
+    def _await_port(self) -> None:
+        """Return when the port is free; the broker of a center that was killed needs a moment to let it go."""
+        deadline = time.monotonic() + _ORPHAN_S
+        while (reason := _port_taken(self._host, self._port)) and time.monotonic() < deadline:
+            self._stop.wait(0.05)
+        if reason:
+            raise BusyError(
+                f"MQTT port {self._port} on {self._host} {reason}; is another broker there? Stop it, set broker.port to"
+                ' a free one, or set broker.kind = "external" to use it'
+            )
+
+    def _supervise(self) -> None:
+        back_off_s = FIRST_BACK_OFF_S
+        while not self._stop.is_set():
+            started = time.monotonic()
+            try:
+                code = self._run_once()
+            except (OSError, BrokerError) as error:
+                self._fault = error if isinstance(error, BrokerError) else BrokerError(f"{self.name}: {error}")
+                log.warning("%s cannot be started: %s", self.name, error)
+                code = -1
+            if self._stop.is_set():
+                break
+            if not self._ready.is_set():
+                self._fault = self._fault or BrokerError(
+                    f"{self.name} ended at once, with code {code}: see its lines above"
+                )
+                self._ready.set()
+                break
+            if time.monotonic() - started > _STEADY_S:
+                back_off_s = FIRST_BACK_OFF_S
+            say = log.warning if self._up else log.debug  # once, however often it dies before it answers again
+            say("%s ended with code %s; it is started again, devices keep their events meanwhile", self.name, code)
+            self._up = False
+            self._stop.wait(back_off_s)
+            back_off_s = min(2 * back_off_s, LAST_BACK_OFF_S)
+
+    def _run_once(self) -> int:
+        """Run the child to its end; returns its exit code."""
+        command = [sys.executable, "-m", "center.broker.leash", str(os.getpid()), *self._starter.command()]
+        process = self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 – our own words
+        ended = os.pidfd_open(process.pid)
+        try:
+            while process.poll() is None and not self._stop.is_set():
+                if self._up:
+                    select.select([ended, self._wake], [], [])
+                elif _answers(self._connect_host, self._port):
+                    log.info("%s listens on %s:%d", self.name, self._host, self._port)
+                    self._up = True
+                    self._ready.set()
+                else:
+                    self._stop.wait(0.02)
+        finally:
+            os.close(ended)
+            _end(process)
+            self._process = None
+        return process.returncode
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_S)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _port_taken(host: str, port: int) -> str:
+    """Return why nobody can listen there, or nothing."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        with socket.socket(family, kind) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+    except OSError as error:
+        return "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror})"
+    return ""

@@ -1,6 +1,7 @@
 """The pages: drawn whole by the server with the state of this moment, kept live by their scripts."""
 
 import gzip
+import re
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
@@ -63,18 +64,18 @@ ICONS = {
     "M12 14a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM12 3v7M5 18l5.5-4.5M19 18l-5.5-4.5",
     "shield": "M12 3l8 3v6c0 5-4 8-8 9-4-1-8-4-8-9V6zM9 12l2 2 4-4",
     "school": "M2 9l10-5 10 5-10 5zM6 11v6c3 3 9 3 12 0v-6M22 9v6",
-    "crane": "M4 21h16M6 21V4h3v17M9 5h11v4M6 9h3M18 9v5h2v-3h-4",
+    "block": "M5 21V4h9v17M14 10h5v11M3 21h18M8 8h3M8 12h3M8 16h3",
 }
 _ICON_WORDS = (
     ("house", ("dat", "nha", "land", "house")),
-    ("crane", ("xay dung", "construction")),
+    ("block", ("xay dung", "construction")),
     ("case", ("doanh", "kinh", "dau tu", "business")),
     ("heart", ("xa hoi", "chinh sach", "y te", "lao dong", "social", "health")),
     ("letter", ("ket qua", "result", "buu")),
+    ("person", ("ho tich", "tu phap", "civil")),
     ("wheel", ("giao thong", "lai xe", "transport", "vehicle")),
     ("shield", ("cong an", "can cuoc", "police", "ident")),
     ("school", ("giao duc", "education")),
-    ("person", ("ho tich", "tu phap", "civil")),
 )
 MOUTHS = {
     "delighted": "M25 56c5 25 45 25 50 0z",
@@ -158,7 +159,7 @@ class Pages:
         if view["calls"]:
             call = view["calls"][0]
             latest = {**call, "service": view["services"].get(call["service"], {}).get(lang, "")}
-        here = datetime.fromtimestamp(self._hub.now_ms() / 1000, self._config.zone)
+        here = self._wall()
         return self._draw(
             request,
             "board",
@@ -181,7 +182,13 @@ class Pages:
             return say("kiosk_waiting_none" if service["counters"] else "kiosk_no_counter", lang)
 
         return self._draw(
-            request, "kiosk", ("kiosk", "", view, pack(_EVERYWHERE, lang)), both=_KIOSK, icons=ICONS, busy=busy
+            request,
+            "kiosk",
+            ("kiosk", "", view, pack(_EVERYWHERE, lang)),
+            both=_KIOSK,
+            icons=ICONS,
+            busy=busy,
+            clock=f"{self._wall():%H:%M}",
         )
 
     def rate(self, request: PageRequest, counter_id: str) -> Response[bytes]:
@@ -220,6 +227,10 @@ class Pages:
                 [*(say(f"why_{one}", lang) for one in item.why), *([item.trouble] if item.trouble else [])]
             ),
         )
+
+    def _wall(self) -> datetime:
+        """Return the time on the center's wall."""
+        return datetime.fromtimestamp(self._hub.now_ms() / 1000, self._config.zone)
 
     def _view(self, kind: str, counter: str = "") -> View:
         if not self._hub.knows(kind, counter):
@@ -289,7 +300,10 @@ def _headline(view: View, names: dict[str, str], lang: Language, now: int) -> di
     phase: str = view["phase"]
     waiting = view["waiting"]
     what = say("now_none" if phase == "idle" else f"now_{phase}", lang)
-    hint = say("next_is", lang, number=waiting[0]["number"]) if waiting else say("nobody_waits", lang)
+    hint = say("nobody_waits", lang)
+    if waiting:
+        first = waiting[0]
+        hint = say("next_is", lang, number=first["number"], service=names.get(first["service"], first["service"]))
     if ticket is None:
         number = say("ready" if phase == "idle" else f"state_{view['counter'].state}", lang)
         return {
@@ -345,7 +359,8 @@ def _unit(value: float | None, unit: str) -> str:
 def _icon(words: str) -> str:
     plain = unicodedata.normalize("NFD", words.lower().replace("đ", "d").replace("-", " "))
     plain = "".join(one for one in plain if not unicodedata.combining(one))
-    return next((icon for icon, signs in _ICON_WORDS if any(sign in plain for sign in signs)), "paper")
+    whole = f" {' '.join(re.findall(r'[a-z0-9]+', plain))} "
+    return next((icon for icon, signs in _ICON_WORDS if any(f" {sign} " in whole for sign in signs)), "paper")
 
 
 def _language(request: PageRequest) -> Language:

@@ -22,7 +22,7 @@ function paint(state) {
     ORDER.indexOf(one.level) - ORDER.indexOf(two.level) || one.name.localeCompare(two.name));
   const problems = items.filter((item) => PROBLEMS.has(item.level)).length;
   nodes.frame.hidden = !items.length;
-  nodes.sum.dataset.level = problems ? "warn" : "ok";
+  nodes.sum.dataset.level = problems ? "warn" : items.length ? "ok" : "none";
   text(nodes.sum, !items.length ? say("devices_none") : problems ? say("devices_problems", { n: problems }) : say("devices_all_well"));
   rows(nodes.rows, items, (item) => item.name, (row, item) => {
     const cell = (name) => row.querySelector(`[data-c="${name}"]`);

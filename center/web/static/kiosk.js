@@ -1,5 +1,5 @@
 // The ticket kiosk: one touch is one ticket, whatever the finger and the network do.
-import { boot, text, clock, Live, post, tap, newId } from "./live.js";
+import { boot, text, clock, everySecond, Live, post, tap, newId } from "./live.js";
 
 const IDLE_MS = 60000;
 const WARN_MS = 15000;
@@ -167,3 +167,4 @@ setInterval(() => {
 }, 250);
 
 live.start();
+everySecond(() => text(nodes.clock, clock(live.now())));

@@ -41,7 +41,7 @@ function paint(state, keys) {
   nodes.number.classList.toggle("rest", !ticket);
   nodes.facts.hidden = !ticket;
   nodes.hint.hidden = Boolean(ticket);
-  text(nodes.hint, next ? say("next_is", { number: next.number }) : say("nobody_waits"));
+  text(nodes.hint, next ? say("next_is", { number: next.number, service: serviceName(next.service) }) : say("nobody_waits"));
   if (ticket) {
     text(nodes.service, serviceName(ticket.service));
     nodes.kind.hidden = nodes["kind-name"].hidden = ticket.priority !== "priority";

@@ -26,6 +26,9 @@ FIRST_BACK_OFF_S = 0.1
 LAST_BACK_OFF_S = 10.0
 _STEADY_S = 30.0  # one that ran so long starts again without delay
 _ORPHAN_S = 3.0  # a broker of a center that was killed lets the port go in this time
+# MQTT 3.1.1, sections 3.1 and 3.14: clean session, keep alive 5 s, client id "up".
+_CONNECT = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x05\x00\x02up"
+_DISCONNECT = b"\xe0\x00"
 _SBIN = "/usr/sbin:/usr/local/sbin"
 
 
@@ -195,7 +198,7 @@ class BrokerProcess:
         try:
             while process.poll() is None and not self._stop.is_set():
                 if self._up:
-                    select.select([ended, self._wake], [], [])
+                    select.select([ended, self._wake.fileno()], [], [])
                 elif _answers(self._connect_host, self._port):
                     log.info("%s listens on %s:%d", self.name, self._host, self._port)
                     self._up = True
@@ -221,8 +224,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _answers(host: str, port: int) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=1):
-            return True
+        with socket.create_connection((host, port), timeout=1) as sock:
+            sock.sendall(_CONNECT)
+            answered = sock.recv(1) == b"\x20"  # CONNACK, whatever it says
+            sock.sendall(_DISCONNECT)
+            return answered
     except OSError:
         return False
 

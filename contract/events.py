@@ -59,8 +59,8 @@ class RatingIgnored(Fact, frozen=True, kw_only=True):
     why: Annotated[
         Literal["not_armed", "repeated", "late", "stuck", "together"],
         Meta(
-            description="The pad was not armed; the ticket was rated already; the window had closed; the button was"
-            " held for more than 10 s; two buttons were pressed at once"
+            description="`not_armed`: nobody was asked; `repeated`: the ticket was rated already; `late`: the window"
+            " had closed; `stuck`: held for more than 10 s; `together`: two buttons at once"
         ),
     ]
     level: Annotated[RatingLevel | None, Meta(description="The button; null when several were pressed")]
@@ -71,7 +71,8 @@ class DisplayShown(Fact, frozen=True, kw_only=True):
 
     revision: Annotated[Count, Meta(description="The revision of `desired` that is shown")]
     proof: Annotated[
-        Literal["echoed", "written"], Meta(description="The panel answered, or the bytes only left the port")
+        Literal["echoed", "written"],
+        Meta(description="`echoed`: the panel answered; `written`: the bytes left the port"),
     ]
     latency_ms: Annotated[Milliseconds, Meta(description="From hearing `desired` to that proof")]
 

@@ -1,7 +1,8 @@
 """Keeps the tables and examples of the written reference equal to the types.
 
-A block of the reference begins with `<!-- fields NAME -->` or `<!-- example NAME -->` and ends with `<!-- end -->`.
-What stands between is made here; all else is prose and stays as it is.
+A block begins with `<!-- fields TYPE -->` (a table), `<!-- example MESSAGE -->` (of a fact: its data) or
+`<!-- event MESSAGE -->` (a fact with its envelope) and ends with `<!-- end -->`. What stands between is made here; all
+else is prose and stays as it is.
 """
 
 import json
@@ -14,8 +15,11 @@ from contract import asyncapi
 from contract.errors import ContractError
 from contract.events import END, Comment, Id, Text, ThumbnailText, TicketNumber
 
-_BLOCK = re.compile(r"<!-- (?P<what>fields|example) (?P<name>[\w.-]+) -->\n(?P<body>.*?)<!-- end -->\n", re.DOTALL)
+_BLOCK = re.compile(
+    r"<!-- (?P<what>fields|example|event) (?P<name>[\w.-]+) -->\n(?P<body>.*?)<!-- end -->\n", re.DOTALL
+)
 _LARGEST = 2**53 - 1
+_LINE = 110
 
 
 def fill(text: str) -> str:
@@ -28,8 +32,8 @@ def fill(text: str) -> str:
         found = (schemas if what == "fields" else messages).get(name)
         if found is None:
             raise ContractError(name, f"is not in the contract: <!-- {what} {name} -->")
-        body = _table(found) if what == "fields" else _examples(found)
-        return f"<!-- {what} {name} -->\n{body}<!-- end -->\n"
+        body = _table(found) if what == "fields" else _examples(found, whole=what == "event")
+        return f"<!-- {what} {name} -->\n\n{body}\n<!-- end -->\n"
 
     return _BLOCK.sub(block, text)
 
@@ -44,11 +48,16 @@ def _table(schema: dict[str, Any]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _examples(message: dict[str, Any]) -> str:
-    return "".join(
-        f"```json\n{json.dumps(sample['payload'], ensure_ascii=False, indent=2)}\n```\n"
-        for sample in message["examples"]
-    )
+def _examples(message: dict[str, Any], *, whole: bool) -> str:
+    payloads = [sample["payload"] for sample in message["examples"]]
+    if not whole:
+        payloads = [payload.get("data", payload) for payload in payloads]
+    return "\n".join(f"```json\n{_written(payload)}\n```\n" for payload in payloads)
+
+
+def _written(payload: dict[str, Any]) -> str:
+    line = json.dumps(payload, ensure_ascii=False)
+    return line if len(line) <= _LINE else json.dumps(payload, ensure_ascii=False, indent=2)
 
 
 def _value(schema: dict[str, Any]) -> str:

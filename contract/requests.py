@@ -63,7 +63,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ticket: Annotated[TicketView | None, Meta(description="The ticket it was about")] = None
     code: Annotated[Text | None, Meta(description="Refused: why, for programs, as `queue_empty`")] = None
     message: Annotated[
-        Annotated[str, Meta(max_length=300)] | None, Meta(description="Refused: why, for the officer")
+        Annotated[str, Meta(max_length=500)] | None, Meta(description="Refused: why, for the officer")
     ] = None
 
 

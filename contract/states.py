@@ -21,7 +21,7 @@ class Status(State, frozen=True, kw_only=True):
 
     state: Annotated[
         Literal["online", "offline", "lost"],
-        Meta(description="Connected; stopped in good order; gone without a word (the last will)"),
+        Meta(description="`online`: connected; `offline`: stopped in good order; `lost`: gone (the last will)"),
     ]
     version: Annotated[Text, Meta(description="The program's version")]
     bootid: Annotated[Id, Meta(description="The kernel's id of this boot")]
@@ -89,10 +89,12 @@ class DisplayReported(State, frozen=True, kw_only=True):
     """What a display really shows, and how that is known."""
 
     revision: _InEffect
-    text: Annotated[str, Meta(max_length=64, description="The characters on the panel")]
+    text: Annotated[
+        str, Meta(max_length=64, pattern=r"^[^\u0000-\u001f\u007f]*" + END, description="The characters on the panel")
+    ]
     proof: Annotated[
         Literal["echoed", "written", "none"],
-        Meta(description="The panel answered; the bytes left the port; nothing is known"),
+        Meta(description="`echoed`: the panel answered; `written`: the bytes left the port; `none`: not known"),
     ]
     trouble: _Trouble = None
 

@@ -1,18 +1,18 @@
-import importlib.util
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import gpiozero
 import pytest
+from hypothesis import strategies as st
 
+from contract.states import Armed, CallpadDesired, RatingDesired
 from firmware.devices.debounce import Edge, Reading
 from firmware.devices.gpio import Echo, Read, Switch
-from firmware.ports import Ask, Drive, Effect, Record, Report
-from simulator.board import Board
+from firmware.devices.rating.decisions import Kept, NotKept
+from firmware.ports import Ask, Drive, Driver, Effect, Record, Report
+from simulator.board import Board, Change
 
 
 def eventually(condition: Callable[[], object], timeout_s: float = 5) -> bool:
@@ -41,23 +41,6 @@ def board() -> Iterator[Board]:
     yield made
     gpiozero.Device.pin_factory = None
     made.factory.close()
-
-
-def load_rig(kind: str) -> ModuleType:
-    """Return the module `<kind>/rig.py` beside this file."""
-    path = Path(__file__).parent / kind / "rig.py"
-    spec = importlib.util.spec_from_file_location(f"rig_{kind}", path)
-    assert spec is not None, f"the kind {kind!r} needs a rig for the contract suite: {path}"
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def rig_of() -> Callable[[str], ModuleType]:
-    """How a test gets the rig of a kind."""
-    return load_rig
 
 
 class Bench:
@@ -170,3 +153,157 @@ class Bench:
 def bench() -> type[Bench]:
     """Return the class Bench: tests cannot import a conftest."""
     return Bench
+
+
+# --- rigs: what the contract suite needs of each kind of device -------------------------------------------------------
+
+
+class Rig(Protocol):
+    """Simulated hardware of one kind of device. The fixture `<kind>_rig` gives one and takes it down afterwards."""
+
+    config: Mapping[str, Any]
+    """The device's table as a configuration file has it."""
+    commands: Sequence[object]
+    """Commands of which each changes what is seen."""
+    signals: st.SearchStrategy[object]
+    """Whatever the driver may post."""
+    desired: st.SearchStrategy[object]
+    """Whatever the center may want."""
+
+    def provoke(self) -> None:
+        """Let the hardware do something of which the driver posts a signal."""
+        ...
+
+    def seen(self) -> object:
+        """Return what people see of the hardware."""
+        ...
+
+    def taken(self) -> Collection[object]:
+        """Return which lines, ports or files the driver holds."""
+        ...
+
+    def spoil(self) -> None:
+        """Make that the next opening fails, as a part that is missing or held by another program does."""
+        ...
+
+    def kill_thread(self, driver: Driver) -> None:
+        """End a thread that the driver cannot work without."""
+        ...
+
+
+class NotifyThread(threading.Thread):
+    """Stands for lgpio's thread that brings the edges; it is known by the module of its class."""
+
+    __module__ = "lgpio"
+
+    def __init__(self) -> None:
+        super().__init__(name="notify")
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """Wait for the end."""
+        self.ended.wait()
+
+
+class GpioRig:
+    """The rig of a device that is made of GPIO lines."""
+
+    def __init__(
+        self,
+        board: Board,
+        config: Mapping[str, Any],
+        *,
+        contact: int,
+        lamp: int,
+        signals: st.SearchStrategy[object],
+        desired: st.SearchStrategy[object],
+    ) -> None:
+        self.config = config
+        self.commands = (Switch(lamp, on=True), Switch(lamp, on=False))
+        pins = st.integers(0, 27)
+        stamps = st.integers(-100, 100_000)
+        self.signals = st.one_of(
+            st.builds(Edge, pins, st.booleans(), stamps), st.builds(Reading, pins, st.booleans(), stamps), signals
+        )
+        self.desired = desired
+        self._board = board
+        self._contact = contact
+        self._levels: dict[int, bool] = {}
+        self._thread = NotifyThread()
+        self._thread.start()
+        self._holder: gpiozero.InputDevice | None = None
+        board.watch(self._see)
+
+    def provoke(self) -> None:
+        """Press and release a button."""
+        self._board.move(self._contact, closed=True)
+        self._board.move(self._contact, closed=False)
+
+    def seen(self) -> object:
+        """Return which outputs are on."""
+        return dict(self._levels)
+
+    def taken(self) -> Collection[object]:
+        """Return the reserved pins."""
+        reserved = self._board.factory._reservations
+        return [pin for pin, holders in reserved.items() if any(holder() is not None for holder in holders)]
+
+    def spoil(self) -> None:
+        """Hold the contact's line, as another program would."""
+        self._holder = gpiozero.InputDevice(self._contact)
+
+    def kill_thread(self, driver: Driver) -> None:
+        """End the notifying thread."""
+        self._thread.ended.set()
+        self._thread.join()
+
+    def close(self) -> None:
+        """Take the rig down."""
+        if self._holder is not None:
+            self._holder.close()
+        self._thread.ended.set()
+        self._thread.join()
+
+    def _see(self, change: Change) -> None:
+        self._levels[change.pin] = change.high
+
+
+@pytest.fixture
+def rating_rig(board: Board) -> Iterator[Rig]:
+    """A rating pad with three buttons."""
+    tickets = st.sampled_from(["t1", "t2"])
+    armed = st.none() | st.builds(Armed, ticket=tickets, number=st.just("A007"), seconds=st.integers(1, 60))
+    rig = GpioRig(
+        board,
+        {
+            "scale": "vn-3",
+            "buttons": [{"level": 1, "pin": 17, "led": 5}, {"level": 2, "pin": 27, "led": 6}, {"level": 3, "pin": 22}],
+            "buzzer": 18,
+        },
+        contact=17,
+        lamp=5,
+        signals=st.one_of(st.builds(Kept, st.none() | tickets, st.integers(1, 3)), st.just(NotKept())),
+        desired=st.builds(RatingDesired, revision=st.integers(0, 5), armed=armed),
+    )
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def callpad_rig(board: Board) -> Iterator[Rig]:
+    """A call pad with two keys."""
+    rig = GpioRig(
+        board,
+        {"next": {"pin": 23, "led": 12}, "pause": {"pin": 8, "led": 21}},
+        contact=23,
+        lamp=12,
+        signals=st.nothing(),
+        desired=st.builds(
+            CallpadDesired,
+            revision=st.integers(0, 5),
+            state=st.sampled_from(["closed", "open", "calling", "serving", "paused"]),
+            waiting=st.integers(0, 2),
+        ),
+    )
+    yield rig
+    rig.close()

@@ -48,7 +48,7 @@ MESSAGES = [
 DOCUMENT = asyncapi.document()
 
 # Each test draws a fixed number of examples, enough to meet every branch and few enough for a hall full of tests.
-bounded = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 scalars = (
     st.none()
@@ -174,7 +174,7 @@ def test_a_changed_event(event: Any) -> None:
 
 
 @pytest.mark.parametrize("index", range(len(MESSAGES)), ids=lambda index: MESSAGES[index][0].__name__)
-@settings(parent=bounded, max_examples=25)
+@settings(parent=bounded, max_examples=20)
 @given(st.data())
 def test_a_changed_message(index: int, data: st.DataObject) -> None:
     """A message with other values is refused, or can be written and read again as itself."""
@@ -193,7 +193,7 @@ SCHEMAS = {kind: validator({"allOf": [{"$ref": f"#/components/schemas/{kind.__na
 EVENT_SCHEMAS = {name: validator(DOCUMENT["components"]["messages"][name]["payload"]) for name in TYPES}
 
 
-@settings(parent=bounded, max_examples=200)
+@settings(parent=bounded, max_examples=120)
 @given(st.data())
 def test_what_is_read_is_what_was_published(data: st.DataObject) -> None:
     """A message that the decoder takes is valid by the published schema too."""
@@ -203,7 +203,7 @@ def test_what_is_read_is_what_was_published(data: st.DataObject) -> None:
         SCHEMAS[kind].validate(value)
 
 
-@settings(parent=bounded, max_examples=200)
+@settings(parent=bounded, max_examples=120)
 @given(changed(EVENTS))
 def test_what_is_opened_is_what_was_published(event: Any) -> None:
     """An event that is opened is valid by the published schema of its type too."""

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm import image
+from tests.vm import image, software
+from tests.vm.center import Center
 from tests.vm.machine import Machine
+from tests.vm.pad import Hand, Pad
+
+_figures = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,52 @@ def machine() -> Iterator[Machine]:
             yield booted
         finally:
             booted.stop()
+
+
+@pytest.fixture(scope="session")
+def center(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
+    """The real center on the host."""
+    running = Center(tmp_path_factory.mktemp("center"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def installed(machine: Machine) -> Pad:
+    """Our wheel and our unit in the machine; the daemon does not run yet."""
+    software.install(machine)
+    return Pad(machine)
+
+
+@pytest.fixture
+def pad(installed: Pad) -> Iterator[Pad]:
+    """The pad for one test, which configures and starts it. What it said is shown when the test fails."""
+    since = installed.cursor()
+    yield installed
+    print(installed.journal(since))
+    installed.stop()
+
+
+@pytest.fixture
+def hand(machine: Machine) -> Iterator[Hand]:
+    """A finger at the board's buttons."""
+    finger = Hand(machine)
+    yield finger
+    finger.close()
+
+
+@pytest.fixture
+def figures(pytestconfig: pytest.Config) -> list[str]:
+    """Lines to be shown at the end of the run."""
+    return pytestconfig.stash.setdefault(_figures, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what was measured."""
+    if lines := config.stash.get(_figures, []):
+        terminalreporter.section("the rating pad on a real kernel, on an emulated processor")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -16,7 +16,8 @@ from pathlib import Path
 from tests.vm.machine import HARDWARE, Machine
 
 HERE = Path(__file__).parent
-CACHE = HERE.parents[1] / ".cache" / "vm"
+ROOT = HERE.parents[1]
+CACHE = ROOT / ".cache" / "vm"
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
@@ -55,15 +56,20 @@ def ready() -> Image:
     if missing:
         raise UnavailableError(f"the virtual machine needs {', '.join(missing)}: {HOW}")
     abi, version = _kernel_package()
-    kernel_key = _digest(version, HERE / "recipe" / "kernel.sh")
-    disk_key = _digest(kernel_key, HERE / "recipe" / "rootfs.sh", *sorted((HERE / "recipe" / "board").rglob("*")))
-    booted_key = _digest(disk_key + " ".join(HARDWARE) + _qemu_version())
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with _lock(CACHE / "lock"):
-        kernel = _stage("kernel", kernel_key, lambda out: _script("kernel.sh", abi, str(out)))
-        disk = _stage("disk", disk_key, lambda out: _script("rootfs.sh", str(kernel), str(out)))
-        booted = _stage("booted", booted_key, lambda out: _boot_once(kernel, disk, out))
+    kernel_key = digest(version, HERE / "recipe" / "kernel.sh")
+    disk_key = digest(kernel_key, HERE / "recipe" / "rootfs.sh", *sorted((HERE / "recipe" / "board").rglob("*")))
+    booted_key = digest(disk_key + " ".join(HARDWARE) + _qemu_version())
+    with locked():
+        kernel = stage("kernel", kernel_key, lambda out: _script("kernel.sh", abi, str(out)))
+        disk = stage("disk", disk_key, lambda out: _make_disk(kernel, out))
+        booted = stage("booted", booted_key, lambda out: _boot_once(kernel, disk, out))
     return Image(kernel / "vmlinuz", disk / "initrd", booted / "disk.qcow2", disk / "id_ed25519")
+
+
+def _make_disk(kernel: Path, out: Path) -> None:
+    if os.geteuid() != 0:
+        raise UnavailableError("the virtual machine's disk is made as root, once: sudo make test-vm")
+    _script("rootfs.sh", str(kernel), str(out))
 
 
 def _boot_once(kernel: Path, disk: Path, out: Path) -> None:
@@ -83,13 +89,11 @@ def _boot_once(kernel: Path, disk: Path, out: Path) -> None:
             machine.stop()
 
 
-def _stage(name: str, key: str, make: Callable[[Path], None]) -> Path:
+def stage(name: str, key: str, make: Callable[[Path], None]) -> Path:
     """Return `.cache/vm/<name>-<key>`; where it is missing, make it whole or not at all and remove its predecessors."""
     made = CACHE / f"{name}-{key}"
     if made.is_dir():
         return made
-    if name != "booted" and os.geteuid() != 0:
-        raise UnavailableError("the virtual machine's image is made as root, once: sudo make test-vm")
     draft = CACHE / f"draft-{name}-{key}"
     shutil.rmtree(draft, ignore_errors=True)
     started = time.monotonic()
@@ -106,7 +110,11 @@ def _script(name: str, *arguments: str) -> None:
     log = CACHE / f"{name}.log"
     with log.open("wb") as output:
         code = subprocess.run(
-            ["bash", HERE / "recipe" / name, *arguments], stdout=output, stderr=subprocess.STDOUT, timeout=900
+            ["bash", HERE / "recipe" / name, *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PATH": _path()},
+            timeout=900,
         ).returncode
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
@@ -139,20 +147,26 @@ def _output(*command: str) -> str:
 
 
 def _which(program: str) -> str | None:
-    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    return shutil.which(program, path=_path())
 
 
-def _digest(start: str, *files: Path) -> str:
-    digest = hashlib.sha256(start.encode())
+def _path() -> str:
+    return os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # where a user's PATH does not look
+
+
+def digest(start: str, *files: Path) -> str:
+    """Name a content: the text and each file's name, mode and bytes; a missing file and a folder count as nothing."""
+    total = hashlib.sha256(start.encode())
     for file in files:
         if file.is_file():
-            digest.update(f"\0{file.relative_to(HERE)}\0{file.stat().st_mode:o}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
+            total.update(f"\0{file.relative_to(ROOT)}\0{file.stat().st_mode:o}\0".encode() + file.read_bytes())
+    return total.hexdigest()[:16]
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Let one test run at a time make the image; the others wait for it."""
-    with path.open("w") as file:
+def locked() -> Iterator[None]:
+    """Let one test run at a time make what the cache lacks; the others wait for it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -14,7 +14,7 @@ HARDWARE = (
     *("-nodefaults", "-display", "none", "-device", "virtio-rng-pci"),
     *("-append", "root=/dev/vda rw quiet mitigations=off nokaslr apparmor=0 audit=0 random.trust_cpu=on console=ttyS0"),
 )
-"""Debian's kernels hang under some hosts' KVM, and most of CI has none; an emulated processor is slow but everywhere."""
+"""Debian's kernels hang under some hosts' KVM, and most of CI has none; an emulated processor is slow but works."""
 
 
 class Machine:

@@ -1,0 +1,223 @@
+"""A rating pad as it stands at a counter: Debian's kernel and systemd, lgpio, our wheel, our unit, the real center."""
+
+import functools
+import random
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.vm.center import Center, wait_for
+from tests.vm.machine import Machine
+from tests.vm.pad import BUZZER, LIGHTS, UNIT, Hand, Pad, Press
+
+pytestmark = [pytest.mark.vm, pytest.mark.mosquitto, pytest.mark.timeout(900)]
+
+SLOW_S = 30
+"""For what takes a moment on a real counter: the emulated processor shares two real ones with everything else."""
+GIVEN = "vn.motcua.rating.given.v1"
+IGNORED = "vn.motcua.rating.ignored.v1"
+
+
+def test_a_press_ends_in_the_centers_store_for_the_ticket_that_was_served(
+    pad: Pad, center: Center, hand: Hand, figures: list[str]
+) -> None:
+    """A citizen who was served presses a button; the center has the rating under that citizen's ticket."""
+    pad.configure(port=center.mqtt_port, mode="armed")
+    start(pad, center)
+    light_ms = []
+    for level in (3, 1, 2):
+        ticket = serve_one(center)
+        center.hear("reported", functools.partial(is_armed, ticket), timeout_s=SLOW_S)
+        # The lamps pulse, 600 ms dark each time: a lamp that goes on sooner says "stored".
+        press = hand.press(level, watch_ms=500, dark=True)
+        given = functools.partial(has_rating, center, ticket, level)
+        wait_for(given, timeout_s=SLOW_S, what="the rating in the center's store", log=center.log)
+        lit_ms = press.lit_ms(LIGHTS[level])
+        assert lit_ms is not None, press
+        assert press.lit_ms(BUZZER) is not None, press
+        assert all(press.lit_ms(LIGHTS[other]) is None for other in LIGHTS if other != level), press
+        light_ms.append(lit_ms)
+    figures.append(f"edge → light:  {', '.join(f'{ms:.0f}' for ms in light_ms)} ms (of which 15 ms debounce)")
+
+
+def test_a_bouncing_contact_gives_one_rating_a_press(pad: Pad, center: Center, hand: Hand, figures: list[str]) -> None:
+    """Of 100 presses of contacts that bounce, none is lost and none counts twice."""
+    pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 0\nthanks_ms = 100")
+    start(pad, center)
+    known = len(center.stored())
+    chance = random.Random(100)  # noqa: S311 - the same bounces every time, for no secret
+    levels = [chance.choice((1, 2, 3)) for _ in range(100)]
+    presses = [hand.press(level, bounces=bouncing(chance), closed_ms=40, watch_ms=200) for level in levels]
+    wait_for(lambda: len(center.stored()) >= known + 100, timeout_s=SLOW_S, what="100 ratings", log=pad.journal)
+    stored = center.stored()[known:]
+    assert [event.type for event in stored] == [GIVEN] * 100
+    assert [event.data["level"] for event in stored] == levels
+    assert len({event.id for event in stored}) == 100
+    tones_ms = [press.lit_ms(BUZZER) for press in presses]
+    assert None not in tones_ms, "a press that was stored had no tone"
+    stored_ms = [confirmed_ms(center, event.sequence, press) for event, press in zip(stored, presses, strict=True)]
+    figures.append(f"edge → tone:   {spread([ms for ms in tones_ms if ms is not None])}")
+    figures.append(f"edge → stored: {spread(stored_ms)}, clocks compared to {hand.clock_error_ms:.1f} ms")
+
+
+def test_an_open_pad_ignores_and_records_presses_in_the_lock_out_time(pad: Pad, center: Center, hand: Hand) -> None:
+    """A child that plays with an open pad is recorded as ignored presses, not as ratings."""
+    pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 5000\nthanks_ms = 100")
+    start(pad, center)
+    known = len(center.stored())
+    for level in (2, 1, 3, 3):
+        hand.press(level, bounces=(1, 1), watch_ms=150)
+    wait_for(lambda: len(center.stored()) >= known + 4, timeout_s=SLOW_S, what="4 presses", log=pad.journal)
+    assert [(event.type, event.data["level"], event.data.get("why")) for event in center.stored()[known:]] == [
+        (GIVEN, 2, None),
+        (IGNORED, 1, "repeated"),
+        (IGNORED, 3, "repeated"),
+        (IGNORED, 3, "repeated"),
+    ]
+
+
+def test_a_killed_daemon_comes_back_and_has_lost_nothing(
+    pad: Pad, center: Center, hand: Hand, machine: Machine
+) -> None:
+    """A killed daemon is started again; the press right before the kill and the one after it are both stored."""
+    pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 0")
+    start(pad, center)
+    known = len(center.stored())
+    killed = pad.pid()
+    assert hand.press(3, watch_ms=150).lit_ms(BUZZER) is not None
+    machine.run(f"kill -9 {killed}")
+    pad.wait_restarted(killed, timeout_s=SLOW_S)
+    press_until_heard(hand, 1)
+    wait_for(lambda: len(center.stored()) >= known + 2, timeout_s=SLOW_S, what="2 ratings", log=pad.journal)
+    stored = center.stored()[known:]
+    assert [event.data["level"] for event in stored] == [3, 1]
+    assert stored[1].stream == stored[0].stream
+    assert pad.show("Result") == "success"
+
+
+def test_a_hanging_daemon_is_ended_by_the_watchdog_and_comes_back(
+    pad: Pad, center: Center, hand: Hand, machine: Machine, figures: list[str]
+) -> None:
+    """A daemon that hangs is killed by systemd's watchdog, is active again, and takes the next press."""
+    pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 0")
+    start(pad, center)
+    known, since, hung = len(center.stored()), pad.cursor(), pad.pid()
+    began_ns = hand.ask(do="time")["time_ns"]
+    machine.run(f"kill -STOP {hung}")
+    pad.wait_restarted(hung, timeout_s=90)
+    figures.append(f"hang → active: {(hand.ask(do='time')['time_ns'] - began_ns) / 1e9:.1f} s")
+    assert "Watchdog timeout" in pad.journal(since)
+    press_until_heard(hand, 2)
+    wait_for(lambda: len(center.stored()) > known, timeout_s=SLOW_S, what="a rating", log=pad.journal)
+    assert center.stored()[known].data["level"] == 2
+
+
+def test_a_busy_line_is_named_and_taken_when_it_is_free(pad: Pad, center: Center, hand: Hand, machine: Machine) -> None:
+    """A GPIO line that another program holds is named in one line of the log; the daemon takes it when it is free."""
+    pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 0")
+    pad.stop()
+    known, since = len(center.stored()), pad.cursor()
+    machine.run("systemd-run --quiet --unit=rival gpiomon --num-events=1000 gpiochip0 27")
+    try:
+        wait_for(lambda: "gpiomon" in machine.run("gpioinfo gpiochip0"), timeout_s=SLOW_S, what="the rival")
+        pad.restart()
+        wait_for(lambda: "busy" in pad.journal(since), timeout_s=SLOW_S, what="the warning", log=pad.journal)
+        assert "GPIO 27" in pad.show("StatusText")
+        pid = pad.pid()
+    finally:
+        machine.run("systemctl stop rival")
+    wait_for(lambda: "works again" in pad.journal(since), timeout_s=90, what="the line's return", log=pad.journal)
+    said = [line for line in pad.journal(since).splitlines() if "busy" in line]
+    assert len(said) == 1, said
+    assert "GPIO 27" in said[0]
+    assert pad.pid() == pid, "the daemon went on by itself"
+    press_until_heard(hand, 2)
+    wait_for(lambda: len(center.stored()) > known, timeout_s=SLOW_S, what="a rating", log=pad.journal)
+
+
+def test_presses_while_the_center_is_away_are_stored_when_it_is_back(pad: Pad, center: Center, hand: Hand) -> None:
+    """The pad goes on without center and broker: it lights as ever, and the center gets every press afterwards."""
+    pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 0\nthanks_ms = 100")
+    start(pad, center)
+    known = len(center.stored())
+    levels = [1, 2, 3, 3, 2, 1]
+    center.stop()
+    try:
+        presses = [hand.press(level, watch_ms=200) for level in levels]
+    finally:
+        center.start()
+    assert all(press.lit_ms(BUZZER) is not None for press in presses)
+    wait_for(lambda: len(center.stored()) >= known + 6, timeout_s=90, what="6 ratings", log=pad.journal)
+    assert [event.data["level"] for event in center.stored()[known:]] == levels
+
+
+@pytest.mark.usefixtures("pad")
+def test_the_unit_is_valid_and_hardened(machine: Machine, figures: list[str]) -> None:
+    """No mistake is found by systemd in the unit, and it rates what the daemon could do to its system as small."""
+    # It exits with 0 also for keys that it does not know: every word on the unit is a mistake.
+    said = machine.run(f"systemd-analyze verify {UNIT}")
+    assert [line for line in said.splitlines() if "motcua" in line] == []
+    report = machine.run(f"systemd-analyze security --no-pager {UNIT} --threshold=20", check=False)
+    exposure = report.splitlines()[-1].strip()
+    figures.append(exposure.removeprefix("→ ").strip())
+    machine.run(f"systemd-analyze security --no-pager {UNIT} --threshold=20 >/dev/null")
+
+
+def start(pad: Pad, center: Center) -> None:
+    """Start the daemon and wait until the center's broker has heard of it."""
+    statuses, reports = len(center.heard("status")), len(center.heard("reported"))
+    pad.restart()
+    center.hear("status", lambda body: body["state"] == "online", after=statuses, timeout_s=SLOW_S)
+    center.hear("reported", lambda body: body["presses"] != {}, after=reports, timeout_s=SLOW_S)
+
+
+def serve_one(center: Center) -> str:
+    """Issue a ticket, call it, serve it, finish it; return its id."""
+    counter = "/api/counters/q03"
+    if not center.heard("desired"):
+        center.post(f"{counter}/open", {"seen": None})
+    ticket = center.post("/api/tickets", {"service": "dat-dai"})["ticket"]["id"]
+    for action in ("call_next", "start", "finish"):
+        center.post(f"{counter}/{action}", {"seen": None})
+    assert isinstance(ticket, str)
+    return ticket
+
+
+def is_armed(ticket: str, reported: dict[str, Any]) -> bool:
+    """Whether a pad reports that it waits for this ticket's rating."""
+    return bool(reported["armed"] == ticket)
+
+
+def has_rating(center: Center, ticket: str, level: int) -> bool:
+    """Whether the center has counted this rating."""
+    return (ticket, level) in center.ratings()
+
+
+def press_until_heard(hand: Hand, level: int) -> None:
+    """Press once more if need be: a daemon that has just started may not have its lines yet."""
+    for _ in range(10):
+        if hand.press(level, watch_ms=500).lit_ms(BUZZER) is not None:
+            return
+    raise AssertionError("no press was heard")
+
+
+def bouncing(chance: random.Random) -> tuple[float, ...]:
+    """Return the pauses of a worn contact: up to ten edges within a few milliseconds."""
+    return tuple(round(chance.uniform(0.1, 3), 2) for _ in range(2 * chance.randint(1, 5)))
+
+
+def confirmed_ms(center: Center, sequence: int, press: Press) -> float:
+    """Return how long after the first edge the center confirmed that it has stored the event."""
+    acks = (ack for ack in center.heard("ack") if ack.body.get("upto", 0) >= sequence and ack.at_ns > press.edge_ns)
+    return (next(acks).at_ns - press.edge_ns) / 1e6
+
+
+def spread(values: Sequence[float]) -> str:
+    """Say the median, the 95th percentile and the longest of some times."""
+    ranked = sorted(values)
+    return (
+        f"p50 {statistics.median(ranked):.0f} ms, p95 {ranked[int(len(ranked) * 0.95)]:.0f} ms, "
+        f"longest {ranked[-1]:.0f} ms"
+    )

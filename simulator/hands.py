@@ -103,6 +103,8 @@ class Board:
             message: dict[str, Any] = msgspec.json.decode(line)
             if "done" in message:
                 self._answer(message)
+            elif "error" in message:
+                self._refuse(message["error"])
             elif "pin" in message:
                 self._notice(PinChange(int(message["pin"]), bool(message["high"]), int(message["at_ns"])))
 
@@ -111,6 +113,13 @@ class Board:
             answer = self._replies.popleft()[2]
             if not answer.done():
                 answer.set_result(int(message["at_ns"]))
+
+    def _refuse(self, why: str) -> None:
+        """The program has not taken its pins yet: a button that nobody listens to."""
+        if self._replies:
+            answer = self._replies.popleft()[2]
+            if not answer.done():
+                answer.set_exception(NoPowerError(f"{self._path.name}: {why}"))
 
     def _notice(self, change: PinChange) -> None:
         self.pins[change.pin] = change.high

@@ -17,7 +17,7 @@ Detour = Literal["none", "park", "transfer"]
 RatingWay = Literal["none", "pad", "tablet"]
 Touch = Literal["firm", "bouncing", "twice", "brush"]
 """How a button is pressed: well; with a contact that bounces; a second time for good measure; first too lightly."""
-CallWay = Literal["pad", "page"]
+Means = Literal["pad", "page"]
 Choice = TypeVar("Choice")
 
 OPENING_S_PER_VISIT = 330.0
@@ -32,7 +32,7 @@ LEVELS: dict[int, float] = {1: 0.07, 2: 0.28, 3: 0.65}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One citizen, and the officer's manner with this one."""
+    """One citizen."""
 
     index: int
     arrives_s: float
@@ -48,9 +48,7 @@ class Visit:
     touch: Touch
     level: int
     thinks_s: float  # before rating
-    called_by: CallWay
-    finished_by: CallWay  # "pad": the next call ends this visit
-    officer_waits: bool  # until the citizen has rated
+    hold_s: float  # how long a finger stays on a button: real seconds, hands are not compressed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +60,29 @@ class Pace:
     def real_s(self, simulated_s: float) -> float:
         """Seconds of ours for seconds of the day."""
         return simulated_s / self.speed
+
+
+class Manner:
+    """How one officer works: mostly the same way, not always."""
+
+    def __init__(self, *, seed: int, counter: str) -> None:
+        self._chance = random.Random(f"officer {seed} {counter}")  # noqa: S311 - a day is to be repeatable
+
+    def calls_by(self) -> Means:
+        """By which means the next number is called."""
+        return "pad" if self._chance.random() < 0.65 else "page"
+
+    def ends_by(self) -> Means:
+        """By which means a visit is ended; `pad`: the next call ends it."""
+        return "pad" if self._chance.random() < 0.25 else "page"
+
+    def sends_away_by(self) -> Means:
+        """By which means a recall or a no-show is told."""
+        return "pad" if self._chance.random() < 0.5 else "page"
+
+    def waits_for_rating(self) -> bool:
+        """Whether the next citizen is served only when this one has rated."""
+        return self._chance.random() < 0.8
 
 
 def invite(*, seed: int, visits: int, counters: Sequence[CounterPlace]) -> tuple[Visit, ...]:
@@ -89,9 +110,7 @@ def _visitor(chance: random.Random, index: int, arrives_s: float, services: Sequ
         touch=_choose(chance, TOUCHES),
         level=_choose(chance, LEVELS),
         thinks_s=chance.uniform(2, 12),
-        called_by="pad" if chance.random() < 0.65 else "page",
-        finished_by="pad" if chance.random() < 0.25 else "page",
-        officer_waits=chance.random() < 0.8,
+        hold_s=chance.uniform(0.06, 0.16),
     )
 
 

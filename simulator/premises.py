@@ -66,7 +66,9 @@ class Timing:
     """The times that are configuration on a site; a compressed day compresses them too."""
 
     arm_seconds: int = 30
+    thanks_ms: int = 2000
     callpad_lockout_ms: int = 1500
+    callpad_answer_within_ms: int = 5000
     debounce_ms: int = 15
 
 
@@ -211,9 +213,11 @@ def station_toml(premises: Premises, counter: CounterPlace) -> str:
             f"buttons = [{levels}]",
             f"buzzer = {BUZZER}",
             f"debounce_ms = {premises.timing.debounce_ms}",
+            f"thanks_ms = {premises.timing.thanks_ms}",
             "",
             "[device.callpad]",
             *pads,
+            f"answer_within_ms = {premises.timing.callpad_answer_within_ms}",
             f"lockout_ms = {premises.timing.callpad_lockout_ms}",
             f"debounce_ms = {premises.timing.debounce_ms}",
             "",

@@ -18,9 +18,9 @@ What the figures mean:
   ticket, or counted although no hand pressed.
 * `call_to_panel_ms`: from the officer's ask (end of the debounce time of the call pad, or the page's request) to the
   panel having decoded the number. `press_to_light_ms`: from the end of the pad's debounce time to the pin of the
-  confirming light. Both on CLOCK_MONOTONIC of one host. `press_to_stored_ms`: from the end of the debounce time to the
-  instant the center stamped on the row in the commit's own transaction; that stamp is wall clock in whole
-  milliseconds, brought to CLOCK_MONOTONIC by the offset of the two clocks of this same host.
+  confirming light. `press_to_stored_ms`: from the end of the debounce time to the center's acknowledgement of the
+  event, which it sends after its commit, heard by a listener of our own on the broker; so the figure holds the commit
+  and the way back. All on CLOCK_MONOTONIC of one host.
 """
 
 import math
@@ -29,9 +29,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-CLOCK_SLACK_NS = 2_000_000
-"""The wall clock's stamp has whole milliseconds; two clocks read one after the other differ by less than the other."""
 
 Step = Literal["got", "returned", "ended"]
 
@@ -107,11 +104,11 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRating:
-    """A counted rating's row. `at_ns` is CLOCK_MONOTONIC, see the module's words on the clocks."""
+    """A counted rating's row. `acknowledged_ns`: when the center's word of it was heard; None if it was not."""
 
-    ticket: str
+    ticket: str | None
     level: int
-    at_ns: int
+    acknowledged_ns: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +256,7 @@ def _ratings(journal: Journal, stored: Stored, reasons: list[str]) -> dict[str, 
             confirmed.setdefault(press.ticket, press.level)
     rows: dict[str, list[int]] = defaultdict(list)
     for rating in stored.ratings:
-        rows[rating.ticket].append(rating.level)
+        rows[rating.ticket or "no ticket"].append(rating.level)
     lost = sorted(ticket for ticket, level in confirmed.items() if level not in rows.get(ticket, ()))
     twice = sorted(ticket for ticket, levels in rows.items() if len(levels) > 1)
     unpressed = sorted(
@@ -301,17 +298,17 @@ def _completeness(journal: Journal, stored: Stored, visits: int, reasons: list[s
 
 
 def _stored_after(journal: Journal, stored: Stored) -> Iterable[int]:
-    """From the last press that can have caused it to the stored instant, for ratings by pad."""
+    """From the last press that can have caused a rating to the center's word of it, for ratings by pad."""
     presses: dict[str, list[Press]] = defaultdict(list)
     for press in journal.presses:
         presses[press.ticket].append(press)
     for rating in stored.ratings:
-        mine = presses.get(rating.ticket, [])
-        if any(press.way != "pad" for press in mine):
+        mine = presses.get(rating.ticket or "", [])
+        if rating.acknowledged_ns is None or any(press.way != "pad" for press in mine):
             continue
-        causes = [press.counts_ns for press in mine if press.counts_ns <= rating.at_ns + CLOCK_SLACK_NS]
+        causes = [press.counts_ns for press in mine if press.counts_ns <= rating.acknowledged_ns]
         if causes:
-            yield max(0, rating.at_ns - max(causes))
+            yield rating.acknowledged_ns - max(causes)
 
 
 def _blame(reasons: list[str], what: str, whom: Sequence[str]) -> None:

@@ -1,0 +1,216 @@
+"""`motcua demo`: a whole center in a box, to be clicked, or to play a day by itself."""
+
+import argparse
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from simulator.brokers import choose_broker, mosquitto
+from simulator.control import ControlServer
+from simulator.daytime import DayPlan, play_day
+from simulator.premises import MQTT_PORT, Premises, Timing, free_port, plan_counters, port_is_free
+from simulator.processes import ProgramError
+from simulator.report import Verdict
+from simulator.welcome import set_the_scene
+from simulator.world import World
+
+HTTP_PORT = 8080
+DEFAULT_SPEED = 600.0
+MOST_COUNTERS = 40
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; returns the exit code: 0 good, 1 failed or something was lost, 2 asked wrongly."""
+    options = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    if options.broker == "mosquitto" and mosquitto() is None:
+        return _fail("mosquitto is not installed: sudo apt install mosquitto, or use --broker amqtt")
+    if importlib.util.find_spec("litestar") is None:
+        return _fail("the center's libraries are missing: pip install 'motcua[center,modbus]'")
+    try:
+        http_port = _port("--http-port", options.http_port, HTTP_PORT)
+        mqtt_port = _port("--mqtt-port", options.mqtt_port, MQTT_PORT)
+    except PortBusyError as error:
+        return _fail(str(error))
+    with _folders(options.data) as (folder, run):
+        premises = Premises(
+            folder=folder,
+            run=run,
+            http_port=http_port,
+            mqtt_port=mqtt_port,
+            counters=plan_counters(options.counters),
+            timing=DayPlan.TIMING if options.day else Timing(),
+        )
+        world = World(premises, broker=choose_broker(options.broker))
+        try:
+            return asyncio.run(_day(world, options) if options.day else _demo(world))
+        except ProgramError as error:
+            return _fail(str(error))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            return 0 if not options.day else 1
+
+
+async def _demo(world: World) -> int:
+    """Serve the page until somebody ends it."""
+    control = ControlServer(world)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    opening = asyncio.create_task(world.__aenter__())
+    ending = asyncio.create_task(ended.wait())
+    try:
+        _say(f"Starting {world.broker}, the center and {len(world.premises.counters)} counters …")
+        await control.open()
+        first: set[asyncio.Future[Any]] = {opening, ending}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            return 0
+        opening.result()
+        await set_the_scene(world)
+        _say(_addresses(world.premises))
+        failure = world.supervisor.failure
+        watching: set[asyncio.Future[Any]] = {ending, failure}
+        await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+        if failure.done():
+            raise failure.result()
+        _say("Stopping …")
+    finally:
+        ending.cancel()
+        opening.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ProgramError):
+            await opening
+        await control.close()
+        await world.close()
+    return 0
+
+
+async def _day(world: World, options: argparse.Namespace) -> int:
+    """Play a day and print its account."""
+    plan = DayPlan(visits=options.visits, seed=options.seed, speed=options.speed, chaos=options.chaos)
+    day = asyncio.ensure_future(play_day(world, plan, say=_say))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, day.cancel)
+    verdict: Verdict = await day
+    figures = msgspec.json.encode(verdict.figures)
+    sys.stdout.write((figures if options.json else msgspec.json.format(figures)).decode() + "\n")
+    for reason in verdict.reasons:
+        _say(f"not good: {reason}")
+    return 0 if verdict.good else 1
+
+
+class PortBusyError(Exception):
+    """A port that was asked for is in use."""
+
+
+def _port(option: str, asked: int | None, usual: int) -> int:
+    """Return the port to use; a usual one that is taken is replaced, one that was asked for is not."""
+    if asked is not None:
+        if asked and not port_is_free(asked):
+            raise PortBusyError(f"port {asked} is in use: stop the program that uses it, or choose another {option}")
+        return asked or free_port()
+    if port_is_free(usual):
+        return usual
+    port = free_port()
+    _say(f"port {usual} is in use, taking {port} instead (choose one with {option})")
+    return port
+
+
+@contextlib.contextmanager
+def _folders(data: Path | None) -> Iterator[tuple[Path, Path]]:
+    """The folder of the data, temporary unless one was named, and a short one for sockets."""
+    run = Path(tempfile.mkdtemp(prefix="motcua-"))
+    folder = run / "data" if data is None else data.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder, run
+    finally:
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _addresses(premises: Premises) -> str:
+    base = premises.base_url
+    lines = [
+        "",
+        f"  {base}/demo      the counters, to be pressed",
+        f"  {base}/kiosk     take a number",
+        f"  {base}/board     the hall board",
+        *(f"  {base}/counter/{counter.id}  the desk of counter {counter.label}" for counter in premises.counters[:3]),
+        f"  {base}/devices   the devices",
+        "",
+        f"  MQTT on port {premises.mqtt_port}; data and logs in {premises.folder}; Ctrl-C ends it all.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="motcua demo",
+        description="A whole center in a box: broker, center and the real device programs on simulated hardware.",
+    )
+    parser.add_argument("--http-port", type=_port_number, metavar="N", help="for the pages (8080, or a free one)")
+    parser.add_argument("--mqtt-port", type=_port_number, metavar="N", help="for the broker (1883, or a free one)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="keep data and logs here (a temporary folder)")
+    parser.add_argument("--broker", choices=("auto", "mosquitto", "amqtt"), default="auto")
+    parser.add_argument("--counters", type=_counters, default=3, metavar="N", help="how many counters (3)")
+    day = parser.add_argument_group("a day that plays itself")
+    day.add_argument("--day", action="store_true", help="play a compressed day and print its account as JSON")
+    day.add_argument(
+        "--speed", type=_speed, default=DEFAULT_SPEED, metavar="X", help="people's times divided by X (600)"
+    )
+    day.add_argument("--visits", type=_visits, default=240, metavar="N", help="how many people come (240)")
+    day.add_argument("--seed", type=int, default=1, metavar="N", help="which people, and which mishaps (1)")
+    day.add_argument("--chaos", action="store_true", help="kill -9 broker, center and devices all day long")
+    day.add_argument("--json", action="store_true", help="the account on one line")
+    return parser
+
+
+def _port_number(text: str) -> int:
+    return _between(text, 0, 65_535)
+
+
+def _counters(text: str) -> int:
+    return _between(text, 1, MOST_COUNTERS)
+
+
+def _visits(text: str) -> int:
+    return _between(text, 1, 5_000)
+
+
+def _between(text: str, least: int, most: int) -> int:
+    value = int(text)
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be {least} to {most}, got {value}")
+    return value
+
+
+def _speed(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 10_000:
+        raise argparse.ArgumentTypeError(f"must be 1 to 10000, got {text}")
+    return value
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+
+
+def _fail(words: str) -> int:
+    _say(f"motcua demo: {words}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The page of the demo: the counters as pictures that can be pressed."""

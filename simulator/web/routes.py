@@ -1,0 +1,122 @@
+"""The routes of `/demo`, added to the center's own in the same process; all they know comes from the world's socket."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, PackageLoader
+from litestar import MediaType, Response, asgi, get, post
+from litestar.types import ControllerRouterHandler, Receive, Scope, Send
+from markupsafe import Markup
+
+from simulator.control import Answer, Ask, WorldGoneError, ask_world, watch_world
+from simulator.web.words import Language, words
+
+BEAT_S = 15.0
+_FOLDER = Path(__file__).parent
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+_BEAT = b"event: beat\ndata: {}\n\n"
+
+
+def demo_routes(world: Path, *, center: str) -> Sequence[ControllerRouterHandler]:
+    """Return the routes; `world` is the control socket, `center` the name on the page."""
+    pages = Environment(loader=PackageLoader("simulator.web", "."), autoescape=True)
+
+    @get("/demo", media_type=MediaType.HTML, include_in_schema=False)
+    async def page(lang: str = "vi") -> Response[str]:
+        """The page itself, in Vietnamese unless asked otherwise."""
+        language: Language = "en" if lang == "en" else "vi"
+        said = words(language)
+        boot = msgspec.json.encode({"lang": language, "words": said}).decode()
+        html = pages.get_template("demo.html").render(
+            lang=language,
+            other="vi" if language == "en" else "en",
+            words=said,
+            center=center,
+            boot=_script_safe(boot),
+        )
+        return Response(html, media_type=MediaType.HTML, headers={"Cache-Control": "no-store"})
+
+    @get("/demo/demo.css", media_type="text/css; charset=utf-8", include_in_schema=False, sync_to_thread=False)
+    def style() -> bytes:
+        """How it looks."""
+        return (_FOLDER / "demo.css").read_bytes()
+
+    @get("/demo/demo.js", media_type="text/javascript; charset=utf-8", include_in_schema=False, sync_to_thread=False)
+    def script() -> bytes:
+        """What it does."""
+        return (_FOLDER / "demo.js").read_bytes()
+
+    @get("/demo/icon.svg", media_type="image/svg+xml", include_in_schema=False, sync_to_thread=False)
+    def icon() -> bytes:
+        """The page's icon."""
+        return (_FOLDER / "icon.svg").read_bytes()
+
+    @post("/demo/do", status_code=200, include_in_schema=False)
+    async def do(data: Ask) -> Answer:
+        """Press a button, pull a cable, stop the broker."""
+        if data.do == "watch":
+            return Answer(ok=False, message="the stream is at /demo/stream")
+        try:
+            return await ask_world(world, data)
+        except WorldGoneError as error:
+            return Answer(ok=False, message=str(error))
+
+    @asgi("/demo/stream", copy_scope=True)
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's shape
+        """The world, live."""
+        await _stream(world, receive, send)
+
+    return (page, style, script, icon, do, stream)
+
+
+async def _stream(world: Path, receive: Receive, send: Send) -> None:
+    writer = asyncio.create_task(_write(world, send), name="demo stream")
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        writer.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writer
+
+
+async def _write(world: Path, send: Send) -> None:
+    async def say(content: bytes, *, more: bool = True) -> None:
+        body: Any = {"type": "http.response.body", "body": content, "more_body": more}
+        await send(body)
+
+    start: Any = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
+    await send(start)
+    await say(b"retry: 500\n\n")
+    lines = watch_world(world)
+    news: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            news = news or asyncio.ensure_future(anext(lines))
+            done, _ = await asyncio.wait({news}, timeout=BEAT_S)
+            if not done:
+                await say(_BEAT)
+                continue
+            line, news = news.result(), None
+            await say(b"event: parts\ndata: " + line + b"\n\n")
+    except (WorldGoneError, StopAsyncIteration):
+        await say(b"", more=False)  # the page tries again
+    finally:
+        if news is not None:
+            news.cancel()
+            with contextlib.suppress(asyncio.CancelledError, WorldGoneError, StopAsyncIteration):
+                await news
+        await lines.aclose()
+
+
+def _script_safe(json: str) -> Any:
+    """JSON inside a script element: no `<` may end it."""
+    return Markup(json.replace("<", "\\u003c"))  # noqa: S704 - it is our own, and `<` is escaped

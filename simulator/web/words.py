@@ -1,0 +1,74 @@
+"""Every word on the demo page, Vietnamese first, English beside it."""
+
+from typing import Literal
+
+Language = Literal["vi", "en"]
+
+WORDS: dict[str, tuple[str, str]] = {
+    "title": ("Trung tâm mô phỏng", "A center in a box"),
+    "intro": (
+        "Mọi chương trình ở đây là chương trình thật; chỉ nút bấm, đèn và màn hình là mô phỏng. Hãy bấm thử.",
+        "Every program here is the real one; only buttons, lights and panels are simulated. Press them.",
+    ),
+    "other_language": ("English", "Tiếng Việt"),
+    "skip": ("Đến các quầy", "Skip to the counters"),
+    "offline": ("Mất kết nối với trung tâm, đang nối lại…", "No contact with the center, reconnecting…"),
+    "board": ("Bảng gọi số", "Hall board"),
+    "kiosk": ("Máy lấy số", "Ticket kiosk"),
+    "devices": ("Thiết bị", "Devices"),
+    "screens": ("Các màn hình", "Screens"),
+    "sound": ("Âm thanh", "Sound"),
+    "step_1": ("Lấy số", "Take a number"),
+    "step_2": ("Cán bộ bấm “Gọi tiếp”", "The officer presses “Next”"),
+    "step_3": ("Phục vụ, rồi hoàn thành", "Serve, then finish"),
+    "step_4": ("Người dân bấm đánh giá", "The citizen rates"),
+    "take": ("Lấy số", "Take a number"),
+    "taken": ("Số của bạn: {number}", "Your number: {number}"),
+    "ahead": ("{n} người trước bạn", "{n} people before you"),
+    "ahead_0": ("Bạn là người tiếp theo", "You are next"),
+    "waiting": ("{n} người chờ", "{n} waiting"),
+    "counter": ("Quầy {label}", "Counter {label}"),
+    "serves": ("Nhận {letters}", "Serves {letters}"),
+    "officer_page": ("Bàn cán bộ", "Officer’s desk"),
+    "rate_page": ("Máy tính bảng", "Rating tablet"),
+    "panel": ("Màn hình gọi số", "Call-number panel"),
+    "codec_modbus-led": ("LED 7 thanh, Modbus RTU", "7-segment LED, Modbus RTU"),
+    "codec_cd5220": ("VFD 2×20, CD5220", "VFD 2×20, CD5220"),
+    "cable": ("Cáp màn hình", "Panel cable"),
+    "cable_in": ("Đã cắm", "Plugged in"),
+    "cable_out": ("Đã rút", "Unplugged"),
+    "rating": ("Đánh giá sự hài lòng", "How satisfied are you?"),
+    "rating_pad": ("Bàn phím đánh giá", "Rating pad"),
+    "level_1": ("Không hài lòng", "Dissatisfied"),
+    "level_2": ("Hài lòng", "Satisfied"),
+    "level_3": ("Rất hài lòng", "Very satisfied"),
+    "callpad": ("Bàn phím gọi số", "Call pad"),
+    "next": ("Gọi tiếp", "Next"),
+    "recall": ("Gọi lại", "Recall"),
+    "no_show": ("Vắng mặt", "No-show"),
+    "pause": ("Tạm nghỉ", "Pause"),
+    "no_power": ("Đang khởi động lại", "Restarting"),
+    "light_on": ("đèn sáng", "light on"),
+    "light_off": ("đèn tắt", "light off"),
+    "outbox": ("Chờ gửi: {n}", "Not sent yet: {n}"),
+    "outbox_0": ("Đã gửi hết", "All sent"),
+    "broker": ("Máy chủ MQTT", "MQTT broker"),
+    "broker_on": ("Đang chạy ({kind})", "Running ({kind})"),
+    "broker_off": ("Đã dừng – lượt đánh giá được giữ lại", "Stopped – ratings are kept"),
+    "desk_closed": ("Quầy đang đóng", "Closed"),
+    "desk_open": ("Chưa có khách", "Nobody here yet"),
+    "desk_paused": ("Đang tạm nghỉ", "Paused"),
+    "desk_called": ("Đang gọi {number}", "Calling {number}"),
+    "desk_serving": ("Đang phục vụ {number}", "Serving {number}"),
+    "do_open": ("Mở quầy", "Open"),
+    "do_start": ("Khách đã đến", "The citizen is here"),
+    "do_finish": ("Hoàn thành", "Finish"),
+    "refused": ("Không được: {message}", "Refused: {message}"),
+    "unreachable": ("Chưa liên lạc được với trung tâm", "The center does not answer"),
+}
+
+
+def words(language: Language) -> dict[str, str]:
+    """Return the words of one language."""
+    place = 0 if language == "vi" else 1
+    return {key: both[place] for key, both in WORDS.items()}

@@ -82,3 +82,11 @@ def test_prose_is_kept() -> None:
     assert "old" not in filled
     assert filled.endswith("\n<!-- end -->\nafter\n")
     assert reference.fill(filled) == filled
+
+
+def test_every_link_within_the_page_leads_somewhere() -> None:
+    """A type that a table names by a link has its section on the page."""
+    headings = {line.lstrip("# ").lower().replace(" ", "-") for line in TEXT.splitlines() if line.startswith("#")}
+    links = {part.partition(")")[0] for part in TEXT.split("](#")[1:]}
+    assert {"armed", "clip", "args", "ticketview"} <= links
+    assert links <= headings

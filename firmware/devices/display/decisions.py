@@ -6,7 +6,7 @@ from typing import Any
 from contract.events import DisplayShown
 from contract.requests import Reply
 from contract.states import DisplayDesired, DisplayReported
-from firmware.devices.display.signs import PortLost, Show, Shown, Sign
+from firmware.devices.display.signs import PortBack, PortLost, Show, Shown, Sign
 from firmware.ports import Drive, Effect, Record, Report
 
 GRACE_MS = 3_000
@@ -32,7 +32,7 @@ class DisplayDecisions:
     def on_start(self, now_ms: int) -> Sequence[Effect]:
         """Give the center a moment: after a restart the panel may still show what is right."""
         self._deadline_ms = now_ms + GRACE_MS
-        return ()
+        return (self._nothing_known(None),)
 
     def on_desired(self, desired: DisplayDesired, now_ms: int) -> Sequence[Effect]:
         """Show it, unless it is only the broker's repetition of what is asked already."""
@@ -74,7 +74,9 @@ class DisplayDecisions:
     def on_signal(self, signal: Any, now_ms: int) -> Sequence[Effect]:
         """Record what a panel shows once for each desired state; report every change."""
         if isinstance(signal, PortLost):
-            return (Report(DisplayReported(revision=self._in_effect, text="", proof="none", trouble=signal.trouble)),)
+            return (self._nothing_known(signal.trouble),)
+        if isinstance(signal, PortBack):
+            return (self._nothing_known(None),)
         if isinstance(signal, Shown):
             return self._shown(signal)
         return ()
@@ -82,6 +84,9 @@ class DisplayDecisions:
     def on_reply(self, reply: Reply, now_ms: int) -> Sequence[Effect]:
         """Ignore it: a display asks nothing."""
         return ()
+
+    def _nothing_known(self, trouble: str | None) -> Report:
+        return Report(DisplayReported(revision=self._in_effect, text="", proof="none", trouble=trouble))
 
     def _shown(self, shown: Shown) -> Sequence[Effect]:
         revision, sign = shown.show.revision, shown.show.sign

@@ -10,7 +10,7 @@ from typing import Generic
 from firmware.devices.display.codecs import Codec, KnownT, Page
 from firmware.devices.display.faults import PanelError
 from firmware.devices.display.port import Port
-from firmware.devices.display.signs import PortLost, Show, Shown
+from firmware.devices.display.signs import PortBack, PortLost, Show, Shown
 from firmware.ports import Post
 
 _log = logging.getLogger(__name__)
@@ -121,6 +121,9 @@ class PanelDriver(Generic[KnownT]):
             self._port = self._open_port()
             self._known = None
             self._told = False
+            if self._lost is not None and self._mail is None:
+                self._found()
+                self._say(PortBack())
         self._take_mail()
         now_ms = self._monotonic_ms()
         if self._show is not None:
@@ -209,12 +212,22 @@ class PanelDriver(Generic[KnownT]):
         if self._told:
             return
         self._told = True
+        self._found()
+        text = " / ".join(line.strip() for line in self._pages[0].picture if line.strip())
+        self._say(Shown(show=show, text=text, proof=self._codec.proof, at_ms=self._monotonic_ms()))
+
+    def _found(self) -> None:
+        """Say once that port and panel work again."""
         if self._lost is not None:
             _log.info("%s: the panel is back", self._name)
             self._lost = None
         self._retry_ms = RETRY_FIRST_MS
-        text = " / ".join(line.strip() for line in self._pages[0].picture if line.strip())
-        self._post(Shown(show=show, text=text, proof=self._codec.proof, at_ms=self._monotonic_ms()))
+
+    def _say(self, signal: object) -> None:
+        try:
+            self._post(signal)
+        except Exception:  # noqa: BLE001 - whatever is wrong with the inbox, the panel must go on
+            _log.exception("%s: a signal was lost inside the program; report this", self._name)
 
     def _lose(self, fault: PanelError) -> None:
         """Let the port go, say why once, and come back later."""
@@ -224,7 +237,7 @@ class PanelDriver(Generic[KnownT]):
         else:
             self._lost = fault.trouble
             _log.warning("%s: %s", self._name, fault)
-            self._post(PortLost(trouble=fault.trouble))
+            self._say(PortLost(trouble=fault.trouble))
         self._wait(self._monotonic_ms() + self._retry_ms, answer_bell=False)
         self._retry_ms = min(self._retry_ms * 2, RETRY_LAST_MS)
 

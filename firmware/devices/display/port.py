@@ -85,12 +85,15 @@ class SerialPort:
                 "port_failed", f"{self._path} takes no bytes: unplug its adapter and plug it in"
             ) from error
         except (OSError, termios.error) as error:  # SerialException is an OSError
-            raise explain(self._path, error) from error
+            raise explain(self._path, error, was_open=hasattr(self, "_serial")) from error
 
 
-def explain(path: str, error: Exception) -> PanelError:
+def explain(path: str, error: Exception, *, was_open: bool) -> PanelError:
     """Return the fault that a failure of the port is, with what to do about it."""
     number = getattr(error, "errno", None)
+    if was_open and number in (None, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF):
+        # A hang-up: by EIO from the kernel, or by pyserial's own words without a number.
+        return PanelError("port_missing", f"{path} was unplugged: plug it in again ({error})")
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return PanelError(
             "port_missing", f"{path} is not there: plug the panel's cable in; `ls /dev/serial/by-id` shows what is"
@@ -99,6 +102,6 @@ def explain(path: str, error: Exception) -> PanelError:
         return PanelError("port_denied", f"{path} may not be opened: add the service's user to the group `dialout`")
     if number in (errno.EAGAIN, errno.EBUSY):
         return PanelError("port_busy", f"{path} is held by another program: `fuser {path}` shows it; stop that one")
-    if number == errno.ENOTTY:
-        return PanelError("port_failed", f"{path} is not a serial port: check `port` in the configuration")
-    return PanelError("port_failed", f"{path} failed, was it unplugged? {error}")
+    return PanelError(
+        "port_failed", f"{path} does not work as a serial port, check `port` in the configuration: {error}"
+    )

@@ -52,6 +52,11 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class PortBack:
+    """The port can be opened again, and there is nothing to show on it yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class PortLost:
     """The port or the panel behind it no longer takes or confirms what is written."""
 

@@ -1,18 +1,22 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import gpiozero
 import pytest
 from hypothesis import strategies as st
 
-from contract.states import Armed, CallpadDesired, RatingDesired
+from contract.states import Armed, CallpadDesired, DisplayDesired, RatingDesired
 from firmware.devices.debounce import Edge, Reading
+from firmware.devices.display.driver import PanelDriver
+from firmware.devices.display.signs import PortBack, PortLost, Show, Shown, Sign
 from firmware.devices.gpio import Echo, Read, Switch
 from firmware.devices.rating.decisions import Kept, NotKept
 from firmware.ports import Ask, Drive, Driver, Effect, Record, Report
 from simulator.board import Board, Change
+from simulator.panels import ModbusLedPanel
 
 
 def eventually(condition: Callable[[], object], timeout_s: float = 5) -> bool:
@@ -305,5 +309,88 @@ def callpad_rig(board: Board) -> Iterator[Rig]:
             waiting=st.integers(0, 2),
         ),
     )
+    yield rig
+    rig.close()
+
+
+class DisplayRig:
+    """The rig of a display: a seven-segment panel on a pseudo-terminal."""
+
+    def __init__(self, folder: Path) -> None:
+        self._panel = ModbusLedPanel(folder / "panel")
+        self._panel.plug()
+        self.config: Mapping[str, Any] = {"codec": "modbus-led", "port": str(self._panel.path)}
+        self.commands: Sequence[object] = tuple(
+            Show(revision, Sign("calling", "3", f"A{revision:03}"), 0) for revision in (1, 2)
+        )
+        numbers = st.sampled_from([None, "A007", "B1000"])
+        kinds = st.sampled_from(["calling", "serving", "idle", "closed", "paused"])
+        words = st.characters(exclude_categories=["Cc", "Cs"])
+        labels = st.text(words, min_size=1, max_size=8)
+        shows = st.builds(
+            Show,
+            st.none() | st.integers(0, 5),
+            st.builds(Sign, kinds | st.just("offline"), labels, numbers, st.booleans()),
+            st.integers(0, 100_000),
+        )
+        proofs = st.sampled_from(["echoed", "written", "none"])
+        self.signals: st.SearchStrategy[object] = st.one_of(
+            st.builds(Shown, shows, st.text(words, max_size=100), proofs, st.integers(-100, 100_000)),
+            st.builds(PortLost, st.sampled_from(["port_missing", "panel_silent"])),
+            st.just(PortBack()),
+        )
+        self.desired: st.SearchStrategy[object] = st.builds(
+            DisplayDesired,
+            revision=st.integers(0, 5),
+            state=kinds,
+            counter=labels,
+            number=numbers,
+            blink=st.booleans(),
+        )
+
+    def provoke(self) -> None:
+        """Pull the cable, or put it in again."""
+        if self._panel.plugged:
+            self._panel.unplug()
+        else:
+            self._panel.plug()
+
+    def seen(self) -> object:
+        """Return what the panel reads."""
+        return self._panel.shown
+
+    def taken(self) -> Collection[object]:
+        """Return the panel's thread, and who else than the panel itself has the port open."""
+        threads = [thread.name for thread in threading.enumerate() if thread.name == "panel-display"]
+        return [*threads, *_openings(self._panel.path)[1:]]
+
+    def spoil(self) -> None:
+        """Pull the cable."""
+        self._panel.unplug()
+
+    def kill_thread(self, driver: Driver) -> None:
+        """End the panel's thread."""
+        assert isinstance(driver, PanelDriver)
+        driver._stop.set()
+        driver._ring()
+
+    def close(self) -> None:
+        """Take the panel away."""
+        self._panel.close()
+
+
+def _openings(path: Path) -> list[str]:
+    """Return the descriptors of this process that lead to a terminal."""
+    if not path.exists():
+        return []
+    terminal = path.readlink()
+    descriptors = Path("/proc/self/fd").iterdir()
+    return [descriptor.name for descriptor in descriptors if descriptor.exists() and descriptor.readlink() == terminal]
+
+
+@pytest.fixture
+def display_rig(tmp_path: Path) -> Iterator[Rig]:
+    """A display with a seven-segment panel."""
+    rig = DisplayRig(tmp_path)
     yield rig
     rig.close()

@@ -8,7 +8,7 @@ import pytest
 from contract.events import DisplayShown
 from contract.states import DisplayDesired, DisplayReported
 from firmware.devices.display.decisions import GRACE_MS, DisplayDecisions
-from firmware.devices.display.signs import PortLost, Show, Shown, Sign
+from firmware.devices.display.signs import PortBack, PortLost, Show, Shown, Sign
 from firmware.ports import Drive, Effect, Record, Report
 
 STALE_MS = 120_000
@@ -50,6 +50,15 @@ def test_a_call_is_shown_at_once_and_recorded_when_the_panel_has_it() -> None:
     assert isinstance(record, Record)
     assert record.fact == DisplayShown(revision=17, proof="echoed", latency_ms=12)
     assert report == Report(DisplayReported(revision=17, text="A007", proof="echoed"))
+
+
+def test_a_display_reports_before_it_knows_anything() -> None:
+    """A started display says that it shows nothing that is known; a port that is back clears the trouble."""
+    decisions = _decisions()
+    unknown = Report(DisplayReported(revision=0, text="", proof="none"))
+    assert decisions.on_start(0) == (unknown,)
+    decisions.on_signal(PortLost("port_busy"), 1)
+    assert decisions.on_signal(PortBack(), 2) == (unknown,)
 
 
 def test_a_refresh_is_not_a_second_fact() -> None:

@@ -28,6 +28,10 @@ class SystemClock:
         """Milliseconds of CLOCK_MONOTONIC."""
         return time.monotonic_ns() // 1_000_000
 
+    def seconds_until(self, deadline_ms: int) -> float:
+        """Return how long it is until `monotonic_ms()` will say `deadline_ms`; negative if it has."""
+        return (deadline_ms * 1_000_000 - time.monotonic_ns()) / 1e9
+
     def now(self) -> datetime:
         """The wall clock in UTC."""
         return datetime.now(UTC)

@@ -1,6 +1,5 @@
 """The configuration of a counter: one TOML file for all its devices, checked once, errors in one line."""
 
-import difflib
 import os
 import re
 import tomllib
@@ -192,7 +191,9 @@ def _explain(text: str, table: Mapping[str, Any], kind: type) -> tuple[str, str]
             return dotted, f"{_allowed(fields[field['name']].type)}, got nothing" if field[
                 "name"
             ] in fields else "is required"
-        near = difflib.get_close_matches(field["name"], fields, n=1)
+        from difflib import get_close_matches  # as below: only a mistake pays for it
+
+        near = get_close_matches(field["name"], fields, n=1)
         hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(fields)}"
         return dotted, f"unknown key, {hint}"
     if _EXPECTED.match(text):

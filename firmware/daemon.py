@@ -30,9 +30,18 @@ _log = logging.getLogger(__name__)
 HEALTH_EVERY_MS = 30_000
 RETRY_FIRST_MS = 1_000
 RETRY_MAX_MS = 30_000
+NEWS_AT_ONCE = 50
 
 Build = Callable[[dict[str, str]], tuple[Decisions, Driver]]
 """Makes a device's two halves from what it remembered."""
+
+
+class Timer(Clock, Protocol):
+    """A clock that also says how long to wait: finer than its milliseconds, which would cost a press half of one."""
+
+    def seconds_until(self, deadline_ms: int) -> float:
+        """Return how long it is until `monotonic_ms()` will say `deadline_ms`; negative if it has."""
+        ...
 
 
 class Link(Protocol):
@@ -86,7 +95,7 @@ class Signal(msgspec.Struct, frozen=True):
 class _Retry:
     """A capped back-off on the daemon's clock."""
 
-    next_ms: int | None = 0
+    next_ms: int | None = 0  # due when the daemon begins
     failures: int = 0
 
     def failed(self, now_ms: int) -> None:
@@ -96,9 +105,6 @@ class _Retry:
     def succeeded(self) -> None:
         self.next_ms = None
         self.failures = 0
-
-    def is_due(self, now_ms: int) -> bool:
-        return self.next_ms is not None and now_ms >= self.next_ms
 
 
 M = TypeVar("M")
@@ -118,7 +124,7 @@ class Daemon:
         build: Build,
         desired: type[State],
         outbox: Outbox,
-        clock: Clock,
+        clock: Timer,
         notifier: Notifier,
         probe: Probe,
         pump: Pump | None = None,
@@ -134,10 +140,15 @@ class Daemon:
         self._inbox: SimpleQueue[object] = SimpleQueue()
         self._link: Link | None = None
         self._up = False
-        self._decisions: Decisions | None = None  # while the driver is open
+        self._told_up = False
+        self._decisions: Decisions | None = None
         self._driver: Driver | None = None
+        self._is_open = False
         self._opening = 0
-        self._open = _Retry()
+        self._open_again = _Retry()
+        self._memory: dict[str, str] | None = None
+        self._recall_again = _Retry()
+        self._stream = ""
         self._stopping = False
         self._desired: State | None = None
         self._reported: State | None = None
@@ -162,7 +173,7 @@ class Daemon:
                 self._do_what_is_due()
                 self._pump_out()
         finally:
-            self._end()
+            self._end(link)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -178,24 +189,30 @@ class Daemon:
         deadline_ms = self._next_deadline_ms()
         if deadline_ms is None:
             return self._inbox.get()
-        timeout_ms = deadline_ms - self._clock.monotonic_ms()
+        timeout_s = self._clock.seconds_until(deadline_ms)
         try:
-            # One millisecond more, so that a deadline has passed when we wake for it.
-            return self._inbox.get(timeout=(timeout_ms + 1) / 1000) if timeout_ms > 0 else self._inbox.get_nowait()
+            return self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
         except Empty:
             return None
 
     def _handle_all(self, news: object) -> None:
-        while news is not None and not self._stopping:
+        # Not endlessly: a flood of news must not keep from what falls due, such as the end of a debounce time.
+        for _ in range(NEWS_AT_ONCE):
+            if news is None or self._stopping:
+                return
             self._handle(news)
             try:
                 news = self._inbox.get_nowait()
             except Empty:
                 return
+        if news is not None:
+            self._handle(news)
 
     def _next_deadline_ms(self) -> int | None:
         deadlines = (
-            self._decisions.deadline_ms() if self._decisions is not None else self._open.next_ms,
+            self._decisions.deadline_ms() if self._decisions is not None and self._is_open else None,
+            self._open_again.next_ms,
+            self._recall_again.next_ms,
             self._pump.deadline_ms(),
             self._health_at_ms,
             self._watchdog_at_ms,
@@ -204,9 +221,11 @@ class Daemon:
 
     def _do_what_is_due(self) -> None:
         now_ms = self._clock.monotonic_ms()
-        if self._decisions is None and self._open.is_due(now_ms):
+        if _passed(self._recall_again.next_ms, now_ms):
+            self._recall(now_ms)
+        if _passed(self._open_again.next_ms, now_ms):
             self._open_device(now_ms)
-        if self._decisions is not None and _passed(self._decisions.deadline_ms(), now_ms):
+        if self._decisions is not None and self._is_open and _passed(self._decisions.deadline_ms(), now_ms):
             self._carry_out(self._decisions.on_time(now_ms))
         if _passed(self._pump.deadline_ms(), now_ms):
             self._ack_is_late(now_ms)
@@ -218,8 +237,9 @@ class Daemon:
     def _handle(self, news: object) -> None:
         match news:
             case Signal(opening, content):
-                if self._decisions is not None and opening == self._opening:
-                    self._carry_out(self._decisions.on_signal(content, self._clock.monotonic_ms()))
+                if opening == self._opening:
+                    now_ms = self._clock.monotonic_ms()
+                    self._tell(lambda decisions: decisions.on_signal(content, now_ms))
             case Arrived():
                 self._on_arrived(news)
             case LinkUp():
@@ -231,57 +251,74 @@ class Daemon:
             case _:
                 raise TypeError(f"the inbox does not know {type(news).__name__}")
 
-    def _end(self) -> None:
+    def _end(self, link: Link) -> None:
         self._notifier.stopping()
-        self._close_device()
-        if self._link is not None:
-            self._link.stop()
-        self._outbox.close()
+        try:
+            self._close_device()
+        finally:
+            try:
+                link.stop()
+            finally:
+                self._outbox.close()
 
     # --- the device ----------------------------------------------------------------------------------------------
 
-    def _open_device(self, now_ms: int) -> None:
+    def _recall(self, now_ms: int) -> None:
+        """Read what was remembered. Until that succeeds the device runs but stores nothing, so it confirms nothing."""
         try:
-            decisions, driver = self._build(self._outbox.memory())
+            self._memory = self._outbox.memory()
         except OutboxInUseError:
             raise
         except StoreError as error:
-            self._open_failed(error, now_ms)
+            self._store_is_broken(error)
+            self._recall_again.failed(now_ms)
             return
+        self._recall_again.succeeded()
+        if self._store_failed:
+            self._store_works()
+            self._close_device()
+            self._decisions = self._driver = None
+            self._open_again.next_ms = now_ms
+
+    def _open_device(self, now_ms: int) -> None:
+        if self._decisions is None or self._driver is None:
+            self._decisions, self._driver = self._build(self._memory or {})
+            self._told_up = False
         self._opening += 1
         opening = self._opening
         try:
-            driver.open(lambda content: self.post(Signal(opening, content)))
+            self._driver.open(lambda content: self.post(Signal(opening, content)))
         except HardwareError as error:
-            driver.close()
-            self._open_failed(error, now_ms)
+            self._device_failed(error, now_ms)
             return
-        if self._open.failures:
+        if self._open_again.failures:
             _log.info("the device works again")
-        self._open.succeeded()
-        self._decisions, self._driver = decisions, driver
-        self._notifier.status("running" if self._up else "running, no contact to the center")
-        self._carry_out(decisions.on_start(now_ms))
-        if self._up:
-            self._tell(lambda decisions: decisions.on_link(up=True, now_ms=now_ms))
+        self._open_again.succeeded()
+        self._is_open = True
+        self._say_status()
+        self._tell(lambda decisions: decisions.on_start(now_ms))
+        self._tell_link()
         if (desired := self._desired) is not None:
             self._tell(lambda decisions: decisions.on_desired(desired, now_ms))
 
-    def _open_failed(self, error: HardwareError | StoreError, now_ms: int) -> None:
-        if not self._open.failures:
+    def _device_failed(self, error: HardwareError, now_ms: int) -> None:
+        if not self._open_again.failures:
             _log.warning("the device does not work: %s; trying again", error)
         else:
             _log.debug("the device still does not work: %s", error)
-        self._open.failed(now_ms)
-        self._notifier.status(f"waiting: {error}")
+        self._close_device()
+        self._open_again.failed(now_ms)
+        self._notifier.status(f"waiting for the device: {error}")
 
     def _close_device(self) -> None:
+        self._is_open = False
+        self._opening += 1  # what its threads still post is not listened to any more
         if self._driver is not None:
             self._driver.close()
-        self._decisions = self._driver = None
 
     def _tell(self, call: Callable[[Decisions], Sequence[Effect]]) -> None:
-        if self._decisions is not None:
+        """Let the decisions decide. While the driver is closed they rest: on opening they hear how things stand."""
+        if self._decisions is not None and self._is_open:
             self._carry_out(call(self._decisions))
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
@@ -298,23 +335,23 @@ class Daemon:
                     self._ask(effect)
 
     def _drive(self, command: object) -> None:
-        if self._driver is None:
+        if self._driver is None or not self._is_open:
             return
         try:
             self._driver.drive(command)
         except HardwareError as error:
-            self._close_device()
-            self._open_failed(error, self._clock.monotonic_ms())
+            self._device_failed(error, self._clock.monotonic_ms())
 
     def _record(self, fact: Fact, remember: Mapping[str, str]) -> bool:
+        if self._memory is None:
+            return False  # what is remembered is not known yet, so it must not be written over
         try:
             self._outbox.append(fact, remember)
         except StoreError as error:
             self._store_is_broken(error)
             return False
         if self._store_failed:
-            self._store_failed = False
-            _log.info("the outbox stores again")
+            self._store_works()
         return True
 
     def _store_is_broken(self, error: StoreError) -> None:
@@ -323,7 +360,23 @@ class Daemon:
         self._store_failed = True
         self._notifier.status(f"cannot store: {error}")
 
+    def _store_works(self) -> None:
+        self._store_failed = False
+        _log.info("the outbox stores again")
+        self._say_status()
+
+    def _say_status(self) -> None:
+        self._notifier.status("running" if self._up else "running, no contact to the broker")
+
     # --- the center ----------------------------------------------------------------------------------------------
+
+    def _tell_link(self) -> None:
+        """Let the decisions know of the link, once for each change."""
+        up = self._up
+        if self._is_open and up != self._told_up:
+            self._told_up = up
+            now_ms = self._clock.monotonic_ms()
+            self._tell(lambda decisions: decisions.on_link(up=up, now_ms=now_ms))
 
     def _publish(self, channel: Channel, payload: bytes, *, retain: bool = False) -> bool:
         return self._up and self._link is not None and self._link.publish(channel, payload, retain=retain)
@@ -336,18 +389,17 @@ class Daemon:
             self._publish(Channel.REPORTED, encode(self._reported), retain=True)
         if self._health_at_ms is None:
             self._health_at_ms = now_ms
-        if self._decisions is not None:
-            self._notifier.status("running")
-        self._tell(lambda decisions: decisions.on_link(up=True, now_ms=now_ms))
+        if self._is_open:
+            self._say_status()
+        self._tell_link()
 
     def _on_link_down(self) -> None:
         self._up = False
         self._pump.disconnected()
         self._asked.clear()
-        if self._decisions is not None:
-            self._notifier.status("running, no contact to the center")
-        now_ms = self._clock.monotonic_ms()
-        self._tell(lambda decisions: decisions.on_link(up=False, now_ms=now_ms))
+        if self._is_open:
+            self._say_status()
+        self._tell_link()
 
     def _on_arrived(self, message: Arrived) -> None:
         now_ms = self._clock.monotonic_ms()
@@ -412,6 +464,10 @@ class Daemon:
         return True
 
     def _pump_out(self) -> None:
+        if self._outbox.stream != self._stream:
+            # Opened just now, or begun anew after damage: numbers of another stream mean nothing here.
+            self._stream = self._outbox.stream
+            self._pump.begin_stream()
         room = self._pump.room()
         if room <= 0 or self._pump.after >= self._outbox.last_sequence or self._link is None:
             return
@@ -446,7 +502,7 @@ class Daemon:
     def _check_workers(self) -> None:
         if self._link is not None and not self._link.alive():
             raise WorkerDiedError("the network thread has ended; the daemon ends too, to be started again")
-        if self._driver is not None and not self._driver.alive():
+        if self._driver is not None and self._is_open and not self._driver.alive():
             raise WorkerDiedError("a thread of the device's driver has ended; the daemon ends too, to be started again")
 
     def _check_health(self, now_ms: int) -> None:
@@ -456,7 +512,7 @@ class Daemon:
             self._outbox.correct_times()
             self._outbox.tidy()
             # Only while somebody can hear it: an outage must not fill the outbox with how we were.
-            if self._up:
+            if self._up and self._memory is not None:
                 self._record(self._probe.measure(outbox_depth=self._outbox.depth()), {})
 
 

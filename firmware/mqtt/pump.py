@@ -55,6 +55,12 @@ class Pump:
             return 0
         return (1 if self._silences else self._window) - len(self._in_flight)
 
+    def begin_stream(self) -> None:
+        """Begin with another outbox, whose numbers have nothing to do with those before."""
+        self._in_flight.clear()
+        self._waiting_since_ms = None
+        self._silences = self._cursor = self._highest_sent = 0
+
     def connected(self) -> None:
         """Begin on a new connection, from the first row that waits."""
         self._up = True

@@ -28,6 +28,10 @@ class ManualClock:
         """Milliseconds that never step."""
         return self._monotonic_ms
 
+    def seconds_until(self, deadline_ms: int) -> float:
+        """How long it is until a deadline."""
+        return (deadline_ms - self._monotonic_ms) / 1000
+
     def now(self) -> datetime:
         """The wall clock in UTC."""
         return self._now

@@ -1,0 +1,108 @@
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+PROGRAM = "/opt/motcua/bin/motcua"
+UNITS = ["motcua-device@.service", "motcua-center.service"]
+
+
+def needs(tool: str) -> pytest.MarkDecorator:
+    """Skip where a tool is missing, and say how to get it."""
+    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is missing: apt-get install systemd")
+
+
+def installed(unit: str, folder: Path) -> Path:
+    """Write a unit as it would be started here: a template as an instance, with a program that exists."""
+    text = (SYSTEMD / unit).read_text(encoding="utf-8")
+    assert PROGRAM in text
+    path = folder / unit.replace("@.", "@rating.")
+    path.write_text(text.replace(PROGRAM, "/bin/true"), encoding="utf-8")
+    return path
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run systemd-analyze, without asking a running systemd for anything."""
+    environment = os.environ | {"SYSTEMD_COLORS": "0"}
+    return subprocess.run(
+        ["systemd-analyze", "--no-pager", *arguments], capture_output=True, text=True, timeout=60, env=environment
+    )
+
+
+def values(unit: str, key: str) -> list[str]:
+    """Return what a unit says for a key."""
+    return re.findall(rf"^{key}=(.*)$", (SYSTEMD / unit).read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+@needs("systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_understands_every_line(unit: str, tmp_path: Path) -> None:
+    """The service manager has nothing to say against a unit; its exit code alone would forgive an unknown key."""
+    done = analyze("verify", installed(unit, tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs("systemd-analyze")
+def test_a_misspelt_key_is_found(tmp_path: Path) -> None:
+    """The check above would see a slip of the pen."""
+    unit = installed("motcua-center.service", tmp_path)
+    unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHomes="))
+    assert "ProtectHomes" in analyze("verify", unit).stderr
+
+
+@needs("systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_is_exposed_little(unit: str, tmp_path: Path) -> None:
+    """The exposure of a unit, as systemd judges it, is at most 2.0 of 10."""
+    done = analyze("security", "--offline=yes", "--threshold=20", installed(unit, tmp_path))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_wrong_configuration_is_not_tried_again(unit: str) -> None:
+    """A program that ended with 2 waits for a person; any other failure is tried again for ever."""
+    assert values(unit, "RestartPreventExitStatus") == ["2"]
+    assert values(unit, "Restart") == ["on-failure"]
+    assert values(unit, "StartLimitIntervalSec") == ["0"]
+
+
+def test_a_device_needs_no_network_to_start() -> None:
+    """A pad takes presses before, and without, any network."""
+    assert "online" not in " ".join(values("motcua-device@.service", "After"))
+    assert values("motcua-device@.service", "Wants") == values("motcua-device@.service", "Requires") == []
+
+
+def test_lgpio_has_a_folder_for_its_pipe() -> None:
+    """The folder in which lgpio makes its pipe is the one that systemd makes for each device."""
+    (folder,) = values("motcua-device@.service", "RuntimeDirectory")
+    assert values("motcua-device@.service", "WorkingDirectory") == [f"%t/{folder}"]
+    assert f"LG_WD=%t/{folder}" in values("motcua-device@.service", "Environment")
+    assert "%i" in folder
+
+
+@needs("systemd-sysusers")
+def test_the_users_of_the_units_are_made(tmp_path: Path) -> None:
+    """The users that the units name are made, and the devices' user may use GPIO and serial ports."""
+    (tmp_path / "etc").mkdir()
+    done = subprocess.run(
+        ["systemd-sysusers", f"--root={tmp_path}", SYSTEMD / "sysusers.d" / "motcua.conf"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    users = {line.split(":")[0] for line in (tmp_path / "etc" / "passwd").read_text().splitlines()}
+    groups = dict(line.split(":")[0::3] for line in (tmp_path / "etc" / "group").read_text().splitlines())
+    assert {user for unit in UNITS for user in values(unit, "User")} <= users
+    assert (groups["gpio"], groups["dialout"]) == ("motcua", "motcua")
+
+
+def test_the_install_guide_names_every_file() -> None:
+    """The guide says where each file of this folder goes."""
+    guide = (SYSTEMD.parent / "docs" / "guide" / "install.md").read_text(encoding="utf-8")
+    folders = {file.parent.name for file in SYSTEMD.rglob("*.conf")}
+    assert [name for name in [*folders, "*.service"] if f"systemd/{name}" not in guide] == []

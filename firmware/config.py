@@ -50,7 +50,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     center: Segment
     station: Segment
-    device: dict[str, dict[str, Any]]
+    device: dict[str, Any]
     broker: BrokerConfig = BrokerConfig()
     root: Segment = DEFAULT_ROOT
     state_dir: Annotated[str, msgspec.Meta(min_length=1, description="a folder")] | None = None
@@ -92,7 +92,10 @@ def load(
     if name not in station.device:
         known = ", ".join(sorted(station.device)) or "none"
         raise ConfigError(f"{path}: device.{name}: no such device in this file, it has: {known}")
-    section = dict(station.device[name])
+    section = station.device[name]
+    if not isinstance(section, dict):
+        raise ConfigError(f"{path}: device.{name}: a table, got {_show(section)}")
+    section = dict(section)
     kind_name = section.pop("kind", name)
     kind = kinds.get(kind_name) if isinstance(kind_name, str) else None
     if kind is None:

@@ -38,6 +38,9 @@ BATCH = 512
 PENDING = 20_000
 """More asks than these are refused at once: an answer that comes too late helps nobody."""
 
+KEY = 160
+"""A longer key is cut: nobody needs one."""
+
 _LOOK_S = 20.0  # the wall clock may step, so look at it at least this often
 _SYNC_TIMEOUT_S = 30.0
 
@@ -47,6 +50,7 @@ class _Asked:
     command: AnyCommand
     key: str
     actor: str
+    until_s: float | None
     future: "Future[Answer]"
 
 
@@ -117,15 +121,18 @@ class Hall:
         """The time, for a command's `at`."""
         return self.clock.now_ms()
 
-    def submit(self, command: AnyCommand, *, key: str, actor: str) -> "Future[Answer]":
-        """Ask for something. A key that was used gets its first answer again, also after a restart."""
-        future: Future[Answer] = Future()
-        return self._put(_Asked(command, key[:128], actor[:64], future))
+    def submit(self, command: AnyCommand, *, key: str, actor: str, within_s: float | None = None) -> "Future[Answer]":
+        """Ask for something. A key that was used gets its first answer again, also after a restart.
+
+        What has not been decided `within_s` is refused: nobody waits for it any more.
+        """
+        until_s = None if within_s is None else self.clock.monotonic_s() + within_s
+        return self._put(_Asked(command, key[:KEY], actor[:64], until_s, Future()))
 
     def rate(self, *, counter: str, ticket: str, level: int, key: str, actor: str) -> "Future[Answer]":
         """Count a press on a rating page; the first rating of a ticket wins, wherever it comes from."""
         rating = RatingStored(
-            id=key[:128],
+            id=key[:KEY],
             ticket=ticket,
             counter=counter,
             source=f"/{self._center}/{counter}/page",
@@ -280,7 +287,8 @@ class Hall:
     def _decide(self, this: Round, ask: _Asked | _Rated | _Delivered) -> Answer | Verdict:
         match ask:
             case _Asked():
-                return self._ledger.ask(this, ask.command, key=ask.key, actor=ask.actor)
+                late = ask.until_s is not None and self.clock.monotonic_s() > ask.until_s
+                return self._ledger.ask(this, ask.command, key=ask.key, actor=ask.actor, late=late)
             case _Rated():
                 return self._ledger.rate(this, ask.rating, actor=ask.actor)
             case _Delivered():

@@ -117,15 +117,15 @@ class Ledger:
             )
         self._clock_was_behind = day < self.state.day
 
-    def ask(self, this: Round, command: AnyCommand, *, key: str, actor: str) -> Answer:
-        """Decide a command."""
+    def ask(self, this: Round, command: AnyCommand, *, key: str, actor: str, late: bool = False) -> Answer:
+        """Decide a command; one that is late is refused, for good."""
         ask = _ask(command)
         earlier = self._earlier(this, key, ask)
         if earlier is not None:
             return earlier
         if isinstance(command, Issue) and command.ticket_id in self.state.tickets:
             return refuse("key_reused")
-        events = decide(self.state, command)
+        events = refuse("request_expired") if late else decide(self.state, command)
         answer: Answer
         if isinstance(events, Refusal):
             answer = events

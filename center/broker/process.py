@@ -193,7 +193,10 @@ class BrokerProcess:
     def _run_once(self) -> int:
         """Run the child to its end; returns its exit code."""
         command = [sys.executable, "-m", "center.broker.leash", str(os.getpid()), *self._starter.command()]
-        process = self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 – our own words
+        # A session of its own: Ctrl-C in a terminal is for the center, which stops the broker last.
+        process = self._process = subprocess.Popen(  # noqa: S603 – our own words
+            command, stdin=subprocess.DEVNULL, start_new_session=True
+        )
         ended = os.pidfd_open(process.pid)
         try:
             while process.poll() is None and not self._stop.is_set():

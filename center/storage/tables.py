@@ -56,14 +56,14 @@ queue_event = Table(
     Column("at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Column("actor", String(64), nullable=False),
-    Column("key", String(128)),  # the command's
+    Column("key", String(160)),  # the command's
     Index(None, "day", "seq"),
 )
 
 command = Table(
     "command",
     metadata,
-    Column("key", String(128), primary_key=True),
+    Column("key", String(160), primary_key=True),
     Column("ask", String(200), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("actor", String(64), nullable=False),
@@ -95,7 +95,7 @@ ticket = Table(
 rating = Table(
     "rating",
     metadata,
-    Column("id", String(128), primary_key=True),  # the event's id, or the key of the tablet's press
+    Column("id", String(160), primary_key=True),  # the event's id, or the key of the tablet's press
     Column("ticket", String(64), unique=True),  # one a ticket; several without a ticket
     Column("counter", String(32), nullable=False),
     Column("source", String(128), nullable=False),

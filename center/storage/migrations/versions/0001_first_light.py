@@ -53,13 +53,13 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("actor", sa.String(64), nullable=False),
-        sa.Column("key", sa.String(128)),
+        sa.Column("key", sa.String(160)),
         sa.PrimaryKeyConstraint("seq", name="pk_queue_event"),
     )
     op.create_index("ix_queue_event_day_seq", "queue_event", ["day", "seq"])
     op.create_table(
         "command",
-        sa.Column("key", sa.String(128), nullable=False),
+        sa.Column("key", sa.String(160), nullable=False),
         sa.Column("ask", sa.String(200), nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("actor", sa.String(64), nullable=False),
@@ -89,7 +89,7 @@ def upgrade() -> None:
     op.create_index("ix_ticket_day_number", "ticket", ["day", "number"], unique=True)
     op.create_table(
         "rating",
-        sa.Column("id", sa.String(128), nullable=False),
+        sa.Column("id", sa.String(160), nullable=False),
         sa.Column("ticket", sa.String(64)),
         sa.Column("counter", sa.String(32), nullable=False),
         sa.Column("source", sa.String(128), nullable=False),

@@ -1,0 +1,51 @@
+"""What the devices of a counter should be, by the state of the queue. Pure."""
+
+from center.queue.model import Counter
+from center.queue.state import State
+from contract.states import Armed, CallpadDesired, DisplayDesired, RatingDesired
+
+
+def display(state: State, counter: Counter) -> DisplayDesired:
+    """Return what the counter's panel should show."""
+    ticket = state.tickets.get(counter.ticket or "")
+    if ticket is not None:
+        calling = ticket.state == "called"
+        return DisplayDesired(
+            revision=counter.revision,
+            state="calling" if calling else "serving",
+            counter=counter.label,
+            number=ticket.number,
+            blink=calling,
+        )
+    shown = "idle" if counter.state == "open" else counter.state
+    return DisplayDesired(revision=counter.revision, state=shown, counter=counter.label)
+
+
+def callpad(state: State, counter: Counter) -> CallpadDesired:
+    """Return what the officer's call pad should show."""
+    ticket = state.tickets.get(counter.ticket or "")
+    waiting = state.waiting_count(counter.id)
+    if ticket is not None:
+        return CallpadDesired(
+            revision=counter.revision,
+            state="calling" if ticket.state == "called" else "serving",
+            waiting=waiting,
+            number=ticket.number,
+        )
+    return CallpadDesired(revision=counter.revision, state=counter.state, waiting=waiting)
+
+
+def rating(state: State, counter: Counter, *, now_ms: int, arm_s: int) -> RatingDesired:
+    """Return for whom the rating pad should be open: the one served last, for the rest of its time.
+
+    A pad is closed with a higher revision than it was opened with, though nothing else happened at the counter.
+    """
+    ticket = state.tickets.get(state.rateable.get(counter.id, ""))
+    revision = 2 * counter.revision
+    if ticket is None or ticket.ended_at is None:
+        return RatingDesired(revision=revision, armed=None)
+    left_ms = ticket.ended_at + arm_s * 1000 - now_ms
+    if left_ms <= 0:
+        return RatingDesired(revision=revision + 1, armed=None)
+    seconds = min(-(-left_ms // 1000), arm_s)  # rounded up; a clock that stepped back opens no pad for longer
+    return RatingDesired(revision=revision, armed=Armed(ticket=ticket.id, number=ticket.number, seconds=seconds))

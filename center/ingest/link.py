@@ -1,0 +1,227 @@
+"""The center's connection to the broker: the only importer of paho-mqtt here.
+
+Each connection has a paho client of its own. So nothing of an earlier one is ever sent again: paho keeps unacknowledged
+messages over a reconnect and would publish an old desired state after a new one.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from center.clock import Clock
+from center.config import Broker
+from center.ingest.sorting import Message
+from contract.envelope import MAX_BYTES
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_S = 15
+CONNECT_TIMEOUT_S = 5.0
+FIRST_BACK_OFF_S = 0.1
+LAST_BACK_OFF_S = 5.0
+_LOOK_S = 1.0
+_GOODBYE_S = 0.5
+_PAHO = "paho-mqtt-client"  # how paho names its thread
+_MANY = 10_000  # outgoing messages that paho may hold; each is small, and a dead link is cut after two keep-alives
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message and what is needed to acknowledge it to the broker."""
+
+    message: Message
+    client: paho.Client
+    mid: int
+    qos: int
+
+
+class Link:
+    """Keeps one connection up. `on_message` and `on_up` are called in paho's thread and must return at once."""
+
+    def __init__(
+        self,
+        config: Broker,
+        *,
+        client_id: str,
+        filters: Sequence[str],
+        clock: Clock,
+        on_message: Callable[[Taken], None],
+        on_up: Callable[[], None],
+    ) -> None:
+        self._config, self._clock = config, clock
+        self._client_id, self._filters = client_id, filters
+        self._on_message, self._on_up = on_message, on_up
+        self._stop = threading.Event()
+        self._gone = threading.Event()
+        self._client: paho.Client | None = None  # only while connected
+        self._said_lost = False
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect, and keep trying."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """Disconnect; bounded."""
+        self._stop.set()
+        self._gone.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def alive(self) -> bool:
+        """Whether the connection is being kept."""
+        return self._thread.is_alive()
+
+    def connected(self) -> bool:
+        """Whether the broker has accepted us and not been lost since."""
+        return self._client is not None
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Send at QoS 1 if connected; false if not. Any thread."""
+        client = self._client
+        return client is not None and client.publish(topic, payload, qos=1, retain=retain).rc == paho.MQTT_ERR_SUCCESS
+
+    def ack(self, taken: Taken) -> None:
+        """Tell the broker that a message has been dealt with, on the connection it came by. Any thread."""
+        if taken.qos and taken.client is self._client:
+            taken.client.ack(taken.mid, taken.qos)
+
+    # --- the thread that keeps it up ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        back_off_s = FIRST_BACK_OFF_S
+        while not self._stop.is_set():
+            started_s = self._clock.monotonic_s()
+            try:
+                self._connect_once()
+            except (OSError, ValueError) as error:
+                self._lost(str(error))
+            if self._clock.monotonic_s() - started_s > LAST_BACK_OFF_S:
+                back_off_s = FIRST_BACK_OFF_S
+            self._stop.wait(back_off_s)
+            back_off_s = min(2 * back_off_s, LAST_BACK_OFF_S)
+
+    def _connect_once(self) -> None:
+        """Connect, and return when the connection has ended; raises OSError where there is no broker."""
+        client = self._make_client()
+        self._gone.clear()
+        network: threading.Thread | None = None
+        try:
+            client.connect(self._config.connect_host, self._config.port, KEEPALIVE_S)
+            before = set(threading.enumerate())
+            client.loop_start()
+            network = next(iter(one for one in set(threading.enumerate()) - before if one.name.startswith(_PAHO)), None)
+            # Its thread may die of a fault of its own and leave is_connected() true for ever.
+            while not self._stop.is_set() and not self._gone.wait(_LOOK_S):
+                if network is None or not network.is_alive():
+                    self._lost("the connection's thread has ended")
+                    break
+        finally:
+            self._client = None
+            client.disconnect()
+            if network is not None:
+                network.join(_GOODBYE_S)
+            sock = client.socket()
+            if sock is not None:  # a broker that hangs would hold paho's loop until the keep-alive
+                _shut(sock)
+            client.loop_stop()
+
+    def _make_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            clean_session=True,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(_MANY)
+        client.max_queued_messages_set(_MANY)
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_disconnect = self._disconnected
+        client.on_message = self._message
+        if self._config.username is not None and self._config.password_file is not None:
+            client.username_pw_set(self._config.username, _password(self._config.password_file))
+        return client
+
+    def _lost(self, reason: str) -> None:
+        if self._stop.is_set() or self._said_lost:
+            log.debug("no contact to the broker: %s", reason)
+            return
+        self._said_lost = True
+        log.warning(
+            "no contact to the broker on %s:%d (%s): devices keep their events, pages go on",
+            self._config.connect_host,
+            self._config.port,
+            reason,
+        )
+
+    # --- paho's callbacks: an exception here would end its thread ----------------------------------------------------
+
+    def _connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._lost(f"refused: {reason}")
+            self._gone.set()
+            return
+        client.subscribe([(one, 1) for one in self._filters])
+
+    def _subscribed(self, client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._lost("the broker refuses a subscription: check its access rules")
+            self._gone.set()
+            return
+        self._client = client
+        if self._said_lost:
+            log.info("in contact with the broker again")
+            self._said_lost = False
+        _guarded(self._on_up)
+
+    def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._client = None
+        self._lost(str(reason))
+        self._gone.set()
+
+    def _message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            client.ack(message.mid, message.qos)
+            return
+        size = len(message.payload)
+        payload = bytes(message.payload[:MAX_BYTES])  # a larger one is only looked at
+        taken = Taken(
+            Message(topic=topic, payload=payload, size=size, retained=message.retain, at=self._clock.now_ms()),
+            client,
+            message.mid,
+            message.qos,
+        )
+        _guarded(self._on_message, taken)
+
+
+def _guarded(run: Callable[..., None], *arguments: Any) -> None:
+    try:
+        run(*arguments)
+    except Exception:
+        log.exception("a message could not be handled; the connection goes on; please report these lines")
+
+
+def _shut(sock: Any) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        log.debug("the connection was closed already")
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise OSError(error.errno, f"{file}: {error.strerror}; check broker.password_file") from error

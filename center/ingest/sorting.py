@@ -1,0 +1,209 @@
+"""What a message of a device is: an event, a sight of the device, or something for quarantine. Pure."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from center.answers import Arrival, RatingStored, Sighting
+from contract.codec import decode
+from contract.envelope import MAX_BYTES, Envelope, open_envelope
+from contract.errors import ContractError
+from contract.events import DeviceHealth, Fact, RatingGiven
+from contract.scales import SCALES
+from contract.states import REPORTED, Status
+from contract.topics import Address, Channel, parse
+
+KEPT_BYTES = 8_192
+"""So much of a broken message is kept."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_MAX_SEQUENCE = 2**63 - 1  # what the store's column holds
+_ID = re.compile(rb'"id"\s*:\s*"([^"\\\x00-\x1f]{1,64})"')
+_DATA = re.compile(rb'"data"\s*:')
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came from the broker. `size` is the whole length; `payload` may have been cut to what is looked at."""
+
+    topic: str
+    payload: bytes
+    size: int
+    retained: bool
+    at: int  # when it came, UTC milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event to be stored."""
+
+    address: Address
+    event_id: str
+    stream: str
+    sequence: int
+    arrival: Arrival
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A message to be put aside. What can be read of it lets its device be told, so that it is not sent for ever."""
+
+    address: Address | None  # None: not an event, nobody waits for an ack
+    row: dict[str, Any]
+    event_id: str | None = None
+    stream: str | None = None
+    sequence: int | None = None
+
+
+Sorted = Event | Sighting | Broken
+
+
+def sort(message: Message) -> Sorted | None:
+    """Return what a message is; None for one that says nothing (a cleared retained state)."""
+    try:
+        address, channel = parse(message.topic)
+    except ContractError as error:
+        return _broken(message, None, error)
+    if channel is not Channel.EVENT and not message.payload:
+        return None
+    try:
+        return _read(message, address, channel)
+    except ContractError as error:
+        return _broken(message, address if channel is Channel.EVENT else None, error)
+
+
+def _read(message: Message, address: Address, channel: Channel) -> Sorted:
+    if message.size > MAX_BYTES:
+        raise ContractError("", f"is {message.size} bytes long, at most {MAX_BYTES} are allowed")
+    match channel:
+        case Channel.EVENT:
+            return _event(message, address)
+        case Channel.STATUS:
+            status = decode(message.payload, Status)
+            # A last will and a retained state say nothing about when the device was there.
+            seen_at = 0 if message.retained or status.state == "lost" else message.at
+            return Sighting(station=address.station, device=address.device, at=seen_at, status=status)
+        case Channel.REPORTED:
+            reported = decode(message.payload, dict[str, Any])
+            if address.device in REPORTED:
+                decode(message.payload, REPORTED[address.device])
+            seen_at = 0 if message.retained else message.at
+            return Sighting(station=address.station, device=address.device, at=seen_at, reported=reported)
+        case _:
+            raise ContractError("topic", f"the center does not listen to {channel.value}")
+
+
+def unstorable(event: Event, message: Message, reason: str) -> Broken:
+    """Return an event that the database refuses, as something for quarantine."""
+    return Broken(
+        address=event.address,
+        row=_row(message, reason, event.event_id),
+        event_id=event.event_id,
+        stream=event.stream,
+        sequence=event.sequence,
+    )
+
+
+def _event(message: Message, address: Address) -> Event:
+    envelope = open_envelope(message.payload)
+    if envelope.source != address.source:
+        raise ContractError("source", f"says {envelope.source} but came from {address.source}")
+    if envelope.sequence_number > _MAX_SEQUENCE:
+        raise ContractError("sequence", f"must be at most {_MAX_SEQUENCE}")
+    fact = envelope.fact()
+    time_ms = (envelope.time - _EPOCH) // _MILLISECOND
+    occurred_at = time_ms if envelope.clocksynced else message.at
+    return Event(
+        address=address,
+        event_id=envelope.id,
+        stream=envelope.stream,
+        sequence=envelope.sequence_number,
+        arrival=Arrival(
+            row={
+                "id": envelope.id,
+                "type": envelope.type,
+                "source": envelope.source,
+                "stream": envelope.stream,
+                "sequence": envelope.sequence_number,
+                "time": time_ms,
+                "clock_synced": envelope.clocksynced,
+                "occurred_at": occurred_at,
+                "received_at": message.at,
+                "body": message.payload.decode(),
+            },
+            rating=_rating(fact, envelope, address, occurred_at),
+        ),
+        sighting=Sighting(
+            station=address.station,
+            device=address.device,
+            at=message.at,
+            health=fact if isinstance(fact, DeviceHealth) else None,
+        ),
+    )
+
+
+def _rating(fact: Fact, envelope: Envelope, address: Address, occurred_at: int) -> RatingStored | None:
+    if not isinstance(fact, RatingGiven):
+        return None
+    scale = SCALES.get(fact.scale)
+    if scale is None:
+        raise ContractError("data.scale", f"is not known: {fact.scale!r}")
+    if scale.level(fact.level) is None:
+        raise ContractError("data.level", f"scale {scale.name} has no level {fact.level}")
+    return RatingStored(
+        id=envelope.id,
+        ticket=fact.ticket,
+        counter=address.station,
+        source=envelope.source,
+        scale=fact.scale,
+        level=fact.level,
+        given_at=occurred_at,
+    )
+
+
+# --- quarantine ----------------------------------------------------------------------------------------------------
+
+
+def _broken(message: Message, address: Address | None, error: ContractError) -> Broken:
+    event_id, stream, sequence = lenient(message.payload) if address is not None else (None, None, None)
+    return Broken(
+        address=address, row=_row(message, str(error), event_id), event_id=event_id, stream=stream, sequence=sequence
+    )
+
+
+def _row(message: Message, reason: str, event_id: str | None) -> dict[str, Any]:
+    digest = hashlib.sha256(message.topic.encode() + b"\0" + message.payload).hexdigest()
+    return {
+        "digest": digest,
+        "received_at": message.at,
+        "topic": message.topic[:256],
+        "event_id": event_id,
+        "reason": reason[:300],
+        "size": message.size,
+        "body": message.payload[:KEPT_BYTES],
+    }
+
+
+def lenient(payload: bytes) -> tuple[str | None, str | None, int | None]:
+    """Return what can be read of a broken event's id, stream and sequence."""
+    try:
+        found = msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # Only before the data: an id in there is that of something else.
+        data = _DATA.search(payload)
+        match = _ID.search(payload, 0, data.start() if data else len(payload))
+        return (match[1].decode(errors="replace") if match else None), None, None
+    if not isinstance(found, dict):
+        return None, None, None
+    event_id, stream, sequence = found.get("id"), found.get("stream"), found.get("sequence")
+    return (
+        event_id if isinstance(event_id, str) and 1 <= len(event_id) <= 64 else None,
+        stream if isinstance(stream, str) and 1 <= len(stream) <= 64 else None,
+        int(sequence) if isinstance(sequence, str) and re.fullmatch(r"[0-9]{1,18}", sequence, re.ASCII) else None,
+    )

@@ -1,0 +1,173 @@
+"""The composition root: store, hall, broker, ingest and pages of one center, started and stopped in order."""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from center.broker import BrokerProcess, make_broker
+from center.clock import SystemClock
+from center.config import Config
+from center.errors import BusyError, StoreError
+from center.hall import Hall
+from center.ingest.ingest import Ingest
+from center.notify import Notifier
+from center.storage.store import Store
+from center.web.app import create_app
+from center.web.server import web_server
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+log = logging.getLogger(__name__)
+
+MakeApp = Callable[[Hall, Config], "Litestar"]
+
+SWITCH_INTERVAL_S = 0.001
+"""The pages' thread must not keep the hall waiting for the interpreter: measured in docs/design/store.md."""
+
+_LOOK_S = 1.0
+_STUCK_S = 30.0
+
+
+def serve(config: Config, *, make_app: MakeApp = create_app) -> int:
+    """Run a center until SIGTERM or SIGINT; returns the exit code. Raises CenterError if it cannot start.
+
+    `make_app` lets a program around it add pages of its own.
+    """
+    stop = _Stop()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with contextlib.ExitStack() as cleanup:
+        data_dir = Path(config.data_dir)
+        cleanup.enter_context(_locked(data_dir))
+        sock = cleanup.enter_context(contextlib.closing(_listen(config.http.host, config.http.port)))
+        hall = Hall(config, Store(config.store_url), SystemClock())
+        hall.start()
+        cleanup.callback(hall.stop)
+        broker = make_broker(config.broker, data_dir)
+        if broker is not None:
+            cleanup.callback(broker.stop)
+            broker.start()
+        ingest = Ingest(config, hall)
+        ingest.start()
+        cleanup.callback(ingest.stop)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(_pages(config, hall, ingest, broker, sock, stop, make_app))
+    log.info("stopped")
+    return code
+
+
+class _Stop:
+    """What a signal asks for, also before there is a server to hear it."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        # uvicorn takes these over, and raises them again when it has ended: then they must do nothing.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._ask)
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        self.asked = True
+
+
+async def _pages(
+    config: Config,
+    hall: Hall,
+    ingest: Ingest,
+    broker: BrokerProcess | None,
+    sock: socket.socket,
+    stop: _Stop,
+    make_app: MakeApp,
+) -> int:
+    app = make_app(hall, config)
+    server = web_server(app, app.state["hub"], host=config.http.host, port=config.http.port)
+    notifier = Notifier()
+    task = asyncio.create_task(server.serve(sockets=[sock]), name="pages")
+    while not server.started and not task.done():  # noqa: ASYNC110 – uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    if not task.done():
+        log.info("%s: http://%s:%d/", config.name, config.http.host, config.http.port)
+        notifier.ready()
+    watch = asyncio.create_task(_watch(notifier, hall, ingest, broker), name="watch")
+    if stop.asked:
+        server.should_exit = True
+    done, _ = await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+    notifier.stopping()
+    server.should_exit = True
+    await task
+    if watch in done:
+        return 1
+    watch.cancel()
+    return 0
+
+
+async def _watch(notifier: Notifier, hall: Hall, ingest: Ingest, broker: BrokerProcess | None) -> None:
+    """Feed systemd's watchdog while every part works; return when one has died."""
+    every_s = min(_LOOK_S, notifier.watchdog_s / 3) if notifier.watchdog_s else _LOOK_S
+    while True:
+        for name, alive in (("hall", hall.alive), ("ingest", ingest.alive)):
+            if not alive():
+                log.error("the %s has ended; the center stops so that it can be started again", name)
+                return
+        if broker is not None and not broker.alive():
+            log.error("the broker is not watched any more; the center stops so that it can be started again")
+            return
+        answered = hall.run(lambda state: state.day)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(answered), _STUCK_S)
+        except TimeoutError:
+            log.exception("the hall does not answer for %.0f s: is the disk stuck?", _STUCK_S)
+            continue
+        notifier.alive()
+        await asyncio.sleep(every_s)
+
+
+@contextlib.contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder for this process alone: two centers on one store would give numbers twice."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file = os.open(data_dir / "center.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{data_dir}: cannot be used: {error.strerror}; check data_dir and its rights") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise BusyError(f"{data_dir}: another center runs on this folder; stop it, or set another data_dir") from error
+    finally:
+        os.close(file)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket for the pages; raise BusyError with what to do."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        sock = socket.socket(family, kind)
+    except OSError as error:
+        raise BusyError(f"http.host {host}: {error.strerror or error}; set it to an address of this machine") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            advice = f"stop what listens there (ss -ltnp 'sport = :{port}') or set http.port to a free one"
+            raise BusyError(f"HTTP port {port} on {host} is in use; {advice}") from error
+        raise BusyError(f"HTTP port {port} on {host}: {error.strerror}; set http.host and http.port") from error
+    return sock

@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request, Router, get, post
 from litestar.datastructures import State as AppState
 from litestar.exceptions import HTTPException
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, JSONBody, PathParameter
 
 from center.hall import Done, Hall
 from center.queue.messages import refuse, text
@@ -46,8 +46,8 @@ Action = Literal[
 TicketAction = Literal["requeue", "cancel"]
 Key = Annotated[
     str,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         min_length=1,
         max_length=128,
         description="Chosen by the asker, the same for every try of one ask: a repeat gets the first answer.",
@@ -55,7 +55,9 @@ Key = Annotated[
 ]
 Session = Annotated[
     str | None,
-    Parameter(header="X-Session", min_length=8, max_length=64, description="The desk that asks; programs send none."),
+    HeaderParameter(
+        name="X-Session", min_length=8, max_length=64, description="The desk that asks; programs send none."
+    ),
 ]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Number = Annotated[str, msgspec.Meta(pattern="^[A-Z][0-9]{3,4}$", description="As A007")]
@@ -169,7 +171,7 @@ class RefusedError(HTTPException):
 
 
 @post("/tickets", status_code=201, summary="Take a number", tags=["tickets"])
-async def issue(data: IssueBody, key: Key, state: AppState, request: Request[None, None, AppState]) -> Place:
+async def issue(data: JSONBody[IssueBody], key: Key, state: AppState, request: Request[None, None, AppState]) -> Place:
     """Give out the next number of a service."""
     command = Issue(at=_hall(state).now_ms(), ticket_id=uuid7(), service=data.service, priority=data.priority)
     done = await _ask(state, command, key, request)
@@ -179,9 +181,9 @@ async def issue(data: IssueBody, key: Key, state: AppState, request: Request[Non
 
 @post("/tickets/{ticket_id:str}/{action:str}", status_code=200, summary="Put back or take out", tags=["tickets"])
 async def act_on_ticket(
-    ticket_id: str,
-    action: TicketAction,
-    data: TicketBody,
+    ticket_id: FromPath[str],
+    action: Annotated[TicketAction, PathParameter()],
+    data: JSONBody[TicketBody],
     key: Key,
     state: AppState,
     request: Request[None, None, AppState],
@@ -195,9 +197,9 @@ async def act_on_ticket(
 
 @post("/counters/{counter_id:str}/{action:str}", status_code=200, summary="Act at a counter", tags=["counters"])
 async def act_at_counter(
-    counter_id: str,
-    action: Action,
-    data: ActionBody,
+    counter_id: FromPath[str],
+    action: Annotated[Action, PathParameter()],
+    data: JSONBody[ActionBody],
     key: Key,
     state: AppState,
     request: Request[None, None, AppState],
@@ -212,7 +214,11 @@ async def act_at_counter(
 
 @post("/counters/{counter_id:str}/rating", status_code=200, summary="Rate on a tablet", tags=["ratings"])
 async def rate(
-    counter_id: str, data: RatingBody, key: Key, state: AppState, request: Request[None, None, AppState]
+    counter_id: FromPath[str],
+    data: JSONBody[RatingBody],
+    key: Key,
+    state: AppState,
+    request: Request[None, None, AppState],
 ) -> Rated:
     """Count what a citizen pressed; the first rating of a ticket wins."""
     asked = _hall(state).rate(counter=counter_id, ticket=data.ticket, level=data.level, key=key, actor=_actor(request))
@@ -222,9 +228,9 @@ async def rate(
 
 @post("/counters/{counter_id:str}/lease", status_code=200, summary="Take a desk over", tags=["counters"])
 async def take_over(
-    counter_id: str,
-    data: LeaseBody,  # noqa: ARG001 (an empty object: a form post from elsewhere does not reach this)
-    session: Annotated[str, Parameter(header="X-Session", min_length=8, max_length=64)],
+    counter_id: FromPath[str],
+    data: JSONBody[LeaseBody],  # noqa: ARG001 (an empty object: a form post from elsewhere does not reach this)
+    session: Annotated[str, HeaderParameter(name="X-Session", min_length=8, max_length=64)],
     state: AppState,
     request: Request[None, None, AppState],
 ) -> Taken:
@@ -280,7 +286,7 @@ def _missing(field: str) -> RefusedError:
 
 
 @get("/tickets/{ticket_id:str}", summary="One ticket", tags=["tickets"])
-async def ticket(ticket_id: str, state: AppState, request: Request[None, None, AppState]) -> Place:
+async def ticket(ticket_id: FromPath[str], state: AppState, request: Request[None, None, AppState]) -> Place:
     """Return a ticket of today and how many are called before it."""
     hub = _hub(state)
     hub.catch_up()
@@ -300,7 +306,7 @@ async def hallway(state: AppState) -> Hallway:
         day=queue.day,
         services=list(queue.services.values()),
         counters=list(queue.counters.values()),
-        waiting={service: queue.waiting(service) for service in queue.services},
+        waiting={service: hub.mirror.waiting[service] for service in queue.services},
     )
 
 

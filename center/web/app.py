@@ -1,6 +1,7 @@
 """The web application: API, stream, pages and their files, behind one set of security headers."""
 
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,16 @@ from litestar.datastructures import State as AppState
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import (
+    OpenAPI,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    PathItem,
+    Schema,
+)
 from litestar.types import ControllerRouterHandler, Message, Receive, Scope, Send
 
 from center.config import Config
@@ -17,7 +28,7 @@ from center.hall import Hall
 from center.web import pages
 from center.web.api import Problem, RefusedError, WrongField, api_router
 from center.web.assets import Assets
-from center.web.stream import Hub
+from center.web.stream import VIEWS, Hub
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +65,8 @@ def create_app(
     book = pages.Pages(config, hub, assets, links=tuple(extra_links))
 
     @asynccontextmanager
-    async def following(_app: Litestar) -> AsyncIterator[None]:
+    async def following(app: Litestar) -> AsyncIterator[None]:
+        _describe_stream(app.openapi_schema)
         await hub.start()
         try:
             yield
@@ -114,19 +126,27 @@ def _explain(request: Request[Any, Any, AppState], error: HTTPException) -> Resp
         return book.index(request, missing=True)
     if isinstance(error, ValidationException):
         return _invalid(error)
-    codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-    return _problem(error.status_code, Problem(code=codes.get(error.status_code, "bad_request"), message=error.detail))
+    codes = {400: "request_invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+    return _problem(error.status_code, Problem(code=codes.get(error.status_code, "refused"), message=error.detail))
+
+
+_NAMED = re.compile(r"(?:field|parameter) [`'\"](?P<name>[^`'\"]+)")
 
 
 def _invalid(error: ValidationException) -> Response[Any]:
-    fields = tuple(
-        WrongField(field=str(one.get("key", "")).removeprefix("data."), reason=str(one.get("message", "")))
-        for one in (error.extra if isinstance(error.extra, list) else [])
-        if isinstance(one, dict)
-    )
-    named = "; ".join(f"{one.field}: {one.reason}" if one.field else one.reason for one in fields)
-    status = 422 if fields else 400
-    return _problem(status, Problem(code="request_invalid", message=named or error.detail, fields=fields))
+    """Name every field at fault; an address with a wrong part in it does not exist."""
+    faults = [one for one in (error.extra if isinstance(error.extra, list) else []) if isinstance(one, dict)]
+    if any(one.get("source") == "path" for one in faults):
+        return _problem(404, Problem(code="not_found", message="Not Found"))
+    fields = []
+    for one in faults or [{"message": error.detail}]:
+        reason = str(one.get("message", ""))
+        name = str(one.get("key", "")).removeprefix("data").lstrip(".")
+        if named := _NAMED.search(reason):
+            name = f"{name}.{named['name']}".lstrip(".")
+        fields.append(WrongField(field=name, reason=reason))
+    message = "; ".join(f"{one.field}: {one.reason}" for one in fields)
+    return _problem(422, Problem(code="request_invalid", message=message, fields=tuple(fields)))
 
 
 def _broken(_request: Request[Any, Any, AppState], error: Exception) -> Response[Any]:
@@ -136,6 +156,34 @@ def _broken(_request: Request[Any, Any, AppState], error: Exception) -> Response
 
 def _problem(status: int, problem: Problem) -> Response[Any]:
     return Response(problem, status_code=status, media_type=MediaType.JSON, headers={"cache-control": "no-store"})
+
+
+def _describe_stream(document: OpenAPI) -> None:
+    """Add the stream, which is no handler of the framework's, to the description of the interface."""
+    names = {"view": ("What to look at.", list(VIEWS)), "counter": ("For officer and rating: where.", None)}
+    parameters = [
+        Parameter(
+            name=name,
+            param_in="query",
+            required=name == "view",
+            description=words,
+            schema=Schema(type=OpenAPIType.STRING, enum=choices),
+        )
+        for name, (words, choices) in names.items()
+    ]
+    answer = OpenAPIResponse(
+        description="Server-sent events: one snapshot, then a delta for each change, and a beat every 15 s.",
+        content={"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))},
+    )
+    operation = Operation(
+        tags=["center"],
+        summary="Live data",
+        operation_id="Stream",
+        parameters=list(parameters),
+        responses={"200": answer},
+    )
+    if document.paths is not None:
+        document.paths["/stream"] = PathItem(get=operation)
 
 
 # --- bare ASGI -----------------------------------------------------------------------------------------------------

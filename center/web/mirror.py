@@ -1,6 +1,7 @@
 """What the pages know: a copy of the queue that follows the hall's events, with what only screens need beside it."""
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -12,6 +13,7 @@ from center.queue.model import (
     Ticket,
     TicketCalled,
     TicketEvent,
+    TicketIssued,
     TicketRecalled,
 )
 from center.queue.state import State
@@ -80,6 +82,8 @@ class Mirror:
         self.calls: list[Announcement] = []
         self.tallies: dict[str, Tally] = {}
         self.aside: dict[str, None] = {}
+        self.waiting: Counter[str] = Counter()
+        """How many wait for each service."""
         self.rated: set[str] = set()
         self.devices: dict[str, Device] = {}
         self._build(state.tickets.values())
@@ -114,6 +118,9 @@ class Mirror:
             self.tallies.clear()
             self.aside.clear()
             self.rated.clear()
+            self.waiting.clear()
+        if isinstance(event, TicketIssued):
+            self.waiting[event.service] += 1
         if not isinstance(event, TicketEvent):
             self.state.apply(event)
             return
@@ -128,6 +135,8 @@ class Mirror:
                 self._announce(after, event.counter, event.at)
 
     def _count(self, ticket: Ticket, by: int) -> None:
+        if ticket.state == "waiting":
+            self.waiting[ticket.service] += by
         if ticket.state in ("served", "no_show") and ticket.counter is not None:
             self.tally(ticket.counter).count(ticket, by)
         if ticket.state in ("parked", "no_show"):

@@ -15,6 +15,7 @@ from litestar.datastructures import Cookie
 from litestar.datastructures import State as AppState
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from markupsafe import Markup
 
 from center.config import Config
@@ -400,11 +401,11 @@ def routes(book: Pages) -> list[HTTPRouteHandler]:
         return book.devices(request)
 
     @get("/counter/{counter_id:str}", include_in_schema=False, sync_to_thread=False)
-    def officer(request: PageRequest, counter_id: str) -> Response[bytes]:
+    def officer(request: PageRequest, counter_id: FromPath[str]) -> Response[bytes]:
         return book.officer(request, counter_id)
 
     @get("/rate/{counter_id:str}", include_in_schema=False, sync_to_thread=False)
-    def rate(request: PageRequest, counter_id: str) -> Response[bytes]:
+    def rate(request: PageRequest, counter_id: FromPath[str]) -> Response[bytes]:
         return book.rate(request, counter_id)
 
     return [index, board, kiosk, devices, officer, rate]

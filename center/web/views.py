@@ -152,7 +152,7 @@ def kiosk(mirror: Mirror) -> View:
             {
                 "id": service.id,
                 **_names(service),
-                "waiting": state.waiting(service.id),
+                "waiting": mirror.waiting[service.id],
                 "counters": [
                     counter.label
                     for counter in state.counters.values()

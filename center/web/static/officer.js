@@ -2,6 +2,7 @@
 import { boot, say, text, rows, running, minutes, clock, everySecond, Live, Refused, post, newId } from "./live.js";
 
 const SHOWN = 12;
+const LOCK_MS = 400; // the button means something else now: the rest of a double click must not press it
 const counter = boot.counter;
 const session = (() => {
   const kept = sessionStorage.getItem("session") ?? newId();
@@ -10,6 +11,7 @@ const session = (() => {
 })();
 let claim = true; // a desk that was refused once takes the counter only when the officer says so
 let busy = false;
+let lockedUntil = 0;
 
 const nodes = {};
 for (const node of document.querySelectorAll("[data-id]")) nodes[node.dataset.id] = node;
@@ -136,7 +138,7 @@ nodes["lease-take"].addEventListener("click", async () => {
 
 /** One command at a time: while one is on its way, every further press is ignored. */
 async function act(path, body, done) {
-  if (busy) return;
+  if (busy || performance.now() < lockedUntil) return;
   busy = true;
   document.body.classList.add("busy");
   try {
@@ -149,6 +151,7 @@ async function act(path, body, done) {
     if (error.status) live.refresh(); // what the officer saw was not what is
   } finally {
     busy = false;
+    lockedUntil = performance.now() + LOCK_MS;
     document.body.classList.remove("busy");
   }
 }
@@ -186,7 +189,8 @@ function side(action) {
   nodes.transfer.showModal();
 }
 
-nodes.primary.addEventListener("click", primary);
+nodes.primary.addEventListener("click", (event) => event.detail < 2 && primary());
+nodes.primary.addEventListener("keydown", (event) => event.repeat && event.preventDefault()); // a held Enter
 nodes.pause.addEventListener("click", () => ask("pause"));
 nodes.close.addEventListener("click", () => ask("close"));
 for (const button of document.querySelectorAll("[data-action]")) button.addEventListener("click", () => side(button.dataset.action));

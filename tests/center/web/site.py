@@ -1,0 +1,167 @@
+"""A center on a free port that can be stopped and started again, and somebody who looks at its pages."""
+
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from center.clock import SystemClock
+from center.config import Config, CounterConfig, Rating, ServiceConfig
+from center.hall import Hall
+from center.storage.store import Store
+from center.web.app import create_app
+from center.web.server import WebServer, web_server
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+SERVICES = (
+    ServiceConfig(id="dat-dai", letter="A", vi="Đất đai, nhà ở", en="Land and housing"),
+    ServiceConfig(id="ho-tich", letter="B", vi="Hộ tịch, căn cước", en="Civil status, ID"),
+    ServiceConfig(id="doanh-nghiep", letter="C", vi="Doanh nghiệp", en="Business"),
+    ServiceConfig(id="chinh-sach", letter="D", vi="Chính sách, xã hội", en="Social policy"),
+    ServiceConfig(id="nhan-ket-qua", letter="E", vi="Nhận kết quả", en="Collect a result"),
+    ServiceConfig(id="xay-dung", letter="F", vi="Xây dựng", en="Construction"),
+)
+COUNTERS = (
+    CounterConfig(id="q01", label="1", services=("dat-dai", "xay-dung")),
+    CounterConfig(id="q02", label="2", services=("ho-tich",)),
+    CounterConfig(id="q03", label="3", services=("dat-dai", "nhan-ket-qua")),
+    CounterConfig(id="q04", label="11", services=("doanh-nghiep", "chinh-sach")),
+)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Center:
+    """A center that can be stopped and started again on the same port, with the same store."""
+
+    def __init__(self, folder: Path, *, arm_seconds: int = 30, scale: str = "vn-3") -> None:
+        self.config = Config(
+            id="bentre",
+            name="Trung tâm Phục vụ hành chính công tỉnh Bến Tre",
+            data_dir=str(folder),
+            rating=Rating(arm_seconds=arm_seconds, scale=scale),  # type: ignore[arg-type]
+            service=SERVICES,
+            counter=COUNTERS,
+        )
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=self.url)
+        self.hall: Hall
+        self._server: WebServer
+        self._thread: threading.Thread
+
+    def start(self) -> None:
+        """Serve, and wait until it does."""
+        self.hall = Hall(self.config, Store(self.config.store_url), SystemClock())
+        self.hall.start()
+        app = create_app(self.hall, self.config)
+        self._server = web_server(app, app.state["hub"], host="127.0.0.1", port=self.port)
+        self._thread = threading.Thread(target=self._server.run, name="web")
+        self._thread.start()
+        give_up = time.monotonic() + 10
+        while not self._server.started:
+            if time.monotonic() > give_up or not self._thread.is_alive():
+                raise RuntimeError("the center did not start")
+            time.sleep(0.01)
+
+    def stop(self) -> float:
+        """Stop as on a signal; returns how long it took."""
+        began = time.monotonic()
+        self._server.should_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "the web server does not stop"
+        self.hall.stop()
+        return time.monotonic() - began
+
+    def post(
+        self, path: str, *, key: str | None = None, headers: dict[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
+        """Send a command."""
+        return self.http.post(path, json=body, headers={"Idempotency-Key": key or uuid.uuid4().hex, **(headers or {})})
+
+    def ask(self, path: str, **body: Any) -> Any:
+        """Send a command that must be carried out; returns the answer."""
+        answer = self.post(path, **body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def issue(self, service: str = "dat-dai", count: int = 1, priority: str = "normal") -> str:
+        """Take numbers; returns the last one."""
+        for _ in range(count):
+            number = self.ask("/api/tickets", service=service, priority=priority)["ticket"]["number"]
+        return str(number)
+
+    def at(self, counter: str, action: str, **body: Any) -> Any:
+        """Act at a counter."""
+        return self.ask(f"/api/counters/{counter}/{action}", **body)
+
+    def ticket_at(self, counter: str) -> str | None:
+        """Return the number of the ticket that is at a counter."""
+        ticket = next(one["ticket"] for one in self.state()["counters"] if one["id"] == counter)
+        return None if ticket is None else str(self.http.get(f"/api/tickets/{ticket}").json()["ticket"]["number"])
+
+    def state(self) -> Any:
+        """Return what the API says of the center."""
+        return self.http.get("/api/state").json()
+
+
+class Visitor:
+    """Opens pages, and remembers every error they met."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self.errors: list[str] = []
+
+    def open(self, url: str, *, width: int = 1280, height: int = 800, touch: bool = False, **settings: Any) -> Page:
+        """Open a page in a browser of its own, and wait until it is live."""
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=touch, base_url=url, **settings
+        )
+        self._contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda line: self.errors.append(line.text) if _is_fault(line.type, line.text) else None)
+        with page.expect_request(lambda request: "/stream" in request.url):
+            page.goto(url)
+        return page
+
+    def close(self) -> None:
+        """Close every page."""
+        for context in self._contexts:
+            context.close()
+
+
+def _is_fault(kind: str, text: str) -> bool:
+    """Whether a line on the console is a fault of the page; a center that is away or refuses is none."""
+    return kind == "error" and "Failed to load resource" not in text and "net::ERR" not in text
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds against WCAG 2.2 AA and good practice on a page as it is now."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']][:3]}" for one in found]

@@ -166,5 +166,6 @@ class PadEyes:
             self._inviting_since_ns = None
         if self._dark_since_ns is not None and now_ns - self._dark_since_ns > DARK_NS:
             self._inviting_since_ns = None
-        if self._all_lit_since_ns is not None and now_ns - self._all_lit_since_ns >= LIT_NS:
-            self._inviting_since_ns = self._inviting_since_ns or self._all_lit_since_ns
+        stands = self._all_lit_since_ns is not None and now_ns - self._all_lit_since_ns >= LIT_NS
+        if stands and self._inviting_since_ns is None:
+            self._inviting_since_ns = self._all_lit_since_ns

@@ -357,6 +357,7 @@ def _led_digit(place: int, lit: int) -> str:
 # --- a vacuum fluorescent display ------------------------------------------------------------------------------------
 
 _WIDTH, _LINES = 20, 2
+_LINE_GAP = 2
 _ESC = 0x1B
 
 
@@ -389,18 +390,18 @@ class Cd5220Panel(_PtyPanel):
             return self._ignored
 
     def dots(self) -> tuple[str, ...]:
-        """Return the glass as rows of `#` and `.`, cells of 5×7 dots one dot apart."""
+        """Return the glass as rows of `#` and `.`: cells of 5×7 dots, one dot apart, the lines two dots apart."""
         with self._changed:
             cells = [[self._cell(code) for code in line] for line in self._glass]
         rows: list[str] = []
         for line in cells:
             rows += [".".join(cell[row] for cell in line) for row in range(glyphs.ROWS)]
-            rows.append("." * len(rows[0]))
-        return tuple(rows[:-1])
+            rows += ["." * len(rows[0])] * _LINE_GAP
+        return tuple(rows[:-_LINE_GAP])
 
     def ascii_art(self) -> str:
         """Return the dots as characters, two rows of dots in one of text."""
-        rows = [*self.dots(), "." * (_WIDTH * 6 - 1)]
+        rows = self.dots()
         pairs = zip(rows[::2], rows[1::2], strict=True)
         blocks = {"..": " ", "#.": "▀", ".#": "▄", "##": "█"}
         return "\n".join(

@@ -4,15 +4,15 @@ A letter with marks is composed, so that one stroke is changed in one place: row
 that are left, a dot below.
 
 ```
-a tone   its own   both     with a dot  a dot   whole
-.#...    ..#..     #....    ..#..       .###.   ####.
-..#..    .#.#.     .#.#.    .#.#.       #...#   .#..#
-.###.    .....     ..#.#    .###.       #####   .#..#
-#...#    .###.     .###.    #...#       #...#   ###.#
-#####    #...#     #...#    #####       #...#   .#..#
-#...#    #####     #####    #...#       .....   .#..#
-#...#    #...#     #...#    ..#..       ..#..   ####.
-  À        Â         Ầ        Ậ           Ạ       Đ
+marks    on E     two on E  marks and dot  a dot   whole
+#..#.    ..#..    .#..#     ..#..          .###.   ####.
+.##.#    .#.#.    #.##.     .#.#.          #...#   .#..#
+.....    #####    .....     .###.          #####   .#..#
+.###.    #....    #####     #...#          #...#   ###.#
+#...#    ####.    ####.     #####          #...#   .#..#
+#####    #....    #....     #...#          .....   .#..#
+#...#    #####    #####     ..#..          ..#..   ####.
+  Ầ        Ê        Ế         Ậ              Ạ       Đ
 ```
 """
 
@@ -39,13 +39,18 @@ _FIVE: dict[str, tuple[str, ...]] = {
     "O": (".###.", "#...#", "#...#", "#...#", ".###."),
     "U": ("#...#", "#...#", "#...#", "#...#", ".###."),
     "Y": ("#...#", ".#.#.", "..#..", "..#..", "..#.."),
-    "Ơ": (".##.#", "#..#.", "#..#.", "#..#.", ".##.."),
+    "Ơ": (".##.#", "#..##", "#..#.", "#..#.", ".##.."),
     "Ư": ("#..##", "#..#.", "#..#.", "#..#.", ".##.."),
 }
 _FOUR: dict[str, tuple[str, ...]] = {
     "A": (".###.", "#...#", "#####", "#...#"),
     "E": ("#####", "####.", "#....", "#####"),
+    "I": (".###.", "..#..", "..#..", ".###."),
     "O": (".###.", "#...#", "#...#", ".###."),
+    "U": ("#...#", "#...#", "#...#", ".###."),
+    "Y": ("#...#", ".#.#.", "..#..", "..#.."),
+    "Ơ": (".##.#", "#..##", "#..#.", ".##.."),
+    "Ư": ("#..##", "#..#.", "#..#.", ".##.."),
 }
 _ABOVE_DOT: dict[str, tuple[str, ...]] = {
     "A": _FOUR["A"],
@@ -57,29 +62,24 @@ _ABOVE_DOT: dict[str, tuple[str, ...]] = {
 _GRAVE, _ACUTE, _HOOK, _TILDE, _DOT = "\u0300", "\u0301", "\u0309", "\u0303", "\u0323"
 _CIRCUMFLEX, _BREVE, _HORN = "\u0302", "\u0306", "\u031b"
 
-_ONE_MARK: dict[str, tuple[str, str]] = {
+_MARKS: dict[str, tuple[str, str]] = {
     _GRAVE: (".#...", "..#.."),
     _ACUTE: ("...#.", "..#.."),
     _HOOK: (".##..", "..##."),
     _TILDE: (".##.#", "#..#."),
     _CIRCUMFLEX: ("..#..", ".#.#."),
     _BREVE: ("#...#", ".###."),
-}
-_TWO_MARKS: dict[str, tuple[str, str, str]] = {
-    _CIRCUMFLEX + _GRAVE: ("#....", ".#.#.", "..#.#"),
-    _CIRCUMFLEX + _ACUTE: ("....#", ".#.#.", "#.#.."),
-    _CIRCUMFLEX + _HOOK: ("...##", ".#..#", "#.#.."),
-    _CIRCUMFLEX + _TILDE: (".##.#", "#.##.", ".#.#."),
-    _BREVE + _GRAVE: (".#...", "#.#.#", ".###."),
-    _BREVE + _ACUTE: ("...#.", "#.#.#", ".###."),
-    _BREVE + _HOOK: (".##..", "#.#.#", ".###."),
-    _BREVE + _TILDE: (".#.#.", "#.#.#", ".###."),
+    _CIRCUMFLEX + _GRAVE: ("#..#.", ".##.#"),
+    _CIRCUMFLEX + _ACUTE: (".#..#", "#.##."),
+    _CIRCUMFLEX + _HOOK: (".#.##", "#.#.#"),
+    _CIRCUMFLEX + _TILDE: (".#.#.", "#.#.#"),
+    _BREVE + _GRAVE: ("#.##.", ".#..#"),
+    _BREVE + _ACUTE: ("#.#.#", ".#.#."),
+    _BREVE + _HOOK: ("#.###", ".#..#"),
+    _BREVE + _TILDE: ("#.##.", ".##.#"),
 }
 _OWN = {_CIRCUMFLEX: "AEO", _BREVE: "A"}
 """Marks that make another letter, and of which; the rest are tones, which any vowel takes."""
-
-_OPEN = "AO"
-"""Letters whose top the own mark would melt into: they are drawn lower, with a gap."""
 
 _BLANK = "....."
 _BELOW = "..#.."
@@ -102,15 +102,13 @@ def rows(character: str) -> tuple[str, ...] | None:
         return None
     if not upper:
         return (*_FIVE[base], _BLANK, _BELOW)
-    if upper in _TWO_MARKS:
-        return (*_TWO_MARKS[upper], *_FOUR[base])
-    if upper not in _ONE_MARK:
+    if upper not in _MARKS:
         return None
     if dotted:
-        return (*_ONE_MARK[upper], *_ABOVE_DOT[base], _BELOW) if upper in _OWN else None
-    if upper in _OWN and base in _OPEN:
-        return (*_ONE_MARK[upper], _BLANK, *_FOUR[base])
-    return (*_ONE_MARK[upper], *_FIVE[base])
+        return (*_MARKS[upper], *_ABOVE_DOT[base], _BELOW) if upper in _OWN else None
+    if base == "E" and len(upper) == 1:
+        return (*_MARKS[upper], *_FIVE[base])  # with four rows it is hardly an E
+    return (*_MARKS[upper], _BLANK, *_FOUR[base])  # without the gap marks and letter melt into a blot
 
 
 def columns(character: str) -> bytes | None:

@@ -16,8 +16,8 @@ NUMBER = re.compile(r"\b[A-Z]\d{3,4}\b")
 
 LIT_NS = 40_000_000
 """A pattern of lights that stands for less is a pad between two patterns."""
-DARK_NS = 750_000_000
-"""An invitation blinks 600 ms on and off; what is dark for longer has ended, and lights after it are a new one."""
+PHASE_NS = (480_000_000, 750_000_000)
+"""An invitation blinks 600 ms on and off. Lights that went out earlier or stayed dark for longer were another one."""
 
 
 class _Change(Protocol):
@@ -143,13 +143,19 @@ class PadEyes:
             return
         self._settle(change.at_ns)
         lit = [level for level, pin in self._leds.items() if self._board.lit(pin)]
+        shortest_ns, longest_ns = PHASE_NS
         if lit and self._dark_since_ns is not None:
-            if change.at_ns - self._dark_since_ns > DARK_NS:
+            if not shortest_ns <= change.at_ns - self._dark_since_ns <= longest_ns:
                 self._inviting_since_ns = None
             self._dark_since_ns = None
         if not lit:
             self._dark_since_ns = change.at_ns
-        self._all_lit_since_ns = change.at_ns if len(lit) == len(self._leds) else None
+        if len(lit) == len(self._leds):
+            self._all_lit_since_ns = change.at_ns
+        elif self._all_lit_since_ns is not None:
+            if change.at_ns - self._all_lit_since_ns < shortest_ns:
+                self._inviting_since_ns = None
+            self._all_lit_since_ns = None
         alone = lit[0] if len(lit) == 1 else None
         if alone is None:
             self._alone_since = None
@@ -164,7 +170,7 @@ class PadEyes:
             return
         if self._alone_since is not None and now_ns - self._alone_since[1] >= LIT_NS:
             self._inviting_since_ns = None
-        if self._dark_since_ns is not None and now_ns - self._dark_since_ns > DARK_NS:
+        if self._dark_since_ns is not None and now_ns - self._dark_since_ns > PHASE_NS[1]:
             self._inviting_since_ns = None
         stands = self._all_lit_since_ns is not None and now_ns - self._all_lit_since_ns >= LIT_NS
         if stands and self._inviting_since_ns is None:

@@ -169,6 +169,18 @@ def test_what_was_dark_for_long_invites_anew(now: Now, pad: tuple[Lights, PadEye
     assert _at(now, 1700, eyes.inviting_since) == 1600 * MS
 
 
+@pytest.mark.parametrize(("out_ms", "again_ms"), [(300, 500), (300, 900), (600, 800)])
+def test_a_break_in_the_rhythm_is_a_new_invitation(
+    now: Now, pad: tuple[Lights, PadEyes], out_ms: int, again_ms: int
+) -> None:
+    """Lights that go out before their time, or come back before it, were put out and invite somebody else."""
+    lights, eyes = pad
+    lights.set(1, 2, 3, at_ms=0)
+    lights.set(at_ms=out_ms)
+    lights.set(1, 2, 3, at_ms=again_ms)
+    assert _at(now, again_ms + 100, eyes.inviting_since) == again_ms * MS
+
+
 def test_one_light_alone_says_stored(now: Now, pad: tuple[Lights, PadEyes]) -> None:
     """The light of one level alone is the pad's word, from when it stood alone; it ends the invitation."""
     lights, eyes = pad

@@ -128,6 +128,7 @@ class Daemon:
         notifier: Notifier,
         probe: Probe,
         pump: Pump | None = None,
+        health_every_ms: int = HEALTH_EVERY_MS,
     ) -> None:
         self._source = source
         self._build = build
@@ -137,6 +138,7 @@ class Daemon:
         self._notifier = notifier
         self._probe = probe
         self._pump = pump or Pump()
+        self._health_every_ms = health_every_ms
         self._inbox: SimpleQueue[object] = SimpleQueue()
         self._link: Link | None = None
         self._up = False
@@ -506,7 +508,7 @@ class Daemon:
             raise WorkerDiedError("a thread of the device's driver has ended; the daemon ends too, to be started again")
 
     def _check_health(self, now_ms: int) -> None:
-        self._health_at_ms = now_ms + HEALTH_EVERY_MS
+        self._health_at_ms = now_ms + self._health_every_ms
         self._check_workers()
         with suppress(StoreError):  # said already when a fact could not be stored; the next one will say it again
             self._outbox.correct_times()

@@ -1,0 +1,538 @@
+"""The inbox loop: a device in the test's hands, a link that the test switches, and a real outbox between them."""
+
+import logging
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.codec import decode
+from contract.events import DeviceHealth, RatingIgnored
+from contract.ids import uuid7
+from contract.requests import Ack, Args, Reply, Request
+from contract.states import Armed, RatingDesired, RatingReported
+from contract.topics import Channel
+from firmware.clock import SystemClock
+from firmware.daemon import Daemon, Stop, WorkerDiedError
+from firmware.errors import ConfigError, HardwareError
+from firmware.health import HealthProbe
+from firmware.mqtt.outbox import Outbox, OutboxInUseError
+from firmware.mqtt.pump import Pump
+from firmware.notify import Notifier
+from firmware.ports import Ask, Drive, Record, Report
+from tests.support.device import FakeLink, Hands, Obedient
+from tests.support.waiting import wait_for
+
+DESIRED = RatingDesired(revision=3, armed=Armed(ticket="t-1", number="A007", seconds=30))
+HEALTH = "vn.motcua.device.health.v1"
+
+
+def ignored(level: int) -> RatingIgnored:
+    """Return a fact that can be told from others by its level."""
+    return RatingIgnored(why="late", level=level)
+
+
+class World:
+    """A daemon in a thread of its own, and everything around it."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.diary: list[object] = []
+        self.clock = SystemClock()
+        self.folder = folder
+        self.hands = Hands(self.diary)
+        self.link = FakeLink(self.diary)
+        self.made: list[Obedient] = []
+        self.error: BaseException | None = None
+        environment = options.pop("environment", {})
+        self.daemon = Daemon(
+            source="/bentre/q03/rating",
+            build=self.build,
+            desired=RatingDesired,
+            outbox=Outbox(folder, clock=self.clock, new_id=uuid7),
+            clock=self.clock,
+            notifier=Notifier(environment),
+            probe=HealthProbe(version="1", clock=self.clock, disk=folder),
+            **options,
+        )
+        self.link.post = self.daemon.post
+        self.thread = threading.Thread(target=self._run, name="daemon")
+
+    def build(self, memory: dict[str, str]) -> tuple[Obedient, Hands]:
+        """Make the device's halves, as the registry does."""
+        self.made.append(Obedient(memory))
+        return self.made[-1], self.hands
+
+    @property
+    def decisions(self) -> Obedient:
+        """The decisions at work."""
+        return self.made[-1]
+
+    def waiting(self) -> list[int]:
+        """Return the numbers that wait in the outbox, read by another connection."""
+        with closing(sqlite3.connect(self.folder / "outbox.db")) as db:
+            return [number for (number,) in db.execute("SELECT sequence FROM event ORDER BY sequence")]
+
+    def facts(self) -> list[int | None]:
+        """Return the levels of the facts that were sent, without health, repeats included."""
+        sent = [event.fact() for event in self.link.events() if event.type != HEALTH]
+        return [fact.level for fact in sent if isinstance(fact, RatingIgnored)]
+
+    def ack_all(self) -> None:
+        """Let the center acknowledge what was sent."""
+        last = self.link.events()[-1]
+        self.link.say(Channel.ACK, Ack(stream=last.stream, upto=last.sequence_number))
+
+    def _run(self) -> None:
+        try:
+            self.daemon.run(self.link)
+        except (ConfigError, OutboxInUseError, WorkerDiedError) as error:
+            self.error = error
+
+
+@contextmanager
+def world(folder: Path, *, up: bool = False, **options: Any) -> Iterator[World]:
+    """A running daemon; `up`: with a link, and its first health acknowledged."""
+    world = World(folder, **options)
+    world.thread.start()
+    try:
+        wait_for(lambda: world.hands.opened or world.hands.open_errors or world.error)
+        if up:
+            world.link.come_up()
+            wait_for(world.link.events)
+            world.ack_all()
+            wait_for(lambda: world.waiting() == [])
+        yield world
+    finally:
+        world.daemon.post(Stop())
+        world.thread.join(10)
+        assert not world.thread.is_alive()
+
+
+# --- a press ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_light_follows_its_commit_and_precedes_all_sending(tmp_path: Path) -> None:
+    """When the light of a press is driven the fact is in the database already, and nothing was sent yet."""
+    with world(tmp_path, up=True) as it:
+        it.diary.clear()
+        it.hands.do(Record(ignored(1), then=(Drive(it.waiting), Drive("light"))))
+        wait_for(lambda: Channel.EVENT in it.diary)
+        assert it.diary == [[2], "light", Channel.EVENT]
+
+
+def test_what_cannot_be_stored_is_not_confirmed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """While the outbox cannot commit each press gets its other effects; one line at the loss, one at the return."""
+    caplog.set_level(logging.INFO, logger="firmware.daemon")
+    press = Record(ignored(1), then=(Drive("light"),), otherwise=(Drive("sorry"),))
+    with world(tmp_path) as it:
+        with closing(sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)) as tool:
+            tool.execute("BEGIN IMMEDIATE")
+            it.hands.do(press)
+            it.hands.do(press)
+            wait_for(lambda: it.diary == ["sorry", "sorry"])
+            tool.execute("ROLLBACK")
+        it.hands.do(press)
+        wait_for(lambda: it.diary == ["sorry", "sorry", "light"])
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["ERROR", "INFO"]
+
+
+def test_a_device_runs_while_its_outbox_cannot_be_opened(tmp_path: Path) -> None:
+    """With an unusable disk nothing is confirmed; when it heals, memory is read before anything is stored."""
+    with closing(Outbox(tmp_path / "rating", clock=SystemClock(), new_id=uuid7)) as before:
+        before.append(ignored(1), {"rated_ticket": "t-1"})
+    (tmp_path / "rating").rename(tmp_path / "away")
+    (tmp_path / "rating").write_text("in the way")
+    press = Record(ignored(2), remember={"rated_ticket": "t-2"}, then=(Drive("light"),), otherwise=(Drive("sorry"),))
+    with world(tmp_path / "rating") as it:
+        it.hands.do(press)
+        wait_for(lambda: it.diary == ["sorry"])
+        (tmp_path / "rating").unlink()
+        (tmp_path / "away").rename(tmp_path / "rating")
+        wait_for(lambda: len(it.made) == 2)
+        wait_for(lambda: it.hands.opened == 2)
+        assert it.decisions.memory == {"rated_ticket": "t-1"}
+        it.hands.do(press)
+        wait_for(lambda: it.diary == ["sorry", "light"])
+        assert it.waiting() == [1, 2]
+
+
+def test_memory_reaches_the_next_process(tmp_path: Path) -> None:
+    """What a record asked to remember is what the device is built with after a restart."""
+    with world(tmp_path) as it:
+        it.hands.do(Record(ignored(1), remember={"rated_ticket": "t-9"}))
+        wait_for(it.waiting)
+    with world(tmp_path) as it:
+        assert it.decisions.memory == {"rated_ticket": "t-9"}
+
+
+# --- sending ----------------------------------------------------------------------------------------------------------
+
+
+def test_facts_wait_for_the_link_and_for_the_centers_ack(tmp_path: Path) -> None:
+    """Offline facts are sent in order once the link is up, and leave the outbox only on the center's ack."""
+    with world(tmp_path) as it:
+        it.hands.do(*(Record(ignored(level)) for level in (1, 2, 3)))
+        wait_for(lambda: it.waiting() == [1, 2, 3])
+        it.link.come_up()
+        wait_for(lambda: it.facts() == [1, 2, 3])
+        assert it.waiting()[:3] == [1, 2, 3]
+        it.ack_all()
+        wait_for(lambda: it.waiting() == [])
+
+
+def test_unacknowledged_facts_are_sent_again(tmp_path: Path) -> None:
+    """Without an ack in time the same events go out again, with the same ids."""
+    with world(tmp_path, up=True, pump=Pump(ack_timeout_ms=100)) as it:
+        it.hands.do(Record(ignored(1)))
+        wait_for(lambda: it.facts() == [1, 1])
+        events = it.link.events()
+        assert events[-1].id == events[-2].id
+        assert not it.link.dropped
+
+
+def test_a_connection_without_pubacks_is_dropped(tmp_path: Path) -> None:
+    """If the broker confirms nothing either, the connection is replaced."""
+    with world(tmp_path, up=True, pump=Pump(ack_timeout_ms=100)) as it:
+        it.link.missing = 1
+        it.hands.do(Record(ignored(1)))
+        wait_for(lambda: it.link.dropped)
+
+
+def test_a_new_connection_gets_what_the_old_one_lost(tmp_path: Path) -> None:
+    """Facts that were on their way when the link broke are sent on the next one."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(Record(ignored(1)))
+        wait_for(lambda: it.facts() == [1])
+        it.link.go_down()
+        it.hands.do(Record(ignored(2)))
+        it.link.come_up()
+        wait_for(lambda: it.facts() == [1, 1, 2])
+
+
+def test_a_live_word_of_the_center_makes_silent_rows_go_out_again(tmp_path: Path) -> None:
+    """When the center publishes a state after silence it is back, and gets what it did not acknowledge at once."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(Record(ignored(1)))
+        wait_for(lambda: it.facts() == [1])
+        time.sleep(0.6)  # longer than an ack ever takes
+        it.link.say(Channel.DESIRED, DESIRED)
+        wait_for(lambda: it.facts() == [1, 1], timeout_s=1)
+
+
+def test_a_retained_state_is_no_sign_of_life(tmp_path: Path) -> None:
+    """What the broker kept says nothing about the center: rows are not sent again for it."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(Record(ignored(1)))
+        wait_for(lambda: it.facts() == [1])
+        time.sleep(0.6)  # longer than an ack ever takes
+        it.link.say(Channel.DESIRED, DESIRED, retained=True)
+        wait_for(lambda: DESIRED in it.decisions.heard)
+        time.sleep(0.1)
+        assert it.facts() == [1]
+
+
+def test_acks_that_cannot_be_true_are_ignored(tmp_path: Path) -> None:
+    """An ack for another stream, or for what was never sent, deletes nothing."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(Record(ignored(1)))
+        wait_for(lambda: it.facts() == [1])
+        it.link.say(Channel.ACK, Ack(stream="of-another-card", upto=1000))
+        it.link.go_down()
+        it.hands.do(Record(ignored(2)))
+        it.link.say(Channel.ACK, Ack(stream=it.link.events()[-1].stream, upto=1000))
+        wait_for(lambda: it.waiting() == [3])
+        it.link.come_up()
+        wait_for(lambda: it.facts() == [1, 2])
+
+
+def test_single_facts_can_be_acknowledged(tmp_path: Path) -> None:
+    """An ack by id takes that fact only."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(Record(ignored(1)), Record(ignored(2)))
+        wait_for(lambda: it.facts() == [1, 2])
+        it.link.say(Channel.ACK, Ack(ids=(it.link.events()[-1].id,)))
+        wait_for(lambda: it.waiting() == [2])
+
+
+def test_a_damaged_outbox_does_not_stop_the_sending(tmp_path: Path) -> None:
+    """After the database was destroyed under the daemon, facts of the new stream are stored and sent."""
+    with world(tmp_path, up=True) as it:
+
+        def damage() -> None:
+            db = it.daemon._outbox._db
+            assert db is not None
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with (tmp_path / "outbox.db").open("r+b") as file:
+                size = file.seek(0, 2)
+                file.seek(0)
+                file.write(b"\xa5" * size)
+            db.execute("PRAGMA shrink_memory")
+
+        it.hands.do(*(Record(ignored(1)) for _ in range(30)))
+        wait_for(lambda: len(it.facts()) == 20)
+        old = it.link.events()[-1].stream
+        it.hands.do(Drive(damage), Record(ignored(4)), Record(ignored(5)))
+        wait_for(lambda: it.facts()[20:] == [4, 5])
+        assert [event.sequence_number for event in it.link.events()[-2:]] == [1, 2]
+        assert it.link.events()[-1].stream != old
+
+
+# --- states, requests, broken messages --------------------------------------------------------------------------------
+
+
+def test_what_a_device_is_is_told_on_every_connection(tmp_path: Path) -> None:
+    """The reported state is published retained when it changes and again after each new connection."""
+    one, two = RatingReported(revision=1, armed=None), RatingReported(revision=2, armed="t-1")
+    with world(tmp_path) as it:
+        it.hands.do(Report(one))
+        it.link.come_up()
+        wait_for(lambda: len(it.link.published(Channel.REPORTED)) == 1)
+        it.hands.do(Report(two))
+        wait_for(lambda: len(it.link.published(Channel.REPORTED)) == 2)
+        it.link.go_down()
+        it.link.come_up()
+        wait_for(lambda: len(it.link.published(Channel.REPORTED)) == 3)
+        published = it.link.published(Channel.REPORTED)
+        assert [decode(each.payload, RatingReported) for each in published] == [one, two, two]
+        assert all(each.retain for each in published)
+
+
+def ask(request_id: str, expires_in_ms: int = 5000) -> Ask:
+    """Return a request for the next number."""
+    return Ask(request_id, "call_next", Args(), seen=7, expires_in_ms=expires_in_ms)
+
+
+def test_requests_are_sent_while_connected_and_only_then(tmp_path: Path) -> None:
+    """A request without a link is gone: it is never sent later."""
+    with world(tmp_path) as it:
+        it.hands.do(ask("request-offline"))
+        it.link.come_up()
+        it.hands.do(ask("request-online"))
+        (sent,) = wait_for(lambda: it.link.published(Channel.REQUEST))
+        request = decode(sent.payload, Request)
+        assert (request.id, request.action, request.seen) == ("request-online", "call_next", 7)
+        assert not sent.retain
+
+
+def test_a_reply_reaches_its_request_once(tmp_path: Path) -> None:
+    """Only the first reply to an open request is heard; strange, late and repeated ones are not."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(ask("request-1"), ask("request-2", expires_in_ms=50))
+        wait_for(lambda: len(it.link.published(Channel.REQUEST)) == 2)
+        time.sleep(0.1)  # the second one expires
+        for request_id in ("request-0", "request-2", "request-1", "request-1"):
+            it.link.say(Channel.REPLY, Reply(id=request_id, ok=True))
+        it.link.say(Channel.DESIRED, DESIRED)
+        wait_for(lambda: DESIRED in it.decisions.heard)
+        assert [each.id for each in it.decisions.heard if isinstance(each, Reply)] == ["request-1"]
+
+
+@pytest.mark.parametrize("channel", [Channel.ACK, Channel.DESIRED, Channel.REPLY])
+def test_broken_messages_are_named_once_and_skipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, channel: Channel
+) -> None:
+    """Hostile payloads change nothing, cost one line, and good messages after them are heard."""
+    with world(tmp_path, up=True) as it:
+        for payload in (b"{", b"\xff\xfe", b"[]", b'{"revision": -1}', b"{}" * 20_000, b"[" * 15_000):
+            it.link.say(channel, payload)
+        it.link.say(Channel.DESIRED, DESIRED)
+        wait_for(lambda: DESIRED in it.decisions.heard)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert f"broken message on {channel.value}" in warnings[0]
+
+
+def test_a_cleared_state_is_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An empty retained message, by which a broker forgets a state, is not a broken one."""
+    with world(tmp_path, up=True) as it:
+        it.link.say(Channel.DESIRED, b"", retained=True)
+        it.link.say(Channel.DESIRED, DESIRED)
+        wait_for(lambda: DESIRED in it.decisions.heard)
+    assert not caplog.records
+
+
+# --- hardware that fails ----------------------------------------------------------------------------------------------
+
+
+def test_missing_hardware_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A device that cannot be opened is one warning; once it opens it hears how things stand, and one line says so."""
+    caplog.set_level(logging.INFO, logger="firmware.daemon")
+    it = World(tmp_path)
+    it.hands.open_errors = [HardwareError("no panel on /dev/ttyUSB0: plug it in")]
+    it.thread.start()
+    try:
+        it.link.come_up()
+        it.link.say(Channel.DESIRED, DESIRED, retained=True)
+        wait_for(it.link.events)  # the rest of the daemon works meanwhile
+        wait_for(lambda: it.hands.opened)
+        wait_for(lambda: it.decisions.heard == ["start", "up", DESIRED])
+    finally:
+        it.daemon.post(Stop())
+        it.thread.join(5)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "plug it in" in caplog.text
+
+
+def test_hardware_that_fails_at_work_is_opened_again(tmp_path: Path) -> None:
+    """When driving fails the driver is closed and opened again, with the same decisions; old signals are not heard."""
+    with world(tmp_path) as it:
+        old_post = it.hands.post
+        assert old_post is not None
+        it.hands.drive_errors = [HardwareError("the line is gone")]
+        it.hands.do(Drive("a"))
+        wait_for(lambda: it.hands.opened == 2)
+        assert it.hands.closed == 1
+        old_post([Drive("of the old opening")])
+        it.hands.do(Drive("b"))
+        wait_for(lambda: it.diary == ["b"])
+        assert len(it.made) == 1
+        assert it.decisions.heard == ["start", "start"]
+
+
+def test_a_device_that_is_configured_wrongly_ends_the_daemon(tmp_path: Path) -> None:
+    """What only a person can mend ends the program, in order."""
+    it = World(tmp_path)
+    it.hands.open_errors = [ConfigError("GPIO 40 does not exist")]
+    it.thread.start()
+    it.thread.join(5)
+    assert isinstance(it.error, ConfigError)
+    assert it.link.stopped == 1
+
+
+def test_a_device_runs_once(tmp_path: Path) -> None:
+    """A second daemon on the same outbox ends with the reason."""
+    with world(tmp_path):
+        second = World(tmp_path)
+        second.thread.start()
+        second.thread.join(5)
+        assert isinstance(second.error, OutboxInUseError)
+
+
+# --- life and end -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    """A socket that plays systemd."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.settimeout(2)
+        yield sock
+
+
+def test_systemd_hears_a_whole_life(tmp_path: Path, systemd: socket.socket) -> None:
+    """Systemd hears ready, how the device is, signs of life, and the stop."""
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
+    with world(tmp_path / "rating", environment=environment) as it:
+        assert systemd.recv(100) == b"STATUS=running, no contact to the broker"
+        assert systemd.recv(100) == b"WATCHDOG=1"
+        assert systemd.recv(100) == b"READY=1"
+        it.link.come_up()
+        lines = {systemd.recv(100) for _ in range(4)}
+        assert lines == {b"STATUS=running", b"WATCHDOG=1"}
+    while (line := systemd.recv(100)) == b"WATCHDOG=1":
+        pass
+    assert line == b"STOPPING=1"
+
+
+def test_systemd_hears_what_a_waiting_device_waits_for(tmp_path: Path, systemd: socket.socket) -> None:
+    """A daemon whose hardware is missing is ready all the same, and its status names the reason."""
+    it = World(tmp_path / "rating", environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    it.hands.open_errors = [HardwareError("no panel")]
+    it.thread.start()
+    try:
+        assert systemd.recv(100) == b"STATUS=waiting for the device: no panel"
+        assert systemd.recv(100) == b"READY=1"
+    finally:
+        it.daemon.post(Stop())
+        it.thread.join(5)
+
+
+@pytest.mark.parametrize("part", ["link", "hands"])
+def test_the_daemon_does_not_outlive_its_threads(tmp_path: Path, systemd: socket.socket, part: str) -> None:
+    """When a thread of transport or driver has died the watchdog is not fed any more and the program ends."""
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
+    with world(tmp_path / "rating", environment=environment) as it:
+        while systemd.recv(100) != b"READY=1":
+            pass
+        getattr(it, part).is_alive = False
+        it.thread.join(2)
+        assert isinstance(it.error, WorkerDiedError)
+        rest = []
+        while not rest or rest[-1] != b"STOPPING=1":
+            rest.append(systemd.recv(100))
+        assert rest.count(b"WATCHDOG=1") <= 1  # one may have been on its way
+
+
+def test_a_stuck_decision_starves_the_watchdog(tmp_path: Path, systemd: socket.socket) -> None:
+    """Signs of life come from the inbox loop itself: while it hangs there are none."""
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
+    stuck = threading.Event()
+    with world(tmp_path / "rating", environment=environment) as it:
+        it.hands.do(Drive(lambda: stuck.wait(5)))
+        systemd.settimeout(0.3)
+        heard = 0
+        with suppress(TimeoutError):
+            while systemd.recv(100):
+                heard += 1
+        assert heard < 10
+        stuck.set()
+        assert systemd.recv(100) == b"WATCHDOG=1"
+
+
+def test_health_is_told_while_somebody_hears_it(tmp_path: Path) -> None:
+    """Health is recorded at once on connecting and then at its interval, and not while the link is down."""
+    with world(tmp_path, health_every_ms=50) as it:
+        time.sleep(0.2)
+        assert it.waiting() == []
+        it.link.come_up()
+        events = wait_for(lambda: events if len(events := it.link.events()) >= 3 else None)
+        health = events[0].fact()
+        assert isinstance(health, DeviceHealth)
+        assert health.version == "1"
+        it.ack_all()
+        it.link.go_down()
+        wait_for(lambda: "down" in it.decisions.heard)
+        waiting = it.waiting()
+        time.sleep(0.3)
+        assert it.waiting() == waiting
+
+
+def test_decisions_are_woken_at_their_deadline(tmp_path: Path) -> None:
+    """A deadline is met within a few milliseconds, also while news floods in."""
+    with world(tmp_path) as it:
+        calm = threading.Event()
+
+        def flood() -> None:
+            while not calm.is_set():
+                it.hands.do()
+                time.sleep(0)
+
+        flooding = threading.Thread(target=flood)
+        for _ in range(2):
+            it.decisions.heard.clear()
+            it.decisions.due_ms = due_ms = it.clock.monotonic_ms() + 50
+            it.hands.do()
+            wait_for(lambda: "time" in it.decisions.heard, every_s=0.001)
+            assert 0 <= it.clock.monotonic_ms() - due_ms < 40
+            if not flooding.is_alive():
+                flooding.start()
+        calm.set()
+        flooding.join()
+
+
+def test_the_end_is_in_order(tmp_path: Path) -> None:
+    """On stop the driver is closed, the link says goodbye, and the outbox can be taken by the next process at once."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(Record(ignored(1)))
+        wait_for(it.waiting)
+    assert (it.hands.closed, it.link.stopped, it.error) == (1, 1, None)
+    with closing(Outbox(tmp_path, clock=SystemClock(), new_id=uuid7)) as outbox:
+        assert outbox.depth() == 1

@@ -2,7 +2,7 @@
 import { boot, say, text, rows, running, minutes, clock, everySecond, Live, Refused, post, newId } from "./live.js";
 
 const SHOWN = 12;
-const LOCK_MS = 400; // the button means something else now: the rest of a double click must not press it
+const LOCK_MS = 250; // the button means something else now: the rest of a double click must not press it
 const counter = boot.counter;
 const session = (() => {
   const kept = sessionStorage.getItem("session") ?? newId();
@@ -11,7 +11,7 @@ const session = (() => {
 })();
 let claim = true; // a desk that was refused once takes the counter only when the officer says so
 let busy = false;
-let lockedUntil = 0;
+let watching = false; // another desk has this counter
 
 const nodes = {};
 for (const node of document.querySelectorAll("[data-id]")) nodes[node.dataset.id] = node;
@@ -54,10 +54,10 @@ function paint(state, keys) {
   if (fresh) nodes.outcomes.querySelector('[value="other"]').checked = true;
   nodes.name.hidden = phase !== "closed";
   text(nodes["primary-text"], say(`do_${state.primary}`));
-  nodes.pause.hidden = !state.allowed.includes("pause");
-  nodes.close.hidden = !state.allowed.includes("close");
-  for (const button of document.querySelectorAll("[data-action]")) disable(button, !state.allowed.includes(button.dataset.action));
-  disable(nodes.primary, !state.ready);
+  nodes.pause.hidden = watching || !state.allowed.includes("pause");
+  nodes.close.hidden = watching || !state.allowed.includes("close");
+  for (const button of document.querySelectorAll("[data-action]")) disable(button, watching || !state.allowed.includes(button.dataset.action));
+  disable(nodes.primary, watching || !state.ready);
   if (!ticket && nodes.transfer.open) nodes.transfer.close();
 
   text(nodes.count, state.waiting_count);
@@ -70,6 +70,7 @@ function paint(state, keys) {
   rows(nodes.aside, state.aside, (item) => item.id, (row, item) => {
     fillLine(row, item);
     const button = row.querySelector("button");
+    disable(button, watching);
     button.setAttribute("aria-label", say("requeue_number", { number: item.number }));
     button.onclick = () => act(`/api/tickets/${encodeURIComponent(item.id)}/requeue`, { version: item.version });
   });
@@ -111,13 +112,11 @@ function disable(button, off) {
 
 function paintLease(lease, here) {
   const mine = lease !== null && lease.mark === session.slice(0, 8);
-  const watching = !mine;
+  watching = !mine;
   if (mine) claim = true;
   else if (lease !== null) claim = false;
   document.body.classList.toggle("watching", watching);
   nodes.lease.hidden = !watching;
-  document.getElementById("desk").inert = watching;
-  nodes.pause.inert = nodes.close.inert = watching;
   if (!watching) return;
   text(nodes["lease-text"], lease === null ? say("lease_free") : `${say("lease_taken")} (${say("lease_since", {
     who: here.officer ?? say("lease_unknown"), time: clock(lease.since) })}).`);
@@ -138,7 +137,7 @@ nodes["lease-take"].addEventListener("click", async () => {
 
 /** One command at a time: while one is on its way, every further press is ignored. */
 async function act(path, body, done) {
-  if (busy || performance.now() < lockedUntil) return;
+  if (busy || watching) return;
   busy = true;
   document.body.classList.add("busy");
   try {
@@ -150,9 +149,10 @@ async function act(path, body, done) {
     tell(error.message);
     if (error.status) live.refresh(); // what the officer saw was not what is
   } finally {
-    busy = false;
-    lockedUntil = performance.now() + LOCK_MS;
-    document.body.classList.remove("busy");
+    setTimeout(() => {
+      busy = false;
+      document.body.classList.remove("busy");
+    }, LOCK_MS);
   }
 }
 
@@ -183,7 +183,7 @@ function primary() {
 }
 
 function side(action) {
-  if (!live.state.allowed.includes(action)) return;
+  if (watching || !live.state.allowed.includes(action)) return;
   if (action !== "transfer") return ask(action);
   text(nodes["transfer-title"], say("transfer_title", { number: live.state.ticket.number }));
   nodes.transfer.showModal();
@@ -216,7 +216,7 @@ function search(state) {
     const button = row.querySelector("button");
     button.setAttribute("aria-label", say("call_number", { number: item.number }));
     button.onclick = () => callNumber(item.number);
-    disable(button, !state.allowed.includes("call"));
+    disable(button, watching || !state.allowed.includes("call"));
   });
 }
 
@@ -260,7 +260,7 @@ paintKeys();
 addEventListener("keydown", (event) => {
   const typing = event.target.matches("input:not([type=radio]), textarea, select");
   if (!keysOn || typing || event.repeat || event.ctrlKey || event.altKey || event.metaKey || nodes.transfer.open) return;
-  if (document.body.classList.contains("watching")) return;
+  if (watching) return;
   if (event.key === "Enter") {
     if (!event.target.matches("button, a")) primary();
     return;

@@ -54,10 +54,11 @@ services = ["dat-dai"]
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message as it passed the broker; `at_ns` is the host's wall clock."""
+    """A message as it came from the broker; `at_ns` is the host's wall clock, `retained` says that it is an old one."""
 
     channel: str
     body: dict[str, Any]
+    retained: bool
     at_ns: int
 
 
@@ -73,7 +74,7 @@ class Stored:
 
 
 class Center:
-    """`motcua center serve` on free ports of the loopback interface, with a listener on its broker."""
+    """`motcua center serve` on free ports of the loopback interface."""
 
     def __init__(self, folder: Path) -> None:
         self.mqtt_port, http_port = _free_port(), _free_port()
@@ -82,12 +83,7 @@ class Center:
         self._config = folder / "center.toml"
         self._config.write_text(CONFIG.format(data_dir=folder / "data", http_port=http_port, mqtt_port=self.mqtt_port))
         self._process: subprocess.Popen[bytes] | None = None
-        self._heard: list[Heard] = []
-        self._news = threading.Condition()
-        self._listener = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="rig")
-        self._listener.reconnect_delay_set(1, 1)
-        self._listener.on_connect = lambda client, *_: client.subscribe("motcua/v1/bentre/q03/rating/+", qos=1)
-        self._listener.on_message = self._on_message
+        self._opened = False
 
     def start(self) -> None:
         """Start the program and wait until its API and its broker answer."""
@@ -100,10 +96,6 @@ class Center:
             start_new_session=True,
         )
         wait_for(self._answers, timeout_s=60, what="the center to answer", log=self.log)
-        if not self._listener.is_connected():
-            self._listener.connect("127.0.0.1", self.mqtt_port)
-            self._listener.loop_start()
-            wait_for(self._listener.is_connected, timeout_s=20, what="the center's broker", log=self.log)
 
     def stop(self) -> None:
         """End the program in good order."""
@@ -114,12 +106,6 @@ class Center:
             finally:
                 _kill_group(self._process.pid)
             self._process = None
-
-    def close(self) -> None:
-        """End the program and the listener."""
-        self._listener.disconnect()
-        self._listener.loop_stop()
-        self.stop()
 
     def log(self) -> str:
         """Return what the program said last."""
@@ -134,6 +120,17 @@ class Center:
         answer: dict[str, Any] = response.json()
         return answer
 
+    def serve_one(self) -> str:
+        """Issue a ticket, call it, serve it, finish it; return its id. The pad is armed for it now."""
+        counter = "/api/counters/q03"
+        if not self._opened:
+            self.post(f"{counter}/open", {"seen": None})
+            self._opened = True
+        ticket = self.post("/api/tickets", {"service": "dat-dai"})["ticket"]["id"]
+        for action in ("call_next", "start", "finish"):
+            self.post(f"{counter}/{action}", {"seen": None})
+        return str(ticket)
+
     def stored(self) -> list[Stored]:
         """Return the pad's ratings and ignored presses, in the order of its own count."""
         rows = self._query(
@@ -147,29 +144,7 @@ class Center:
 
     def ratings(self) -> list[tuple[str | None, int]]:
         """Return ticket and level of every counted rating."""
-        return [(ticket, level) for ticket, level in self._query("SELECT ticket, level FROM rating ORDER BY given_at")]
-
-    def heard(self, channel: str) -> list[Heard]:
-        """Return what passed on one of the pad's channels so far."""
-        with self._news:
-            return [each for each in self._heard if each.channel == channel]
-
-    def hear(
-        self, channel: str, wanted: Callable[[dict[str, Any]], bool], *, after: int = 0, timeout_s: float
-    ) -> Heard:
-        """Return the first message on a channel that is wanted; `after` is how many of them are old."""
-
-        def first() -> Heard | None:
-            return next((each for each in self.heard(channel)[after:] if wanted(each.body)), None)
-
-        return wait_for(first, timeout_s=timeout_s, what=f"a message on {channel!r}", log=self.log)
-
-    def _on_message(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
-        channel = message.topic.rpartition("/")[2]
-        heard = Heard(channel, json.loads(message.payload or b"{}"), time.time_ns())
-        with self._news:
-            self._heard.append(heard)
-            self._news.notify_all()
+        return [(ticket, level) for ticket, level in self._query("SELECT ticket, level FROM rating ORDER BY rowid")]
 
     def _query(self, sql: str) -> list[Any]:
         connection = sqlite3.connect(f"file:{self._folder / 'data' / 'center.db'}?mode=ro", uri=True, timeout=20)
@@ -186,6 +161,45 @@ class Center:
             return httpx.get(f"{self._url}/healthz", timeout=5, trust_env=False).is_success
         except httpx.TransportError:
             return False
+
+
+class Listener:
+    """Hears what passes on the pad's topics."""
+
+    def __init__(self, port: int) -> None:
+        self._heard: list[Heard] = []
+        self._subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="rig")
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe("motcua/v1/bentre/q03/rating/+", qos=1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._subscribed.wait(20), "the center's broker does not answer"
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        del self._client  # it closes the sockets that wake its thread only when it is collected
+
+    def heard(self, channel: str) -> list[Heard]:
+        """Return what passed on one channel since this listener is there."""
+        return [each for each in tuple(self._heard) if each.channel == channel and not each.retained]
+
+    def wait(self, channel: str, wanted: Callable[[dict[str, Any]], bool], *, after: int = 0, timeout_s: float) -> None:
+        """Wait for a message that is wanted; `after` is how many of them are too old."""
+
+        def came() -> bool:
+            return any(wanted(each.body) for each in self.heard(channel)[after:])
+
+        wait_for(came, timeout_s=timeout_s, what=f"a message on {channel!r}", log=lambda: str(self._heard[-20:]))
+
+    def _on_message(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
+        channel = message.topic.rpartition("/")[2]
+        body = json.loads(message.payload or b"{}")
+        self._heard.append(Heard(channel, body, bool(message.retain), time.time_ns()))
 
 
 def wait_for(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.vm import image, software
-from tests.vm.center import Center
+from tests.vm.center import Center, Listener
 from tests.vm.machine import Machine
 from tests.vm.pad import Hand, Pad
 
@@ -39,7 +39,7 @@ def center(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
         running.start()
         yield running
     finally:
-        running.close()
+        running.stop()
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +64,14 @@ def hand(machine: Machine) -> Iterator[Hand]:
     finger = Hand(machine)
     yield finger
     finger.close()
+
+
+@pytest.fixture
+def listener(center: Center) -> Iterator[Listener]:
+    """An ear at the center's broker."""
+    ear = Listener(center.mqtt_port)
+    yield ear
+    ear.close()
 
 
 @pytest.fixture

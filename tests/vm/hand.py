@@ -34,6 +34,10 @@ class Lamps:
                 self._lit[line] = lit
                 self.changes.append((line, lit, time.time_ns()))
 
+    def lit_ns(self, line: int) -> int | None:
+        """Return when a lamp was first seen to go on."""
+        return next((at_ns for changed, lit, at_ns in self.changes if changed == line and lit), None)
+
     def close(self) -> None:
         """Look no more."""
         for file in self._files.values():
@@ -41,13 +45,20 @@ class Lamps:
 
 
 def press(
-    pin: int, lamps: list[int], bounces: list[float], closed_ms: float, watch_ms: float, wait_dark: int | None
+    pin: int,
+    lamps: list[int],
+    bounces: list[float],
+    closed_ms: float,
+    watch_ms: float,
+    after: list[float] | None,
+    wait_dark: int | None,
 ) -> dict[str, Any]:
     """Close a contact to ground, hold it and let it go; both ways it bounces. Times are nanoseconds of the wall clock.
 
     `bounces` are the pauses in milliseconds between the edges before the contact rests, an even number of them. The
-    lamps are watched until the finger is gone and for at least `watch_ms` from the first edge. `wait_dark` names a
-    lamp that must be dark before the finger falls.
+    lamps are watched until the finger is gone and for at least `watch_ms` from the first edge; with `after` = [lamp,
+    milliseconds] only until that long after that lamp went on. `wait_dark` names a lamp that must be dark before the
+    finger falls.
     """
     eye = Lamps(lamps)
     while wait_dark is not None and eye.lit(wait_dark):
@@ -55,10 +66,17 @@ def press(
     eye.look()
     eye.changes.clear()
     edge_ns = _move(pin, bounces, "pull-down", eye)
-    release_ns = time.time_ns() + int(closed_ms * 1e6)
-    _watch_until(release_ns, eye)
+    _watch_until(time.time_ns() + int(closed_ms * 1e6), eye)
     _move(pin, bounces, "pull-up", eye)
-    _watch_until(edge_ns + int(watch_ms * 1e6), eye)
+    end_ns = edge_ns + int(watch_ms * 1e6)
+    if after is None:
+        _watch_until(end_ns, eye)
+    else:
+        while (lit_ns := eye.lit_ns(int(after[0]))) is None and time.time_ns() < end_ns:
+            time.sleep(EYE_EVERY_S)
+            eye.look()
+        if lit_ns is not None:
+            _watch_until(lit_ns + int(after[1] * 1e6), eye)
     eye.close()
     return {"edge_ns": edge_ns, "changes": eye.changes}
 

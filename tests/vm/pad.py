@@ -19,12 +19,11 @@ BUZZER = 18
 HOST = "10.0.2.2"
 """The host's loopback interface, as QEMU's user network shows it to the machine."""
 
-DROP_IN = f"""\
+DROP_IN = """\
 # What only the rig needs; everything else is the unit of a real counter.
 [Service]
 # gpiozero asks for the board's revision: a Raspberry Pi 4's.
 BindReadOnlyPaths=/run/sim-board/cpuinfo:/proc/cpuinfo
-IPAddressAllow={HOST}
 """
 
 CONFIG = """\
@@ -91,6 +90,7 @@ class Hand:
         bounces: tuple[float, ...] = (),
         closed_ms: float = 60,
         watch_ms: float = 0,
+        after_tone_ms: float | None = None,
         dark: bool = False,
     ) -> Press:
         """Press a button and let it go; see hand.py. `dark` waits until its lamp is dark before."""
@@ -101,6 +101,7 @@ class Hand:
             bounces=bounces,
             closed_ms=closed_ms,
             watch_ms=watch_ms,
+            after=None if after_tone_ms is None else [BUZZER, after_tone_ms],
             wait_dark=LIGHTS[level] if dark else None,
         )
         changes = tuple((line, lit, at_ns - self._ahead_ns) for line, lit, at_ns in answer["changes"])
@@ -132,15 +133,18 @@ class Pad:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        unit = (ROOT / "systemd" / "motcua-device@.service").read_text()
-        machine.put("/etc/systemd/system/motcua-device@.service", unit)
-        machine.put("/etc/systemd/system/motcua-device@.service.d/rig.conf", DROP_IN)
-        machine.run("systemctl daemon-reload")
+        for kind in ("sysusers.d", "tmpfiles.d", "modules-load.d"):
+            machine.put(f"/etc/{kind}/motcua.conf", (ROOT / "systemd" / kind / "motcua.conf").read_bytes())
+        template = UNIT.replace("@rating", "@")
+        machine.put(f"/etc/systemd/system/{template}", (ROOT / "systemd" / template).read_bytes())
+        machine.put(f"/etc/systemd/system/{template}.d/rig.conf", DROP_IN)
+        machine.run("systemd-sysusers && systemctl restart systemd-modules-load && systemctl daemon-reload")
 
     def configure(self, *, port: int, mode: Mode, more: str = "") -> None:
         """Write the station's configuration; takes effect at the next start."""
         text = CONFIG.format(host=HOST, port=port, more=f'mode = "{mode}"\n{more}')
         self._machine.put("/etc/motcua/station.toml", text)
+        self._machine.run("systemd-tmpfiles --create motcua.conf")
 
     def restart(self) -> None:
         """Stop and start the daemon; returns when it has told systemd that it is ready."""

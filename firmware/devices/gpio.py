@@ -5,13 +5,16 @@ they mean is the business of `debounce` and of each device's decisions.
 """
 
 import contextlib
+import importlib
 import logging
+import os
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Annotated, Any
 
 import msgspec
@@ -168,19 +171,18 @@ def _edge_ms(ticks_s: object, now_ms: int) -> int:
 
 def _gpiozero() -> Any:
     """Return gpiozero with a working pin factory. Imported late: only a device with pins pays for it."""
-    try:
-        import gpiozero
-    except ImportError as error:
-        raise ConfigError(f"gpiozero is missing ({error}): install motcua with its extra 'pi'") from error
-    if gpiozero.Device.pin_factory is None:
-        with warnings.catch_warnings(record=True) as fallbacks:
-            warnings.simplefilter("always")
-            try:
-                gpiozero.Device.ensure_pin_factory()
-            except Exception as error:
-                raise _no_factory(error, "; ".join(str(warning.message) for warning in fallbacks)) from error
-        for warning in fallbacks:
-            _log.warning("GPIO: %s; set GPIOZERO_PIN_FACTORY=lgpio to see the reason as an error", warning.message)
+    with _light_entry_points(), warnings.catch_warnings(record=True) as fallbacks:
+        warnings.simplefilter("always")
+        try:
+            import gpiozero
+        except ImportError as error:
+            raise ConfigError(f"gpiozero is missing ({error}): install motcua with its extra 'pi'") from error
+        try:
+            gpiozero.Device.ensure_pin_factory()
+        except Exception as error:
+            raise _no_factory(error, "; ".join(str(warning.message) for warning in fallbacks)) from error
+    for warning in fallbacks:
+        _log.warning("GPIO: %s; set GPIOZERO_PIN_FACTORY=lgpio to see the reason as an error", warning.message)
     return gpiozero
 
 
@@ -197,6 +199,55 @@ def _no_factory(error: Exception, fallbacks: str) -> ConfigError | HardwareError
         f"the GPIO chip cannot be opened ({reasons}): check that this is a Raspberry Pi, that /dev/gpiochip0 exists "
         "and that this user is in the group 'gpio'"
     )
+
+
+@contextlib.contextmanager
+def _light_entry_points() -> Iterator[None]:
+    """Let gpiozero load without `importlib.metadata`, which brings e-mail and archives: 2 MB of a pad's memory.
+
+    gpiozero wants one function of it, to look up the factory that GPIOZERO_PIN_FACTORY names, and takes that from the
+    back-port `importlib_metadata` if there is one. So a stand-in lies there meanwhile: it knows gpiozero's own
+    factories, and asks the real module for any other.
+    """
+    name = "importlib_metadata"
+    if name in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(name)
+    stand_in.entry_points = _entry_points  # type: ignore[attr-defined]
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+_FACTORIES = {
+    "lgpio": "LGPIOFactory",
+    "mock": "MockFactory",
+    "native": "NativeFactory",
+    "pigpio": "PiGPIOFactory",
+    "rpigpio": "RPiGPIOFactory",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnFactory:
+    """What gpiozero needs of an entry point, for a factory of its own."""
+
+    name: str
+
+    def load(self) -> Any:
+        return getattr(importlib.import_module(f"gpiozero.pins.{self.name}"), _FACTORIES[self.name])
+
+
+def _entry_points(*, group: str) -> Iterable[Any]:
+    wanted = os.environ.get("GPIOZERO_PIN_FACTORY", "").lower()
+    if group == "gpiozero_pin_factories" and wanted in _FACTORIES:
+        return (_OwnFactory(wanted),)
+    from importlib.metadata import entry_points
+
+    return entry_points(group=group)
 
 
 @contextlib.contextmanager

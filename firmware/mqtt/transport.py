@@ -170,7 +170,7 @@ class Transport:
         up_at: float | None = None
         client = self._client = self._new_client()
         try:
-            client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s, **self._clean())
+            client.connect(self._host(), self._broker.port, self._broker.keepalive_s, **self._clean())
             deadline = time.monotonic() + CONNECT_TIMEOUT_S
             while client.loop(self._patience_s(deadline)) == self._paho.MQTT_ERR_SUCCESS:
                 if self._up is not None:
@@ -228,6 +228,11 @@ class Transport:
         # and two writers can cut each other's packets in half.
         client.on_socket_register_write = _wake_is_enough
         return client
+
+    def _host(self) -> Any:
+        # As bytes: a str goes through the IDNA codec, whose tables are 0.3 MB. TLS compares the name, as a str.
+        host = self._broker.host
+        return host.encode() if host.isascii() and self._broker.ca_file is None else host
 
     def _clean(self) -> dict[str, Any]:
         # MQTT 5: clean_start, and no session expiry property, so the broker keeps nothing once we are gone.

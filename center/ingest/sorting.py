@@ -63,14 +63,19 @@ class Broken:
 
 Sorted = Event | Sighting | Broken
 
+_SAID_BY_US = frozenset({Channel.ACK, Channel.DESIRED, Channel.REPLY})
+"""amqtt 0.12 hands each newcomer the retained states of everybody's subscriptions: our own words come back."""
+
 
 def sort(message: Message) -> Sorted | None:
-    """Return what a message is; None for one that says nothing (a cleared retained state)."""
+    """Return what a message is; None for one that says nothing (a cleared retained state, our own words)."""
     try:
         address, channel = parse(message.topic)
     except ContractError as error:
         return _broken(message, None, error)
     if channel is not Channel.EVENT and not message.payload:
+        return None
+    if channel in _SAID_BY_US:
         return None
     try:
         return _read(message, address, channel)

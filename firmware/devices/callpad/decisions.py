@@ -15,8 +15,8 @@ REFUSED = Pattern(150, 150, times=2)
 """The key's own light, two short blinks: the center said no."""
 NOBODY_WAITS = Pattern(800, 800)
 """The light of next, slowly: the line is empty, until somebody takes a number."""
-NO_CONTACT = Pattern(100, 100, times=8)
-"""All lights together, fast: nobody answered, nothing is known to have happened."""
+NO_CONTACT = Pattern(170, 170, times=5)
+"""All lights together, fast: nobody answered, nothing is known to have happened. No faster than the rating pad's."""
 OFFLINE = Pattern(50, 2950)
 """The last key's light, a short flash every three seconds: there is no contact to the center."""
 

@@ -16,8 +16,9 @@ from firmware.ports import Drive, Effect, Record, Report
 
 INVITING = Pattern(600, 600)
 """All lights, slowly: please rate."""
-FAILING = Pattern(100, 100)
-"""All lights, fast and without a tone: this press was not stored, please press again."""
+FAILING = Pattern(170, 170)
+"""All lights, fast and without a tone: this press was not stored, please press again. Slower than three
+flashes a second: faster ones can hurt people with epilepsy."""
 FAILING_MS = 2000
 TONE_MS = 120
 LATE_MS = 5000

@@ -177,11 +177,11 @@ def test_a_pause_ends_the_slow_blinking(pad: Any) -> None:
 
 # --- no contact ------------------------------------------------------------------------------------------------------
 
-FAST = [(offset, offset % 200 == 0) for offset in range(0, 1600, 100)]
+FAST = [(offset, offset % 340 == 0) for offset in range(0, 1700, 170)]
 
 
 def test_no_answer_is_all_lights_blinking_fast(pad: Any) -> None:
-    """Without an answer in 5 s all lights blink eight times together, and the report says that nobody answers."""
+    """Without an answer in 5 s all lights blink five times together, and the report says that nobody answers."""
     pad.close(NEXT)
     pad.at(1015)
     pad.at(6014)

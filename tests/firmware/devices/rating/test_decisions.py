@@ -219,9 +219,9 @@ def test_a_press_that_cannot_be_stored_is_not_thanked(pad: Any) -> None:
     pad.open(BEST)
     assert pad.facts == []
     assert pad.lit == LEDS
-    pad.at(5115)
+    pad.at(5185)
     assert pad.lit == set()
-    pad.at(5215)
+    pad.at(5355)
     assert pad.lit == LEDS
     assert not pad.seen_from(BUZZER, 1000)
     assert pad.reports[-1].trouble == "the last press was not stored"

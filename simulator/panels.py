@@ -83,7 +83,7 @@ class _PtyPanel:
         self._changed = threading.Condition()
         self._history: list[Shown] = []
         self._frames: list[bytes] = []
-        self._port = PtyPort(path, self._receive)
+        self._port = PtyPort(path, self.hear)
 
     @property
     def path(self) -> Path:
@@ -146,7 +146,8 @@ class _PtyPanel:
                     raise TimeoutError(f"{self.path.name} reads {self._text()!r}, never {wanted!r}")
                 self._changed.wait(left)
 
-    def _receive(self, data: bytes) -> bytes:
+    def hear(self, data: bytes) -> bytes:
+        """Take bytes from the wire and return the answer."""
         with self._changed:
             self._frames.append(data)
             answer = self._decode(data)
@@ -155,7 +156,7 @@ class _PtyPanel:
 
     def _note(self) -> None:
         text = self._text()
-        if not self._history or self._history[-1].text != text:
+        if text != (self._history[-1].text if self._history else ""):
             self._history.append(Shown(text, self._clock_ns()))
         self._changed.notify_all()
 
@@ -313,6 +314,35 @@ class ModbusLedPanel(_PtyPanel):
             return frame
         code = _ILLEGAL_ADDRESS if function in (0x06, 0x10) else _ILLEGAL_FUNCTION
         return _closed(bytes((self.unit, function | 0x80, code)))
+
+
+class ModbusLine:
+    """One RS-485 cable with several seven-segment panels on it, each with its own unit number and none with a plug."""
+
+    def __init__(self, path: Path, panels: Sequence[ModbusLedPanel]):
+        """Hang the panels on the line, unplugged. Their own paths stay unused."""
+        self._panels = panels
+        self._port = PtyPort(path, self._receive)
+
+    @property
+    def path(self) -> Path:
+        """The serial port that the daemons open."""
+        return self._port.path
+
+    def plug(self) -> None:
+        """Put the cable in."""
+        self._port.plug()
+
+    def unplug(self) -> None:
+        """Pull the cable."""
+        self._port.unplug()
+
+    def close(self) -> None:
+        """Take line and panels away."""
+        self._port.unplug()
+
+    def _receive(self, data: bytes) -> bytes:
+        return b"".join(panel.hear(data) for panel in self._panels)
 
 
 def crc16(data: bytes) -> bytes:

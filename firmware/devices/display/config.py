@@ -15,6 +15,7 @@ _BELONGS: dict[str, tuple[CodecName, ...]] = {
     "baud": ("modbus-led", "cd5220"),
     "refresh_s": ("modbus-led", "cd5220"),
     "unit": ("modbus-led",),
+    "shared": ("modbus-led",),
     "digits": ("modbus-led",),
     "letters": ("modbus-led",),
     "overflow": ("modbus-led",),
@@ -33,6 +34,7 @@ class DisplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     refresh_s: Annotated[float, msgspec.Meta(ge=1, le=600)] | None = None
     stale_after_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 120
     unit: Annotated[int, msgspec.Meta(ge=1, le=247)] | None = None
+    shared: bool | None = None
     digits: Annotated[int, msgspec.Meta(ge=4, le=8)] | None = None
     letters: bool | None = None
     overflow: Overflow | None = None

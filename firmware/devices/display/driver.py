@@ -60,7 +60,7 @@ class PanelDriver(Generic[KnownT]):
         self._turn_at_ms: int | None = None
         self._known: KnownT | None = None
         self._repeat_at_ms = 0
-        self._quiet_until_ms = 0
+        self._proven_ms = 0
 
     def open(self, post: Post) -> None:
         """Start the thread. A port that is missing or busy is its affair: it tries until the port is there."""
@@ -184,17 +184,24 @@ class PanelDriver(Generic[KnownT]):
                     self._exchange(piece)
                     break
                 except PanelError as fault:
-                    if attempt == ATTEMPTS or fault.trouble not in ("panel_silent", "panel_garbled"):
+                    if (
+                        attempt == ATTEMPTS
+                        or self._stop.is_set()
+                        or fault.trouble not in ("panel_silent", "panel_garbled")
+                    ):
                         raise
                     _log.debug("%s: attempt %d: %s", self._name, attempt, fault)
 
     def _exchange(self, piece: bytes) -> None:
-        """Write one piece and read its answer, where the protocol has one."""
+        """Take the line for one piece."""
         port = self._port
         if port is None:
             raise PanelError("port_missing", "the port is closed")
-        if self._silence_ms and (early_ms := self._quiet_until_ms - self._monotonic_ms()) > 0:
-            self._stop.wait(early_ms / 1000)  # two frames of a Modbus line are told apart by silence alone
+        with port.turn():
+            self._ask(port, piece)
+
+    def _ask(self, port: Port, piece: bytes) -> None:
+        """Write one piece, wait for its answer where there is one, and for the silence that ends a frame."""
         if self._codec.proof == "echoed":
             port.discard()
         port.write(piece)
@@ -205,7 +212,9 @@ class PanelDriver(Generic[KnownT]):
             received += more
             if not more and self._monotonic_ms() >= until_ms:
                 raise _unanswered(received)
-        self._quiet_until_ms = self._monotonic_ms() + self._silence_ms
+        self._proven_ms = self._monotonic_ms()
+        if self._silence_ms:
+            self._stop.wait(self._silence_ms / 1000)  # silence alone tells two frames of a line apart
 
     def _tell(self, show: Show) -> None:
         """Say once that this sign is up; and that the panel is back."""
@@ -214,7 +223,7 @@ class PanelDriver(Generic[KnownT]):
         self._told = True
         self._found()
         text = " / ".join(line.strip() for line in self._pages[0].picture if line.strip())
-        self._say(Shown(show=show, text=text, proof=self._codec.proof, at_ms=self._monotonic_ms()))
+        self._say(Shown(show=show, text=text, proof=self._codec.proof, at_ms=self._proven_ms))
 
     def _found(self) -> None:
         """Say once that port and panel work again."""

@@ -27,7 +27,7 @@ def _driver(config: DisplayConfig, context: DeviceContext) -> Driver:
     from firmware.devices.display.port import SerialPort
 
     baud = config.baud or BAUD
-    open_port = partial(SerialPort, config.port or "", baud)
+    open_port = partial(SerialPort, config.port or "", baud, shared=bool(config.shared))
     if config.codec == "cd5220":
         from firmware.devices.display.codecs import cd5220
 

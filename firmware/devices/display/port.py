@@ -1,10 +1,13 @@
 """The serial port: opened exclusively, every wait bounded, every failure told in words that an operator can act on."""
 
 import errno
+import fcntl
+import os
 import select
 import termios
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import serial
@@ -12,6 +15,8 @@ import serial
 from firmware.devices.display.faults import PanelError
 
 WRITE_TIMEOUT_S = 2.0
+TURN_WITHIN_S = 2.0
+_TURN_TRY_S = 0.002
 
 
 class Port(Protocol):
@@ -19,6 +24,10 @@ class Port(Protocol):
 
     def fileno(self) -> int:
         """Return the descriptor to poll for a hang-up."""
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Have the line alone while this is open; a line of our own always is."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -39,18 +48,40 @@ class Port(Protocol):
 
 
 class SerialPort:
-    """A port of pyserial, 8N1."""
+    """A port of pyserial, 8N1: ours alone, or `shared` by daemons whose panels hang on the same RS-485 line.
 
-    def __init__(self, path: str, baud: int):
+    Alone, it is locked from opening to closing, so that no other program's bytes get between; shared, it is locked for
+    one turn, a request and its answer.
+    """
+
+    def __init__(self, path: str, baud: int, *, shared: bool = False):
         self._path = path
+        self._shared = shared
+        self._pause = threading.Event()  # never set: a bounded wait
         with self._faults():
-            self._serial = serial.Serial(
-                path, baud, exclusive=True, timeout=0, write_timeout=WRITE_TIMEOUT_S, rtscts=False, xonxoff=False
-            )
+            if shared:
+                # Opening sets the line up and empties its queues: not in the middle of another daemon's turn.
+                with open(path, "rb", buffering=0, opener=_quietly) as line, self._locked(line.fileno()):
+                    self._serial = self._opened(path, baud, exclusive=None)
+            else:
+                self._serial = self._opened(path, baud, exclusive=True)
+
+    @staticmethod
+    def _opened(path: str, baud: int, *, exclusive: bool | None) -> serial.Serial:
+        return serial.Serial(path, baud, exclusive=exclusive, timeout=0, write_timeout=WRITE_TIMEOUT_S)
 
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._serial.fileno()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the line, for as long as a few turns of others may take."""
+        if not self._shared:
+            yield
+            return
+        with self._faults(), self._locked(self._serial.fileno()):
+            yield
 
     def write(self, data: bytes) -> None:
         """Write, and wait for the wire."""
@@ -77,6 +108,23 @@ class SerialPort:
             raise PanelError("port_failed", f"{self._path} did not close: {error}") from error
 
     @contextmanager
+    def _locked(self, descriptor: int) -> Iterator[None]:
+        for _ in range(round(TURN_WITHIN_S / _TURN_TRY_S)):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                self._pause.wait(_TURN_TRY_S)
+        else:
+            raise PanelError(
+                "port_busy", f"{self._path} is kept by a program that does not share it: `fuser {self._path}`"
+            )
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    @contextmanager
     def _faults(self) -> Iterator[None]:
         try:
             yield
@@ -86,6 +134,11 @@ class SerialPort:
             ) from error
         except (OSError, termios.error) as error:  # SerialException is an OSError
             raise explain(self._path, error, was_open=hasattr(self, "_serial")) from error
+
+
+def _quietly(path: str, flags: int) -> int:
+    """Open a terminal without waiting for a modem, and without becoming its session's."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def explain(path: str, error: Exception, *, was_open: bool) -> PanelError:

@@ -1,12 +1,14 @@
 """The display's table in the configuration file."""
 
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from firmware.config import load
 from firmware.devices.display.config import DisplayConfig
+from firmware.devices.display.signs import Trouble
 from firmware.devices.registry import KINDS
 from firmware.errors import ConfigError
 
@@ -58,3 +60,10 @@ def test_a_panel_too_short_for_its_numbers_is_refused_at_start(tmp_path: Path) -
     config = {"codec": "modbus-led", "port": "/dev/x", "digits": 4}
     assert msgspec.convert({**config, "overflow": "cut"}, DisplayConfig).overflow == "cut"
     assert msgspec.convert({**config, "letters": False}, DisplayConfig).letters is False
+
+
+def test_every_key_and_every_trouble_is_in_the_guide() -> None:
+    """The guide names each key of the table and each trouble that a display reports."""
+    guide = (Path(__file__).parents[4] / "docs/guide/devices/display.md").read_text(encoding="utf-8")
+    for word in (*DisplayConfig.__struct_fields__, *get_args(Trouble), "no_contact"):
+        assert f"| `{word}` |" in guide, word

@@ -241,7 +241,7 @@ class Rater:
         """Press once and look; return whether the light said that it is stored."""
         if self._says_stored(level, 0):
             return True
-        counts_ns: int | None = None
+        counts_ns = time.monotonic_ns() + self._hall.debounce_ns
         light_ns: int | None = None
         try:
             counts_ns = await self._finger(level, bounce=self._citizen.visit.touch == "bouncing")
@@ -250,42 +250,45 @@ class Rater:
                 stored = self._eyes.stored()
                 light_ns = stored[1] if stored else None
         except NoPowerError:
-            return False
+            await asyncio.sleep(10 * STEP_S)  # nothing was lit, and nobody can know what became of it
         finally:
-            if counts_ns is not None:
-                self._hall.journal.presses.append(
-                    Press(ticket=self._citizen.ticket, level=level, way="pad", counts_ns=counts_ns, light_ns=light_ns)
-                )
+            self._note(level, counts_ns, light_ns)
         return light_ns is not None
+
+    def _note(self, level: int, counts_ns: int, light_ns: int | None) -> None:
+        ticket = self._citizen.ticket
+        self._hall.journal.presses.append(
+            Press(ticket=ticket, level=level, way="pad", counts_ns=counts_ns, light_ns=light_ns)
+        )
 
     def _says_stored(self, level: int, since_ns: int) -> bool:
         stored = self._eyes.stored()
         return stored is not None and stored[0] == level and stored[1] >= since_ns
 
     async def _finger(self, level: int, *, bounce: bool = False) -> int:
-        """Press and release; return the end of the debounce time."""
+        """Press and release; return the end of the debounce time. A board that dies under the finger was pressed."""
         pin = RATING_BUTTONS[str(level)]
         closed_ns = await self._board.press(pin)
-        if bounce:
-            for _ in range(3):
-                await self._board.release(pin)
-                closed_ns = await self._board.press(pin)
-        await asyncio.sleep(self._citizen.visit.hold_s)
-        await self._board.release(pin)
+        with contextlib.suppress(NoPowerError):
+            if bounce:
+                for _ in range(3):
+                    await self._board.release(pin)
+                    closed_ns = await self._board.press(pin)
+            await asyncio.sleep(self._citizen.visit.hold_s)
+            await self._board.release(pin)
         return closed_ns + self._hall.debounce_ns
 
     async def _brush(self, level: int) -> None:
         """Touch a wrong button so lightly that it must not count; if the machine was slow, it was a press after all."""
         pin = RATING_BUTTONS[str(level)]
+        lasted_ns = self._hall.debounce_ns
+        closed_ns = time.monotonic_ns()
         with contextlib.suppress(NoPowerError):
             closed_ns = await self._board.press(pin)
-            opened_ns = await self._board.release(pin)
-            if opened_ns - closed_ns >= self._hall.debounce_ns - 1_000_000:
-                counts_ns = closed_ns + self._hall.debounce_ns
-                self._hall.journal.presses.append(
-                    Press(ticket=self._citizen.ticket, level=level, way="pad", counts_ns=counts_ns, light_ns=None)
-                )
-            await asyncio.sleep(0.05)
+            lasted_ns = await self._board.release(pin) - closed_ns
+        if lasted_ns >= self._hall.debounce_ns - 1_000_000:
+            self._note(level, closed_ns + self._hall.debounce_ns, None)
+        await asyncio.sleep(5 * STEP_S)
 
     async def _until(self, true: Callable[[], bool], within_s: float) -> bool:
         deadline = asyncio.get_running_loop().time() + within_s
@@ -555,11 +558,12 @@ class Officer:
         pin = CALLPAD_BUTTONS[button]
         try:
             closed_ns = await self._pad.press(pin)
-            await asyncio.sleep(PAD_HOLD_S)
-            await self._pad.release(pin)
         except NoPowerError:
             await asyncio.sleep(10 * STEP_S)
             return None
+        with contextlib.suppress(NoPowerError):
+            await asyncio.sleep(PAD_HOLD_S)
+            await self._pad.release(pin)
         return closed_ns + self._hall.debounce_ns
 
     def _note(self, citizen: Citizen, step: str) -> None:

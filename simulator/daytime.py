@@ -199,4 +199,5 @@ def _by_kind(kills: dict[str, int]) -> dict[str, int]:
 def _tracebacks(world: World) -> dict[str, int]:
     logs = world.premises.logs.glob("*.log")
     counts = {path.stem: len(TRACEBACK.findall(path.read_text("utf-8", "replace"))) for path in logs}
-    return {name: count for name, count in counts.items() if count}
+    # The broker is somebody else's program; what it does to ours shows in the figures.
+    return {name: count for name, count in counts.items() if count and name != BROKER}

@@ -144,7 +144,7 @@ async def _round() -> _Round:
         hands = asyncio.create_task(board.run())
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while not board.powered:  # noqa: ASYNC110 – the board connects when it can
+                while not board.lit(RATING_LEDS[_LEVEL]):  # noqa: ASYNC110 – an open pad invites with all lights
                     await asyncio.sleep(0.05)
                 await _press(board, acks)  # the first one also waits until everything is up
             for index in range(PRESSES):

@@ -224,6 +224,11 @@ class Hub:
         """Whether there is such a view."""
         return view in VIEWS and (view not in _OF_A_COUNTER or counter in self.mirror.state.counters)
 
+    def watching(self, view: str, counter: str = "") -> int:
+        """Return how many pages look at a view."""
+        channel = self._channels.get((view, counter))
+        return len(channel.clients) if channel else 0
+
     def view(self, view: str, counter: str = "") -> View:
         """Return a view as it is now, for a page's first paint; without who works at the desk."""
         self.catch_up()

@@ -145,25 +145,17 @@ document.addEventListener("link", (event) => {
 // --- nobody there any more ---
 
 for (const sign of ["pointerdown", "keydown"]) {
-  addEventListener(sign, () => {
-    quietSince = performance.now();
-    nodes.idle.hidden = true;
-  }, { capture: true });
+  addEventListener(sign, () => (quietSince = performance.now()), { capture: true });
 }
 addEventListener("contextmenu", (event) => event.preventDefault());
 
 setInterval(() => {
   const atHome = !shown && !priority && language === home && [...document.querySelectorAll(".sheet")].every((each) => each.hidden);
-  if (atHome || taking) {
-    quietSince = performance.now();
-    return;
-  }
+  if (atHome || taking) quietSince = performance.now();
   const left = IDLE_MS - (performance.now() - quietSince);
-  if (left <= 0) goHome();
-  else if (left <= WARN_MS) {
-    text(nodes["idle-text"], say("kiosk_idle", { n: Math.ceil(left / 1000) }));
-    nodes.idle.hidden = false;
-  }
+  if (left <= 0) return goHome();
+  nodes.idle.hidden = left > WARN_MS;
+  text(nodes["idle-text"], say("kiosk_idle", { n: Math.ceil(left / 1000) }));
 }, 250);
 
 live.start();

@@ -17,6 +17,7 @@ from center.hall import Hall
 from center.storage.store import Store
 from center.web.app import create_app
 from center.web.server import WebServer, web_server
+from center.web.stream import Hub
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -73,12 +74,15 @@ class Center:
         self._server: WebServer
         self._thread: threading.Thread
 
-    def start(self) -> None:
-        """Serve, and wait until it does."""
+    def start(self, *, asset: str | None = None) -> None:
+        """Serve, and wait until it does; with `asset` as if the pages' files were of another version."""
         self.hall = Hall(self.config, Store(self.config.store_url), SystemClock())
         self.hall.start()
         app = create_app(self.hall, self.config)
-        self._server = web_server(app, app.state["hub"], host="127.0.0.1", port=self.port)
+        self.hub: Hub = app.state["hub"]
+        if asset is not None:
+            self.hub._asset = asset
+        self._server = web_server(app, self.hub, host="127.0.0.1", port=self.port)
         self._thread = threading.Thread(target=self._server.run, name="web")
         self._thread.start()
         give_up = time.monotonic() + 10
@@ -136,18 +140,24 @@ class Visitor:
         self._contexts: list[BrowserContext] = []
         self.errors: list[str] = []
 
-    def open(self, url: str, *, width: int = 1280, height: int = 800, touch: bool = False, **settings: Any) -> Page:
-        """Open a page in a browser of its own, and wait until it is live."""
-        context = self._browser.new_context(
-            viewport={"width": width, "height": height}, has_touch=touch, base_url=url, **settings
-        )
+    def open(self, url: str, **settings: Any) -> Page:
+        """Open a page in a browser of its own, and wait until it goes live."""
+        return self.go(self.page(**settings), url)
+
+    def go(self, page: Page, url: str) -> Page:
+        """Load a page and wait until it goes live."""
+        with page.expect_response(lambda response: "/stream" in response.url):
+            page.goto(url)
+        return page
+
+    def page(self, *, width: int = 1280, height: int = 800, touch: bool = False, **settings: Any) -> Page:
+        """Return an empty page in a browser of its own."""
+        context = self._browser.new_context(viewport={"width": width, "height": height}, has_touch=touch, **settings)
         self._contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(5000)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda line: self.errors.append(line.text) if _is_fault(line.type, line.text) else None)
-        with page.expect_request(lambda request: "/stream" in request.url):
-            page.goto(url)
         return page
 
     def close(self) -> None:

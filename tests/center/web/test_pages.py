@@ -1,0 +1,120 @@
+"""What all pages have in common, the first page, and the devices, in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+from center.answers import Delivery, Sighting
+from contract.events import DeviceHealth
+from contract.states import Status
+from tests.center.web.site import Center, Visitor, violations
+
+pytestmark = pytest.mark.browser
+
+LIMIT = 30 * 1024
+PAGES = ["/", "/counter/q01", "/board", "/kiosk", "/rate/q01", "/devices"]
+
+
+def report(center: Center, station: str, device: str, *, state: str = "online", **figures: object) -> None:
+    """Let a device report to the center."""
+    health = {"outbox_depth": 0, "uptime_s": 60, "clocksynced": True, "version": "0.1.0", **figures}
+    trouble = health.pop("trouble", None)
+    sighting = Sighting(
+        station=station,
+        device=device,
+        at=center.hall.now_ms(),
+        status=Status(state=state, version="0.1.0", bootid="b", since="2026-11-23T01:00:00Z"),  # type: ignore[arg-type]
+        health=DeviceHealth(**health),  # type: ignore[arg-type]
+        reported={"revision": 1, "trouble": trouble} if trouble else None,
+    )
+    assert center.hall.ingest(Delivery(sightings=[sighting])).result(5) == "stored"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_light(center: Center, visitor: Visitor, path: str) -> None:
+    """The first load of a page, with its style and scripts, is at most 30 KB on the wire on a busy day."""
+    center.issue(count=20)
+    center.at("q01", "open")
+    for _ in range(9):
+        center.at("q01", "call_next")
+    page = visitor.page()
+    wire = page.context.new_cdp_session(page)
+    wire.send("Network.enable")
+    sizes: dict[str, float] = {}
+    wire.on("Network.loadingFinished", lambda event: sizes.__setitem__(event["requestId"], event["encodedDataLength"]))
+    page.goto(center.url + path)
+    page.wait_for_timeout(400)
+    assert len(sizes) >= 3
+    assert sum(sizes.values()) <= LIMIT, sizes
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_before_its_script(center: Center, visitor: Visitor, path: str) -> None:
+    """What a page shows first is drawn by the server: without any script it says the same."""
+    center.issue(count=3)
+    center.at("q01", "open")
+    center.at("q01", "call_next")
+    still = visitor.page(java_script_enabled=False)
+    still.goto(center.url + path)
+    live = visitor.page()
+    live.goto(center.url + path)
+    live.wait_for_timeout(250)
+    assert _words(still.locator("body").inner_text()) == _words(live.locator("body").inner_text())
+
+
+def _words(shown: str) -> list[str]:
+    """Return the words of a page, without those that run with the time."""
+    return [word for word in shown.split() if ":" not in word]
+
+
+def test_the_first_page_leads_everywhere(center: Center, visitor: Visitor) -> None:
+    """The first page links every screen of the center, and every link answers."""
+    page = visitor.page()
+    page.goto(center.url)
+    assert violations(page) == []
+    links = [str(link.get_attribute("href")) for link in page.get_by_role("link").all()]
+    assert {*PAGES[1:], "/counter/q04", "/rate/q04", "/schema/openapi.json"} <= set(links)
+    for link in links:
+        if not link.startswith("#"):
+            assert center.http.get(link).is_success, link
+
+
+def test_devices_in_trouble_come_first(center: Center, visitor: Visitor) -> None:
+    """The devices page begins with what is lost or in trouble, says so in words, and follows what happens."""
+    page = visitor.open(f"{center.url}/devices")
+    expect(page.get_by_text("Chưa có thiết bị nào báo về trung tâm")).to_be_visible()
+    report(center, "q01", "callpad")
+    report(center, "q02", "rating", temperature_c=82.4)
+    report(center, "q03", "display", state="lost")
+    report(center, "q04", "display", trouble="/dev/ttyUSB0 không trả lời")
+    rows = page.locator("tbody tr")
+    expect(rows.locator("small")).to_have_text(["q03/display", "q02/rating", "q04/display", "q01/callpad"])
+    expect(rows.nth(0)).to_contain_text("Mất liên lạc")
+    expect(rows.nth(1)).to_contain_text("82 °C")
+    expect(rows.nth(1)).to_contain_text("nóng, xin kiểm tra thông gió")
+    expect(rows.nth(2)).to_contain_text("/dev/ttyUSB0 không trả lời")
+    expect(rows.nth(3)).to_contain_text("Hoạt động tốt")
+    expect(page.get_by_role("status").first).to_have_text("3 thiết bị cần xem lại")
+    assert violations(page) == []
+    report(center, "q03", "display")
+    expect(page.get_by_text("2 thiết bị cần xem lại")).to_be_visible()
+    page.reload()
+    expect(rows.locator("small")).to_have_text(["q02/rating", "q04/display", "q01/callpad", "q03/display"])
+    page.goto(f"{center.url}/devices?lang=en")
+    expect(page.get_by_text("2 devices need a look")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_a_new_version_of_the_pages_is_loaded(center: Center, visitor: Visitor) -> None:
+    """A page reloads itself when the center comes back with other files, and only then."""
+    page = visitor.open(f"{center.url}/board")
+    page.evaluate("window.marked = true")
+    center.stop()
+    expect(page.locator(".badge-offline")).to_be_visible()
+    center.start()
+    expect(page.locator(".badge-offline")).to_be_hidden()
+    assert page.evaluate("window.marked")
+    center.stop()
+    center.start(asset="another")
+    expect(page.locator(".badge-offline")).to_be_hidden()
+    page.wait_for_timeout(300)
+    assert not page.evaluate("window.marked")

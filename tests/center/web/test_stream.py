@@ -1,0 +1,116 @@
+"""The live stream on the wire."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.center.web.site import Center
+
+
+class Reader:
+    """Reads a stream event by event."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.headers = response.headers
+        self._lines = response.iter_lines()
+
+    def next(self) -> tuple[str, dict[str, Any], str]:
+        """Return the next event: its name, its content, its id."""
+        name = content = number = ""
+        for line in self._lines:
+            field, _, value = line.partition(": ")
+            if field == "event":
+                name = value
+            elif field == "data":
+                content = value
+            elif field == "id":
+                number = value
+            elif not line and name:
+                return name, json.loads(content), number
+        raise EOFError
+
+
+@pytest.fixture
+def board(center: Center) -> Iterator[Reader]:
+    """The hall board's stream."""
+    with center.http.stream("GET", "/stream?view=board", timeout=5) as response:
+        yield Reader(response)
+
+
+def test_a_stream_begins_with_everything(board: Reader) -> None:
+    """The first event is a snapshot with the run's id, the files' version and a number; nothing may keep it."""
+    name, snapshot, number = board.next()
+    assert name == "snapshot"
+    assert {"server", "asset", "id", "now", "state"} == set(snapshot)
+    assert number == str(snapshot["id"])
+    assert snapshot["state"]["waiting"] == 0
+    assert board.headers["cache-control"] == "no-store"
+    assert board.headers["content-type"].startswith("text/event-stream")
+
+
+def test_changes_come_by_key_with_growing_ids(center: Center, board: Reader) -> None:
+    """After the snapshot only the keys that changed are sent, and ids only grow."""
+    _, snapshot, _ = board.next()
+    center.issue()
+    name, delta, _ = board.next()
+    assert (name, delta["set"]) == ("delta", {"waiting": 1})
+    assert delta["id"] > snapshot["id"]
+    center.at("q01", "open")
+    _, later, _ = board.next()
+    assert later["set"] == {"next": ["A001"]}
+    assert later["id"] > delta["id"]
+
+
+def test_a_burst_is_one_change(center: Center, board: Reader) -> None:
+    """What happens within a few milliseconds reaches a page together."""
+    board.next()
+    center.issue(count=40)
+    seen = 0
+    messages = 0
+    while seen < 40:
+        seen = board.next()[1]["set"]["waiting"]
+        messages += 1
+    assert messages < 40
+
+
+def test_a_page_that_reads_too_slowly_is_dropped(center: Center) -> None:
+    """A page that stops reading is given up, so that it costs nothing; the others are not held up."""
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.connect(("127.0.0.1", center.port))
+        deaf.sendall(b"GET /stream?view=officer&counter=q01 HTTP/1.1\r\nHost: x\r\n\r\n")
+        hub = center.hub
+        deadline = time.monotonic() + 20
+        center.issue(count=60)
+        while not hub.watching("officer", "q01"):
+            time.sleep(0.01)
+        while hub.watching("officer", "q01") and time.monotonic() < deadline:
+            center.issue()
+            center.at("q01", "open", officer="Một tên rất dài " + "x" * 40)
+            center.at("q01", "call_next")
+        assert not hub.watching("officer", "q01")
+
+
+def test_a_stop_does_not_wait_for_streams(center: Center, board: Reader) -> None:
+    """Open streams end when the center stops, at once."""
+    board.next()
+    assert center.stop() < 2
+    with pytest.raises((EOFError, httpx.HTTPError)):
+        board.next()
+    center.start()
+
+
+def test_a_desk_says_who_has_the_counter(center: Center) -> None:
+    """The stream of a desk begins with who has the counter: whoever claimed it first, by the mark of its session."""
+    path = "/stream?view=officer&counter=q01"
+    with (
+        center.http.stream("GET", f"{path}&session=0123456789abcdef&claim=1", timeout=5) as first,
+        center.http.stream("GET", f"{path}&session=fedcba9876543210&claim=1", timeout=5) as second,
+    ):
+        for response in (first, second):
+            assert Reader(response).next()[1]["state"]["lease"]["mark"] == "01234567"

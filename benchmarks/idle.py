@@ -18,6 +18,7 @@ import psutil
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks import station
 from benchmarks.brokers import mosquitto
 from benchmarks.figures import Row, at_most, median
 from benchmarks.peers import MQTT_IO_PREFIX, mqtt_io_config
@@ -27,17 +28,6 @@ SETTLE_S = 3.0
 WATCH_S = 20.0
 START_TIMEOUT_S = 30.0
 MEMORY_GOAL_MB = 25.0
-_STATION = """
-center = "bench"
-station = "q01"
-state_dir = "{folder}"
-[broker]
-port = {port}
-[device.rating]
-scale = "vn-3"
-buttons = [{{level = 1, pin = 17, led = 5}}, {{level = 2, pin = 27, led = 6}}, {{level = 3, pin = 22, led = 13}}]
-buzzer = 18
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +46,9 @@ def run(rounds: int) -> list[Row]:
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name, mosquitto() as broker:
             folder = Path(name)
-            station = folder / "station.toml"
-            station.write_text(_STATION.format(folder=folder, port=broker.port), encoding="utf-8")
+            path = station.write(folder / "station.toml", port=broker.port)
             peer = mqtt_io_config(folder / "mqtt-io.yml", port=broker.port, pins=tuple(RATING_BUTTONS.values()))
-            motcua = ["-m", "motcua.cli", "device", "run", "rating", "--config", str(station)]
+            motcua = ["-m", "motcua.cli", "device", "run", "rating", "--config", str(path)]
             ours.append(observe(motcua, "motcua/v1/bench/q01/rating/status", broker.port))
             theirs.append(observe(["-m", "mqtt_io", str(peer)], f"{MQTT_IO_PREFIX}/status", broker.port))
     memory = (median([each.memory_mb for each in ours]), median([each.memory_mb for each in theirs]))

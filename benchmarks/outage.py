@@ -16,6 +16,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks import station
 from benchmarks.brokers import Mosquitto, mosquitto
 from benchmarks.figures import Row, median
 from benchmarks.peers import MQTT_IO_PREFIX, mqtt_io_config
@@ -29,19 +30,6 @@ HELD_S = 0.03
 GONE_FROM_S, GONE_FOR_S = 3.0, 4.0
 DRAIN_S = 15.0
 _PIN = next(iter(RATING_BUTTONS.values()))
-_STATION = """
-center = "bench"
-station = "q01"
-state_dir = "{folder}"
-[broker]
-port = {port}
-[device.rating]
-scale = "vn-3"
-mode = "open"
-lockout_ms = 0
-thanks_ms = 100
-buttons = [{{level = 1, pin = 17, led = 5}}, {{level = 2, pin = 27, led = 6}}, {{level = 3, pin = 22, led = 13}}]
-"""
 
 
 def run(rounds: int) -> list[Row]:
@@ -93,9 +81,8 @@ class _Listener:
 
 
 def _motcua(folder: Path, socket: Path, port: int) -> tuple[str, ...]:
-    station = folder / "station.toml"
-    station.write_text(_STATION.format(folder=folder, port=port), encoding="utf-8")
-    return python("simulator.board", "--socket", str(socket), "--", "run", "rating", "--config", str(station))
+    path = station.write(folder / "station.toml", port=port, options=station.OPEN)
+    return python("simulator.board", "--socket", str(socket), "--", "run", "rating", "--config", str(path))
 
 
 def _mqtt_io(folder: Path, socket: Path, port: int) -> tuple[str, ...]:

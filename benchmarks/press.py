@@ -18,6 +18,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks import station
 from benchmarks.brokers import free_port, mosquitto
 from benchmarks.figures import Row, at_most, median, percentile
 from benchmarks.peers import bare_commits_ms
@@ -33,21 +34,6 @@ LIGHT_GOAL_RATIO = 1.5
 START_TIMEOUT_S = 60.0
 _LEVEL = "3"
 _COUNTER = "q01"
-_STATION = """
-center = "{center}"
-station = "{counter}"
-state_dir = "{folder}"
-[broker]
-port = {port}
-[device.rating]
-scale = "vn-3"
-mode = "open"
-lockout_ms = 0
-thanks_ms = 100
-debounce_ms = {debounce_ms}
-buttons = [{{level = 1, pin = 17, led = 5}}, {{level = 2, pin = 27, led = 6}}, {{level = 3, pin = 22, led = 13}}]
-buzzer = 18
-"""
 
 
 def run(rounds: int) -> list[Row]:
@@ -129,15 +115,14 @@ async def _round() -> _Round:
             folder=folder, run=folder, http_port=free_port(), mqtt_port=broker.port, counters=plan_counters(1)
         )
         premises.write()
-        station = _STATION.format(
-            center=CENTER_ID, counter=_COUNTER, folder=folder, port=broker.port, debounce_ms=DEBOUNCE_MS
-        )
-        premises.station_config(_COUNTER).write_text(station, encoding="utf-8")
+        options = f"{station.OPEN}\ndebounce_ms = {DEBOUNCE_MS}"
+        path = premises.station_config(_COUNTER)
+        station.write(path, port=broker.port, center=CENTER_ID, station=_COUNTER, options=options)
         supervisor = Supervisor(premises.logs)
         acks = _Acks(broker.port)
         socket = premises.board_socket(_COUNTER, "rating")
         center = python("motcua.cli", "center", "serve", "--config", str(premises.center_config))
-        device = ("--socket", str(socket), "--", "run", "rating", "--config", str(premises.station_config(_COUNTER)))
+        device = ("--socket", str(socket), "--", "run", "rating", "--config", str(path))
         await supervisor.start(Program(name="center", argv=center))
         await supervisor.start(Program(name="rating", argv=python("simulator.board", *device)))
         board = Board(socket)

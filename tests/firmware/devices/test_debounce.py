@@ -251,9 +251,22 @@ def test_every_true_press_is_heard_once(durations: list[int]) -> None:
     assert sum(isinstance(outcome, Pressed) for outcome in contacts.outcomes) == true_presses(durations)
 
 
+def closures(durations: list[int]) -> int:
+    """Count the times that a contact was closed for 15 ms, openings shorter than that forgiven: nobody may see them."""
+    closed_ms = 0
+    count = 0
+    for index, duration in enumerate(durations):
+        if index % 2 == 0 and duration >= 15:
+            count += closed_ms >= 15
+            closed_ms = 0
+        elif index % 2 == 1 or closed_ms:
+            closed_ms += duration
+    return count + (closed_ms >= 15)
+
+
 @given(waveforms, st.lists(st.booleans(), min_size=30, max_size=30))
 def test_lost_edges_never_make_a_press(durations: list[int], heard: list[bool]) -> None:
-    """When edges get lost, no press is heard that was not there."""
+    """When edges get lost, no press is heard where the contact was not closed for the debounce time."""
     contacts = Contacts(A)
     now_ms = 0
     for index, duration in enumerate(durations):
@@ -261,8 +274,7 @@ def test_lost_edges_never_make_a_press(durations: list[int], heard: list[bool]) 
             contacts.at(now_ms).move(A, closed=index % 2 == 1, heard=heard[index])
         now_ms += duration
     contacts.at(now_ms)
-    closures = sum(duration >= 15 for duration in durations[1::2])
-    assert sum(isinstance(outcome, Pressed) for outcome in contacts.outcomes) <= closures
+    assert sum(isinstance(outcome, Pressed) for outcome in contacts.outcomes) <= closures(durations)
 
 
 @given(

@@ -68,7 +68,8 @@ class Arming(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, 40))
     def serve_the_next(self, seconds: int) -> None:
-        """The center arms the pad for a new ticket."""
+        """The center arms the pad for a new ticket, not sooner than the tone for the last one has ended."""
+        self.pad.at(self.pad.now_ms + 200)
         self.tickets += 1
         self._hear(
             RatingDesired(revision=self.tickets, armed=Armed(ticket=f"t{self.tickets}", number="A001", seconds=seconds))

@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     for name in options.names or NAMES:
         module = importlib.import_module(f"benchmarks.{name}")
-        print(f"\n{name}: {module.__doc__.splitlines()[0]}", flush=True)
+        title = (module.__doc__ or "").partition("\n")[0]
+        print(f"\n{name}: {title}", flush=True)
         found: list[Row] = module.run(options.rounds)
         print(render(found), flush=True)
         rows += found

@@ -123,6 +123,7 @@ async def _press(board: Board, broker: Mosquitto) -> None:
         await board.press(_PIN)
         await asyncio.sleep(HELD_S)
         await board.release(_PIN)
+        await asyncio.sleep(HELD_S)  # a finger lifts: also where this process was late
     await asyncio.to_thread(outage.join)
 
 

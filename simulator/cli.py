@@ -78,7 +78,8 @@ async def _demo(world: World) -> int:
             return 0
         opening.result()
         await set_the_scene(world)
-        _say(_addresses(world.premises))
+        sys.stdout.write(_addresses(world.premises) + "\n")
+        sys.stdout.flush()
         failure = world.supervisor.failure
         watching: set[asyncio.Future[Any]] = {ending, failure}
         await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)

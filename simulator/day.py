@@ -316,6 +316,7 @@ class Officer:
         self._rating: asyncio.Task[None] | None = None
         self._leave = asyncio.Event()
         self._asking = False  # a call was asked for, and its number has not been seen yet
+        self._last_number: str | None = None
 
     async def work(self) -> None:
         """Open, serve everybody, and end the day."""
@@ -349,25 +350,27 @@ class Officer:
     async def _call_next(self, view: DeskView) -> Citizen | None:
         """Call whoever is next; None when nothing is known to have come of it, or somebody else was quicker."""
         self._asking = True
-        before = self._hall.eyes.number_at(self._counter)
         if self._manner.calls_by() == "page":
             asked_ns = time.monotonic_ns()
             answer = await self._desk.do("call_next", view)
             called = answer.body["ticket"] if answer.ok else None
             return await self._got(called["number"], asked_ns) if called else None
         pressed_ns = await self._press_pad("next")
-        number = await self._what_came_up(before) if pressed_ns is not None else None
+        number = await self._what_came_up() if pressed_ns is not None else None
         return await self._got(number, pressed_ns) if number is not None else None
 
-    async def _what_came_up(self, before: str | None) -> str | None:
-        """Find out what a press led to: the panel tells, and where it does not, the page."""
+    async def _what_came_up(self) -> str | None:
+        """Find out what a press led to: the panel tells, and where it does not, the page.
+
+        A panel that was out of contact may still show the number before; but officers know whom they dealt with.
+        """
         clock = asyncio.get_running_loop().time
         give_up_at = clock() + CALL_AGAIN_AFTER_S
         while clock() < give_up_at:
             look_at = clock() + PAGE_LOOK_S
             while clock() < look_at:
                 now = self._hall.eyes.number_at(self._counter)
-                if now is not None and now != before:
+                if now is not None and now != self._last_number:
                     return now
                 await asyncio.sleep(STEP_S)
             view = await self._desk.look()
@@ -386,6 +389,7 @@ class Officer:
             raise DayError(f"{number} was called to {self._counter}, and nobody has this number")
         shown = self._hall.eyes.first_since(self._counter, number, asked_ns) if asked_ns is not None else None
         self._asking = False
+        self._last_number = number
         self._hall.journal.handlings.append(
             Handling(
                 counter=self._counter,
@@ -455,7 +459,13 @@ class Officer:
         """Serve who has come; return who is called next when the call ended this visit, else None."""
         plan = citizen.visit
         self._leave.set()  # the one before gets up
-        await self._until_done("start", lambda view: view.ticket == citizen.ticket and view.ticket_state == "serving")
+
+        def sits(view: DeskView) -> bool:
+            if view.ticket != citizen.ticket:
+                raise DayError(f"{self._counter} called {citizen.number}, and its page has {view.number}")
+            return view.ticket_state == "serving"
+
+        await self._until_done("start", sits)
         await self._rated()
         other = self._other_service(plan) if plan.detour == "transfer" else None
         if plan.detour == "park" or other is not None:

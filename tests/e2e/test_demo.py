@@ -1,0 +1,219 @@
+"""The demo: pages are served, and what is pressed on the picture goes through the pins to the center and back."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.demo import Demo
+
+pytestmark = pytest.mark.e2e
+browser = pytest.mark.browser
+
+PATIENCE_S = 15.0
+PATIENCE_MS = PATIENCE_S * 1000
+
+
+def eventually(true: Callable[[], object]) -> None:
+    """Wait for what other processes bring about."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def rows(demo: Demo, query: str) -> list[tuple[object, ...]]:
+    """Read the center's database."""
+    with contextlib.closing(sqlite3.connect(f"file:{demo.data / 'center' / 'center.db'}?mode=ro", uri=True)) as db:
+        return db.execute(query).fetchall()
+
+
+def key(page: Page, counter: str, button: str) -> Locator:
+    """A button of a pad on the picture."""
+    return page.locator(f"#counter-{counter} .key[data-button='{button}']")
+
+
+def press(page: Page, counter: str, button: str) -> None:
+    """Press as a finger does: down, a moment, up."""
+    key(page, counter, button).hover()
+    page.mouse.down()
+    page.wait_for_timeout(100)
+    page.mouse.up()
+
+
+def glass(page: Page, counter: str) -> Locator:
+    """What a panel shows, as it is told to people who cannot see it."""
+    return page.locator(f"#counter-{counter} .glass svg")
+
+
+def serve_one(page: Page, counter: str) -> str:
+    """Take a number, call it by the pad, serve and finish it; return the number."""
+    services = page.locator(f"#counter-{counter} .letters").inner_text()
+    letter = re.findall(r"[A-F]", services)[0]
+    page.locator("#services button", has=page.locator("b", has_text=letter)).click()
+    expect(page.locator("#slip")).to_contain_text(letter)
+    expect(key(page, counter, "next")).to_have_class(re.compile(r"\blit\b"), timeout=PATIENCE_MS)
+    before = glass(page, counter).get_attribute("aria-label")
+    press(page, counter, "next")
+    expect(page.locator(f"#counter-{counter} .act")).to_have_attribute("data-action", "start", timeout=PATIENCE_MS)
+    label = glass(page, counter)
+    expect(label).to_have_attribute("aria-label", re.compile(r"[A-F]\d{3}"), timeout=PATIENCE_MS)
+    assert label.get_attribute("aria-label") != before
+    found = re.search(r"[A-F]\d{3}", label.get_attribute("aria-label") or "")
+    page.locator(f"#counter-{counter} .act").click()
+    expect(page.locator(f"#counter-{counter} .act")).to_have_attribute("data-action", "finish", timeout=PATIENCE_MS)
+    page.locator(f"#counter-{counter} .act").click()
+    # The pad invites: all its lights.
+    for level in "123":
+        expect(key(page, counter, level)).to_have_class(re.compile(r"\blit\b"), timeout=PATIENCE_MS)
+    return found[0] if found else ""
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/demo", "/board", "/kiosk", "/counter/q01", "/rate/q01", "/devices", "/healthz"]
+)
+def test_every_page_is_served(demo: Demo, path: str) -> None:
+    """All pages of the center, and the demo's own, are there when the address is printed."""
+    with urllib.request.urlopen(f"{demo.url}{path}", timeout=PATIENCE_S) as answer:  # noqa: S310 - our own address
+        assert answer.status == 200
+
+
+@browser
+def test_a_number_called_on_the_pad_comes_up_on_its_panel(page: Page, demo: Demo) -> None:
+    """A press on the call pad's picture calls the next number, and the panel beside it shows that number."""
+    number = serve_one(page, "q02")
+    assert rows(demo, f"SELECT state FROM ticket WHERE number = '{number}'") == [("served",)]  # noqa: S608 - A007
+
+
+@browser
+def test_a_press_on_the_pad_is_stored_and_lit(page: Page, demo: Demo) -> None:
+    """A press on the rating pad's picture lights that level alone, and is a rating in the center's database."""
+    number = serve_one(page, "q01")
+    press(page, "q01", "3")
+    expect(key(page, "q01", "3")).to_have_class(re.compile(r"\blit\b"))
+    expect(key(page, "q01", "1")).not_to_have_class(re.compile(r"\blit\b"))
+    query = f"SELECT level FROM rating JOIN ticket ON ticket.id = rating.ticket WHERE number = '{number}'"  # noqa: S608
+    eventually(lambda: rows(demo, query) == [(3,)])
+
+
+@browser
+def test_a_rating_waits_in_the_pad_while_the_broker_is_stopped(page: Page, demo: Demo) -> None:
+    """Without a broker a press is lit and kept, the page says so, and it is stored when the broker is back."""
+    number = serve_one(page, "q02")
+    page.locator("#broker").click()
+    expect(page.locator("#broker")).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
+    press(page, "q02", "2")
+    expect(key(page, "q02", "2")).to_have_class(re.compile(r"\blit\b"))
+    outbox = page.locator("#counter-q02 .rating .outbox")
+    expect(outbox).to_have_class(re.compile(r"\bkept\b"), timeout=PATIENCE_MS)
+    page.locator("#broker").click()
+    expect(outbox).not_to_have_class(re.compile(r"\bkept\b"), timeout=PATIENCE_MS)
+    query = f"SELECT level FROM rating JOIN ticket ON ticket.id = rating.ticket WHERE number = '{number}'"  # noqa: S608
+    assert rows(demo, query) == [(2,)]
+
+
+@browser
+def test_a_panel_shows_what_is_right_when_its_cable_is_back(page: Page) -> None:
+    """A panel whose cable was pulled keeps its text, and shows the new state soon after it is plugged in again."""
+    cable = page.locator("#counter-q01 .cable .switch")
+    cable.click()
+    expect(cable).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
+    before = glass(page, "q01").get_attribute("aria-label") or ""
+    press(page, "q01", "pause")
+    expect(page.locator("#counter-q01 .now")).to_have_text("Đang tạm nghỉ", timeout=PATIENCE_MS)
+    expect(glass(page, "q01")).to_have_attribute("aria-label", before)
+    cable.click()
+    expect(glass(page, "q01")).to_have_attribute("aria-label", re.compile("NGHI"), timeout=PATIENCE_MS)
+    page.locator("#counter-q01 .act").click()
+    expect(glass(page, "q01")).not_to_have_attribute("aria-label", re.compile("NGHI"), timeout=PATIENCE_MS)
+
+
+@browser
+def test_keys_can_be_pressed_from_the_keyboard(page: Page) -> None:
+    """Space closes a contact for as long as it is held."""
+    key(page, "q01", "pause").focus()
+    page.keyboard.down(" ")
+    page.wait_for_timeout(100)
+    page.keyboard.up(" ")
+    expect(page.locator("#counter-q01 .now")).to_have_text("Đang tạm nghỉ", timeout=PATIENCE_MS)
+    page.locator("#counter-q01 .act").click()
+    expect(page.locator("#counter-q01 .now")).not_to_have_text("Đang tạm nghỉ", timeout=PATIENCE_MS)
+
+
+@browser
+def test_the_page_is_live_again_after_the_center_was_killed(page: Page, demo: Demo) -> None:
+    """The center is restarted when it was killed, and the page finds it again by itself."""
+    center = next(one for one in demo.programs() if "simulator.center_process" in one.cmdline())
+    center.kill()
+    expect(page.locator("#offline")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#offline")).to_be_hidden(timeout=PATIENCE_MS)
+    serve_one(page, "q01")
+
+
+@browser
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_the_page_has_no_axe_violation(page: Page, demo: Demo, language: str) -> None:
+    """The demo's page can be used by everybody, in both languages."""
+    page.goto(f"{demo.url}/demo?lang={language}")
+    page.wait_for_selector("#counter-q02 .glass svg")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.locator("html").get_attribute("lang") == language
+
+
+# --- beginning and end -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_everything(tmp_path: Path, how: signal.Signals) -> None:
+    """Ctrl-C ends the demo with exit code 0, and every program with it."""
+    demo = Demo(tmp_path / "data", "--counters", "1")
+    programs = demo.programs()
+    assert len(programs) >= 5  # broker, center, rating pad, call pad, display
+    assert demo.stop(how) == 0
+    assert not [one for one in programs if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_killed_demo_leaves_no_program_behind(tmp_path: Path) -> None:
+    """Even a demo that was killed takes all its programs along."""
+    demo = Demo(tmp_path / "data", "--counters", "1")
+    programs = demo.programs()
+    demo.stop(signal.SIGKILL)
+    eventually(lambda: not [one for one in programs if one.is_running() and one.status() != psutil.STATUS_ZOMBIE])
+
+
+def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+    """A port that was asked for and is taken ends the demo with one line that names it and says what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "motcua.cli", "demo", "--http-port", port, "--data", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert port in line
+    assert "--http-port" in line
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("wrong", [["--counters", "0"], ["--speed", "x"], ["--broker", "rabbit"], ["--visits", "-1"]])
+def test_a_wrong_option_is_refused(wrong: list[str]) -> None:
+    """An option out of its range is told, with exit code 2."""
+    command = [sys.executable, "-m", "motcua.cli", "demo", *wrong]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=os.environ)
+    assert done.returncode == 2
+    assert wrong[0] in done.stderr

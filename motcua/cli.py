@@ -1,7 +1,7 @@
 """The `motcua` command: finds the program that was asked for and imports only that one."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from motcua import __version__
 
@@ -17,6 +17,7 @@ USAGE = f"""motcua {__version__}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 failed, 2 asked wrongly or configured wrongly."""
     args = list(sys.argv[1:] if argv is None else argv)
+    run: Callable[[list[str]], int]
     # Each program is imported only when it is asked for: a device must not carry the center's libraries.
     match args:
         case ["device", *rest]:

@@ -30,7 +30,7 @@ class Demo:
 
     def _address(self) -> str:
         assert self.process.stdout is not None
-            for line in self.process.stdout:
+        for line in self.process.stdout:
             if found := ADDRESS.search(line):
                 return found[0]
         raise AssertionError(f"the demo ended before it was live:\n{self.said()}")

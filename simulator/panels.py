@@ -16,11 +16,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, overload
 
 from firmware.devices.display import glyphs
 from simulator.font5x7 import FONT
 from simulator.pty_port import PtyPort
+
+KEEP = 10_000
+"""How many changes and frames a panel remembers at least: some hours of a counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,49 @@ class Shown:
 
     text: str
     at_ns: int
+
+
+T = TypeVar("T")
+
+
+class Record(Sequence[T]):
+    """What happened, in order. Places stay as the record grows; what is far back is forgotten: asking for it fails."""
+
+    def __init__(self, keep: int):
+        """Keep at least this many."""
+        self._keep = keep
+        self._kept: list[T] = []
+        self._forgotten = 0
+        self._lock = threading.Lock()
+
+    def append(self, item: T) -> None:
+        """Add what happened last."""
+        with self._lock:
+            self._kept.append(item)
+            if len(self._kept) > 2 * self._keep:
+                del self._kept[: self._keep]
+                self._forgotten += self._keep
+
+    def __len__(self) -> int:
+        """How much has happened, the forgotten included."""
+        with self._lock:
+            return self._forgotten + len(self._kept)
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[T]: ...
+    def __getitem__(self, place: int | slice) -> T | Sequence[T]:
+        """Return what happened at a place, or between two."""
+        with self._lock:
+            size = self._forgotten + len(self._kept)
+            if isinstance(place, slice):
+                places = range(size)[place]
+                return [self._kept[at - self._forgotten] for at in places if at >= self._forgotten]
+            at = range(size)[place] - self._forgotten
+            if at < 0:
+                raise IndexError(f"place {place} is forgotten")
+            return self._kept[at]
 
 
 class Panel(Protocol):
@@ -81,8 +127,10 @@ class _PtyPanel:
     def __init__(self, path: Path, clock_ns: Callable[[], int]):
         self._clock_ns = clock_ns
         self._changed = threading.Condition()
-        self._history: list[Shown] = []
-        self._frames: list[bytes] = []
+        self.history: Record[Shown] = Record(KEEP)
+        """Every change of the glass, from the first; it may be read while the panel works."""
+        self.frames: Record[bytes] = Record(KEEP)
+        """The bytes as they came."""
         self._port = PtyPort(path, self.hear)
 
     @property
@@ -94,18 +142,6 @@ class _PtyPanel:
     def plugged(self) -> bool:
         """Whether the cable is in."""
         return self._port.plugged
-
-    @property
-    def history(self) -> tuple[Shown, ...]:
-        """Every change of the glass, from the first."""
-        with self._changed:
-            return tuple(self._history)
-
-    @property
-    def frames(self) -> tuple[bytes, ...]:
-        """The bytes as they came."""
-        with self._changed:
-            return tuple(self._frames)
 
     @property
     def shown(self) -> str:
@@ -137,7 +173,7 @@ class _PtyPanel:
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while True:
-                for change in self._history[since:]:
+                for change in self.history[since:]:
                     if matches(change.text):
                         return change
                     since += 1
@@ -149,15 +185,15 @@ class _PtyPanel:
     def hear(self, data: bytes) -> bytes:
         """Take bytes from the wire and return the answer."""
         with self._changed:
-            self._frames.append(data)
+            self.frames.append(data)
             answer = self._decode(data)
             self._note()
             return answer
 
     def _note(self) -> None:
         text = self._text()
-        if text != (self._history[-1].text if self._history else ""):
-            self._history.append(Shown(text, self._clock_ns()))
+        if text != (self.history[-1].text if self.history else ""):
+            self.history.append(Shown(text, self._clock_ns()))
         self._changed.notify_all()
 
     def _decode(self, data: bytes) -> bytes:

@@ -11,7 +11,7 @@ import serial
 
 from firmware.devices.display import glyphs
 from simulator.font5x7 import FONT
-from simulator.panels import Cd5220Panel, Fault, ModbusLedPanel, Panel, Shown, crc16
+from simulator.panels import Cd5220Panel, Fault, ModbusLedPanel, Panel, Record, Shown, crc16
 
 TEXT = bytes.fromhex("01 10 00 70 00 03 06 41 30 30 37 20 20 0d 68")
 ANSWER = bytes.fromhex("01 10 00 70 00 03 81 d3")
@@ -53,11 +53,27 @@ def test_crc_is_the_one_of_the_standard() -> None:
     assert crc16(b"123456789") == bytes.fromhex("37 4b")
 
 
+def test_a_record_forgets_what_is_far_back_and_keeps_the_places() -> None:
+    """A panel that hangs for days needs no more memory, and a place that somebody noted stays the same."""
+    record: Record[int] = Record(keep=3)
+    for item in range(100):
+        record.append(item)
+    assert len(record) == 100
+    assert record[98] == 98
+    assert record[-1] == 99
+    assert record[97:] == [97, 98, 99]
+    assert 3 <= len(record[:]) <= 6
+    with pytest.raises(IndexError):
+        record[0]
+    with pytest.raises(IndexError):
+        record[100]
+
+
 def test_text_is_shown_and_answered(led: ModbusLedPanel) -> None:
     """FC16 to the text registers lights the text and is answered with address and count."""
     assert _exchange(led, TEXT) == ANSWER
     assert led.shown == "A007"
-    assert led.history == (Shown("A007", 1),)
+    assert list(led.history) == [Shown("A007", 1)]
     assert b"".join(led.frames) == TEXT
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -349,11 +350,10 @@ class DisplayRig:
         )
 
     def provoke(self) -> None:
-        """Pull the cable, or put it in again."""
-        if self._panel.plugged:
-            self._panel.unplug()
-        else:
-            self._panel.plug()
+        """Pull the cable as soon as the driver has the port open."""
+        self._panel.plug()
+        assert eventually(lambda: _openings(self._panel.path)[1:])
+        self._panel.unplug()
 
     def seen(self) -> object:
         """Return what the panel reads."""
@@ -384,8 +384,12 @@ def _openings(path: Path) -> list[str]:
     if not path.exists():
         return []
     terminal = path.readlink()
-    descriptors = Path("/proc/self/fd").iterdir()
-    return [descriptor.name for descriptor in descriptors if descriptor.exists() and descriptor.readlink() == terminal]
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():  # the panel's own is the lowest
+        with contextlib.suppress(FileNotFoundError):  # closed since, as that of this very listing
+            if descriptor.readlink() == terminal:
+                found.append(descriptor.name)
+    return found
 
 
 @pytest.fixture

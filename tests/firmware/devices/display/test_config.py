@@ -1,5 +1,7 @@
 """The display's table in the configuration file."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -67,3 +69,23 @@ def test_every_key_and_every_trouble_is_in_the_guide() -> None:
     guide = (Path(__file__).parents[4] / "docs/guide/devices/display.md").read_text(encoding="utf-8")
     for word in (*DisplayConfig.__struct_fields__, *get_args(Trouble), "no_contact"):
         assert f"| `{word}` |" in guide, word
+
+
+@pytest.mark.parametrize(("codec", "code"), [("modbus-led", 2), ("cd5220", 0), ("screen", 0)])
+def test_a_missing_library_is_named_with_the_command_that_installs_it(codec: str, code: int) -> None:
+    """Only the codec that speaks Modbus needs pymodbus; without it the display ends with one line that says so."""
+    program = f"""
+import sys
+sys.modules["pymodbus"] = None
+from firmware.devices.display.config import DisplayConfig
+from firmware.devices.registry import KINDS, DeviceContext
+from firmware.errors import ConfigError
+config = DisplayConfig(codec={codec!r}, port={"/dev/null" if codec != "screen" else None!r})
+try:
+    KINDS["display"].build(config, DeviceContext("q03", "display", lambda: "id", {{}}))
+except ConfigError as error:
+    sys.exit(print(error) or 2)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ("codec 'modbus-led' needs pymodbus: pip install 'motcua[modbus]'\n" if code else "")

@@ -14,10 +14,10 @@ const faces = {
   3: '<path d="M28 56q22 34 44 0z" class="full"/><circle cx="36" cy="42" r="5"/><circle cx="64" cy="42" r="5"/>',
 };
 const signs = {
-  next: '<path d="M70 16l16 13-16 13M86 29H50" />',
-  recall: '<path d="M39 38a15 15 0 1 1 22 0M61 38l1-11M61 38l-11 0" />',
-  no_show: '<path d="M39 17l22 24M61 17L39 41" />',
-  pause: '<path d="M42 17v24M58 17v24" />',
+  next: '<path d="M92 15l17 13-17 13M108 28H60" />',
+  recall: '<path d="M52 22a14 14 0 1 0 1 11M54 12v11H43" />',
+  no_show: '<path d="M29 17l22 22M51 17L29 39" />',
+  pause: '<path d="M32 16v24M48 16v24" />',
 };
 
 function say(key, values = {}) {
@@ -209,7 +209,7 @@ function drawKey(counter, device, button) {
   const led = '<svg class="led" viewBox="0 0 26 26" aria-hidden="true"><defs><radialGradient id="GLOW"><stop offset="0" stop-color="var(--light)" stop-opacity=".95"/><stop offset=".45" stop-color="var(--light)" stop-opacity=".5"/><stop offset="1" stop-color="var(--light)" stop-opacity="0"/></radialGradient></defs><circle class="glow" cx="13" cy="13" r="26" fill="url(#GLOW)"/><circle class="dome" cx="13" cy="13" r="7"/><circle cx="10.500" cy="10" r="2" fill="#fff" opacity=".55"/></svg>'
     .replaceAll("GLOW", `glow-${counter}-${device}-${button}`);
   const round = `<svg class="cap" viewBox="0 0 100 104" aria-hidden="true"><circle class="rim" cx="50" cy="54" r="48"/><circle class="top-face" cx="50" cy="47" r="46"/><g class="mark face" fill="none" stroke="var(--line-color)" stroke-width="5" stroke-linecap="round">${faces[button]}</g></svg>`;
-  const width = button === "next" ? 136 : 100;
+  const width = button === "next" ? 170 : 80;
   const flat = `<svg class="cap" viewBox="0 0 ${width} 62" aria-hidden="true"><rect class="rim" y="4" width="${width}" height="58" rx="12"/><rect class="top-face" x="2" width="${width - 4}" height="54" rx="11"/><g class="mark" fill="none" stroke="${button === "next" ? "#fff" : "#2E3238"}" stroke-width="5" stroke-linecap="round" stroke-linejoin="round">${signs[button]}</g></svg>`;
   const name = say(device === "rating" ? `level_${button}` : button);
   key.innerHTML = `${led}${device === "rating" ? round : flat}<span class="name">${name}</span>`;

@@ -135,7 +135,7 @@ class Lines:
         self._threads = ()
         for pin, contact in self._inputs.items():
             with _logged(pin):
-                contact.pin.when_changed = None
+                contact.pin.when_changed = None  # lgpio's pin would go on calling
                 contact.close()
         for pin, output in self._outputs.items():
             with _logged(pin):

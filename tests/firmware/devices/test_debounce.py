@@ -203,8 +203,26 @@ def test_an_edge_out_of_order_changes_nothing() -> None:
     """An edge that is older than the last one heard is ignored."""
     contacts = Contacts(A)
     contacts.at(100).move(A, closed=True)
+    contacts.readable = False
     contacts.debounce.edge(Edge(A, closed=False, at_ms=60), 101)
     assert contacts.at(200).outcomes == [Pressed(A, 100)]
+
+
+def test_a_reading_out_of_order_changes_nothing() -> None:
+    """A reading that is older than the last edge is ignored."""
+    contacts = Contacts(A)
+    contacts.at(100).move(A, closed=True)
+    contacts.readable = False
+    contacts.debounce.reading(Reading(A, closed=False, at_ms=99), 101)
+    assert contacts.at(200).outcomes == [Pressed(A, 100)]
+
+
+def test_an_edge_to_where_the_contact_is_was_no_stillness() -> None:
+    """Two closings without an opening between: one was lost, so the time between them proves no press."""
+    debounce = Debounce([A], debounce_ms=15, stuck_after_ms=10_000)
+    debounce.edge(Edge(A, closed=True, at_ms=100), 400)
+    assert debounce.edge(Edge(A, closed=True, at_ms=130), 400) == ()
+    assert debounce.edge(Edge(A, closed=False, at_ms=140), 400) == ()
 
 
 def test_an_edge_told_twice_is_one() -> None:

@@ -123,6 +123,32 @@ def test_the_thanks_do_not_flicker(pad: Any, pressed_ms: int, switched: list[tup
     assert pad.seen_from(GOOD_LED, pressed_ms) == switched
 
 
+def test_the_thanks_hang_on_the_commit_itself(pad: Any) -> None:
+    """Light and tone are given with the commit, before anything else is looked at."""
+    pad.listening = False
+    pad.at(5000)
+    pad.close(GOOD)
+    pad.at(5015)
+    assert pad.lit == {GOOD_LED, BUZZER}
+
+
+def test_a_press_before_the_commit_is_known_is_repeated(pad: Any) -> None:
+    """A second button whose press comes before the first one's commit is known does not rate as well."""
+    pad.listening = False
+    pad.at(5000)
+    pad.press(GOOD)
+    pad.press(BAD)
+    assert pad.facts == [given(2, armed_for_ms=4000), ignored("repeated", 1)]
+
+
+def test_lines_opened_anew_show_what_they_should(pad: Any) -> None:
+    """After the lines were lost and taken again every output is switched as it should be."""
+    pad.lit.clear()
+    pad.lit.add(BUZZER)
+    pad._do(pad.decisions.on_start(1100))
+    assert pad.lit == LEDS
+
+
 def test_a_second_press_is_repeated(pad: Any) -> None:
     """After the first press no other one counts for that ticket, and the light shows what was stored."""
     pad.at(5000)

@@ -1,4 +1,7 @@
 import logging
+import os
+import subprocess
+import sys
 import threading
 from queue import SimpleQueue
 from typing import Any
@@ -236,6 +239,23 @@ def test_a_machine_without_a_gpio_library_is_told_what_to_install(
     assert gpiozero.Device.pin_factory is None
     with pytest.raises(ConfigError, match=r"Unable to find pin factory 'absent'.*extra 'pi'"):
         lines().open(posted.put)
+
+
+def test_opening_lines_loads_no_more_than_needed() -> None:
+    """A pad's lines are opened without the e-mail, archive and compression modules that gpiozero could do without."""
+    program = (
+        "import sys; from firmware.devices.gpio import Lines\n"
+        "Lines(inputs=[17], outputs=[5]).open(print)\n"
+        "print([name for name in ('importlib.metadata', 'email', 'zipfile') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"GPIOZERO_PIN_FACTORY": "mock"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 @pytest.mark.usefixtures("board")

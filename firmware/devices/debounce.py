@@ -83,6 +83,8 @@ class _Contact:
     settled_ms: int = 0
     restless: bool = False
     asked_ms: int | None = None  # when a reading was asked for
+    read_ms: int = 0  # when a reading decided an outcome: edges up to then have nothing to add
+    closed_ms: int | None = None  # when it closed, unsettled still as a reading said that it is open again
     barred: bool = False  # closed together with another one: it settles without a press
     stuck: bool = False
 
@@ -111,7 +113,14 @@ class Debounce:
     def edge(self, edge: Edge, now_ms: int) -> Sequence[Outcome]:
         """Take an edge; one that is older than what is known changes nothing."""
         contact = self._contacts.get(edge.pin)
-        if contact is None or edge.at_ms < contact.changed_ms:
+        if contact is None:
+            return ()
+        if contact.closed_ms is not None and contact.closed_ms <= edge.at_ms <= contact.changed_ms:
+            # A reading was ahead of this edge, and only the edge tells how long the contact was closed: without it a
+            # press is lost when the edges come later than the finger leaves, as on a busy Pi.
+            contact.closed, contact.changed_ms, contact.restless = True, contact.closed_ms, True
+            contact.read_ms = 0
+        if edge.at_ms < max(contact.changed_ms, contact.read_ms):
             return ()
         outcomes: Sequence[Outcome] = ()
         at_ms = min(edge.at_ms, now_ms)
@@ -136,11 +145,18 @@ class Debounce:
         if at_ms < contact.changed_ms:
             return ()
         if reading.closed is not contact.closed:
+            closed_ms = contact.closed_ms
+            if contact.closed and contact.restless and not contact.settled_closed:
+                closed_ms = contact.changed_ms
             self._move(contact, closed=reading.closed, at_ms=at_ms)
+            contact.closed_ms = closed_ms
             return ()
         if contact.asked_ms is None:
             return ()
-        return self._judge(contact, now_ms)
+        outcomes = self._judge(contact, now_ms)
+        if outcomes:
+            contact.read_ms = at_ms
+        return outcomes
 
     def on_time(self, now_ms: int) -> Sequence[Outcome]:
         """Ask for the levels that are due, and judge by the edges where no level came."""
@@ -165,6 +181,7 @@ class Debounce:
         contact.changed_ms = at_ms
         contact.restless = True
         contact.asked_ms = None
+        contact.closed_ms = None
 
     def _judge(self, contact: _Contact, now_ms: int) -> Sequence[Outcome]:
         contact.asked_ms = None

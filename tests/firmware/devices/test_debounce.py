@@ -23,6 +23,10 @@ class Contacts:
         if heard:
             self._take(self.debounce.edge(Edge(pin, closed, self.now_ms), self.now_ms))
 
+    def hear(self, pin: int, *, closed: bool, at_ms: int) -> None:
+        """Hear of an edge later than it happened, whatever the level is by now."""
+        self._take(self.debounce.edge(Edge(pin, closed, at_ms), self.now_ms))
+
     def at(self, ms: int) -> "Contacts":
         """Let the time go on, with every deadline met."""
         while (due := self.debounce.deadline_ms()) is not None and due <= ms:
@@ -206,6 +210,26 @@ def test_an_edge_out_of_order_changes_nothing() -> None:
     contacts.readable = False
     contacts.debounce.edge(Edge(A, closed=False, at_ms=60), 101)
     assert contacts.at(200).outcomes == [Pressed(A, 100)]
+
+
+def test_a_press_whose_edges_come_after_the_finger_has_left_counts() -> None:
+    """On a busy machine both edges of a 46 ms press come when the line is open again; their stamps make it a press."""
+    contacts = Contacts(A)
+    contacts.at(168).hear(A, closed=True, at_ms=100)
+    contacts.at(200).hear(A, closed=False, at_ms=146)
+    assert contacts.at(500).outcomes == [Pressed(A, 100), Released(A)]
+
+
+def test_late_edges_of_a_bounce_make_no_second_press() -> None:
+    """Edges that are older than the reading by which a press was counted do not count it again."""
+    contacts = Contacts(A)
+    contacts.closed.add(A)
+    contacts.at(319).hear(A, closed=True, at_ms=300)
+    contacts.at(337).closed.discard(A)
+    contacts.at(339).hear(A, closed=False, at_ms=303)
+    contacts.at(353).hear(A, closed=True, at_ms=305)
+    contacts.at(376).hear(A, closed=False, at_ms=337)
+    assert contacts.at(500).outcomes == [Pressed(A, 300), Released(A)]
 
 
 def test_a_reading_out_of_order_changes_nothing() -> None:

@@ -58,6 +58,10 @@ class Press:
         """Return how long after the first edge a lamp that was dark went on, None if it did not."""
         return next(((at_ns - self.edge_ns) / 1e6 for pin, lit, at_ns in self.changes if pin == line and lit), None)
 
+    def lit_at_end(self, line: int) -> bool:
+        """Whether a lamp that was dark at the press was on when the eye looked last."""
+        return next((lit for pin, lit, _ in reversed(self.changes) if pin == line), False)
+
 
 class Hand:
     """A finger in the machine. `clock_error_ms` is how far apart the two clocks may be after comparing them."""
@@ -66,7 +70,7 @@ class Hand:
         path = "/usr/local/lib/rig/hand.py"
         machine.put(path, Path(__file__).with_name("hand.py").read_bytes())
         self._process = subprocess.Popen(
-            machine.login(f"exec python3 -u {path}"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            machine.login(f"exec chrt --fifo 10 python3 -u {path}"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.clock_error_ms = 0.0
         self._ahead_ns = 0

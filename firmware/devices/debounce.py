@@ -8,6 +8,9 @@ library or a kernel queue may have dropped an edge; only then is the period judg
           │  └ 15 ms ──► ┘
 
 A period that ends at the level where it began was interference: it is counted and nothing else.
+
+Edges carry the kernel's stamps and may come late, so the line can be read before the edge that changed it is heard.
+Then that edge is waited for: a press is as long as its stamps say, however late they come.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +18,8 @@ from dataclasses import dataclass
 
 READ_WITHIN_MS = 50
 """A level that was asked for and has not come by then is taken from the last edge instead."""
+LATE_MS = 80
+"""An edge that a reading announces has this long to come: only its stamp tells how long the level before it lasted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +88,14 @@ class _Contact:
     settled_ms: int = 0
     restless: bool = False
     asked_ms: int | None = None  # when a reading was asked for
-    read_ms: int = 0  # when a reading decided an outcome: edges up to then have nothing to add
-    closed_ms: int | None = None  # when it closed, unsettled still as a reading said that it is open again
+    read_ms: int | None = None  # when a reading contradicted the edges: one of them is late or lost
+    decided_ms: int = 0  # when the line was read for the last outcome: edges up to then have nothing to add
     barred: bool = False  # closed together with another one: it settles without a press
     stuck: bool = False
 
     def due_ms(self, debounce_ms: int, stuck_after_ms: int) -> int | None:
+        if self.read_ms is not None:
+            return self.read_ms + LATE_MS
         if self.asked_ms is not None:
             return self.asked_ms + READ_WITHIN_MS
         if self.restless:
@@ -113,17 +120,13 @@ class Debounce:
     def edge(self, edge: Edge, now_ms: int) -> Sequence[Outcome]:
         """Take an edge; one that is older than what is known changes nothing."""
         contact = self._contacts.get(edge.pin)
-        if contact is None:
-            return ()
-        if contact.closed_ms is not None and contact.closed_ms <= edge.at_ms <= contact.changed_ms:
-            # A reading was ahead of this edge, and only the edge tells how long the contact was closed: without it a
-            # press is lost when the edges come later than the finger leaves, as on a busy Pi.
-            contact.closed, contact.changed_ms, contact.restless = True, contact.closed_ms, True
-            contact.read_ms = 0
-        if edge.at_ms < max(contact.changed_ms, contact.read_ms):
+        if contact is None or edge.at_ms < max(contact.changed_ms, contact.decided_ms):
             return ()
         outcomes: Sequence[Outcome] = ()
         at_ms = min(edge.at_ms, now_ms)
+        if contact.read_ms is not None and contact.read_ms < at_ms and edge.closed is contact.closed:
+            # The edge that the reading announced is lost.
+            self._move(contact, closed=not contact.closed, at_ms=contact.read_ms)
         # An edge to where the contact is already means that the one between was lost: that was no stillness.
         alternates = edge.closed is not contact.closed
         if alternates and contact.restless and at_ms - contact.changed_ms >= self._debounce_ms:
@@ -145,17 +148,14 @@ class Debounce:
         if at_ms < contact.changed_ms:
             return ()
         if reading.closed is not contact.closed:
-            closed_ms = contact.closed_ms
-            if contact.closed and contact.restless and not contact.settled_closed:
-                closed_ms = contact.changed_ms
-            self._move(contact, closed=reading.closed, at_ms=at_ms)
-            contact.closed_ms = closed_ms
+            contact.asked_ms = None
+            contact.read_ms = at_ms
             return ()
         if contact.asked_ms is None:
             return ()
         outcomes = self._judge(contact, now_ms)
         if outcomes:
-            contact.read_ms = at_ms
+            contact.decided_ms = at_ms
         return outcomes
 
     def on_time(self, now_ms: int) -> Sequence[Outcome]:
@@ -164,7 +164,9 @@ class Debounce:
         for contact in self._contacts.values():
             # At most twice: a contact that is judged late may seem stuck at once.
             while (due_ms := contact.due_ms(self._debounce_ms, self._stuck_after_ms)) is not None and due_ms <= now_ms:
-                if contact.asked_ms is None:
+                if contact.read_ms is not None:
+                    self._move(contact, closed=not contact.closed, at_ms=contact.read_ms)
+                elif contact.asked_ms is None:
                     contact.asked_ms = now_ms
                     outcomes.append(ToRead(contact.pin))
                 else:
@@ -181,7 +183,7 @@ class Debounce:
         contact.changed_ms = at_ms
         contact.restless = True
         contact.asked_ms = None
-        contact.closed_ms = None
+        contact.read_ms = None
 
     def _judge(self, contact: _Contact, now_ms: int) -> Sequence[Outcome]:
         contact.asked_ms = None

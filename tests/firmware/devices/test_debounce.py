@@ -293,6 +293,35 @@ def test_every_true_press_is_heard_once(durations: list[int]) -> None:
     assert sum(isinstance(outcome, Pressed) for outcome in contacts.outcomes) == true_presses(durations)
 
 
+bounces = st.lists(st.integers(1, 3), max_size=8).filter(lambda pauses: len(pauses) % 2 == 0)
+finger = st.tuples(st.integers(150, 400), bounces, st.integers(30, 150), bounces)
+"""How long the contact is open, how it bounces when it closes, how long it is closed, how it bounces when it opens."""
+
+
+@given(st.lists(finger, max_size=4), st.lists(st.integers(0, 60), min_size=80, max_size=80))
+def test_late_edges_lose_no_press_and_add_none(
+    presses: list[tuple[int, list[int], int, list[int]]], late: list[int]
+) -> None:
+    """Edges that come up to 60 ms late, as on a busy Pi, make the presses that they made in truth."""
+    contacts = Contacts(A)
+    moves: list[tuple[int, bool, int | None]] = []  # when, to what level, and if it is an edge that is heard: its stamp
+    now_ms = heard_ms = 0
+    closed = False
+    for pause in (pause for still, closing, held, opening in presses for pause in (still, *closing, held, *opening)):
+        now_ms += pause
+        closed = not closed
+        heard_ms = max(heard_ms, now_ms + late[len(moves) // 2])
+        moves += [(now_ms, closed, None), (heard_ms, closed, now_ms)]
+    for at_ms, level, stamp_ms in sorted(moves, key=lambda move: (move[0], move[2] is not None)):
+        contacts.at(at_ms)
+        if stamp_ms is None:
+            contacts.move(A, closed=level, heard=False)
+        else:
+            contacts.hear(A, closed=level, at_ms=stamp_ms)
+    contacts.at(now_ms + 1000)
+    assert sum(isinstance(outcome, Pressed) for outcome in contacts.outcomes) == len(presses)
+
+
 def closures(durations: list[int]) -> int:
     """Count the times that a contact was closed for 15 ms, openings shorter than that forgiven: nobody may see them."""
     closed_ms = 0

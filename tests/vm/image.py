@@ -29,6 +29,8 @@ PROGRAMS = {
     "ssh": "openssh-client",
     "gcc": "gcc",
     "make": "make",
+    "xz": "xz-utils",
+    "git": "git",
     "mosquitto": "mosquitto",
     "setpriv": "util-linux",
 }
@@ -98,12 +100,21 @@ def stage(name: str, key: str, make: Callable[[Path], None]) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     started = time.monotonic()
     make(draft)
+    _give_to_owner(draft)
     draft.rename(made)
     for old in CACHE.glob(f"{name}-*"):
         if old != made:
             shutil.rmtree(old)
     print(f"made the virtual machine's {name} in {time.monotonic() - started:.0f} s", file=sys.stderr)
     return made
+
+
+def _give_to_owner(folder: Path) -> None:
+    """Let whoever owns the work tree use what root has made, the key above all."""
+    if os.geteuid() == 0:
+        owner = ROOT.stat()
+        for path in (CACHE.parent, CACHE, CACHE / "lock", folder, *folder.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _script(name: str, *arguments: str) -> None:

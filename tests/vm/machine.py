@@ -63,6 +63,15 @@ class Machine:
             self._process.wait(10)
             self._process = None
 
+    def reboot(self, *, timeout_s: float = 120) -> None:
+        """Shut down in good order, boot, and wait until root can log in again."""
+        before = self._boot_id()
+        self.run("systemctl reboot", check=False)
+        self.close_login()
+        deadline = time.monotonic() + timeout_s
+        while self._boot_id() in (None, before):
+            self._check(deadline)
+
     def login(self, command: str) -> list[str]:
         """Return the host's command line that runs `command` as root in the machine."""
         options = {
@@ -113,6 +122,11 @@ class Machine:
         if answer.startswith("Error"):
             raise RuntimeError(f"QEMU to {command!r}: {answer}")
         return answer
+
+    def _boot_id(self) -> str | None:
+        """Return the kernel's name for this boot, None while nobody can log in."""
+        done = subprocess.run(self.login("cat /proc/sys/kernel/random/boot_id"), capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else None
 
     def _check(self, deadline: float) -> None:
         """Wait a moment; raise when the machine ended or the time is over."""

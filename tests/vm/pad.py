@@ -70,7 +70,10 @@ class Hand:
         path = "/usr/local/lib/rig/hand.py"
         machine.put(path, Path(__file__).with_name("hand.py").read_bytes())
         self._process = subprocess.Popen(
-            machine.login(f"exec chrt --fifo 10 python3 -u {path}"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            machine.login(f"exec chrt --fifo 10 python3 -u {path}"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.clock_error_ms = 0.0
         self._ahead_ns = 0
@@ -162,6 +165,10 @@ class Pad:
         """Return the daemon's process id, 0 while none runs."""
         return int(self.show("MainPID"))
 
+    def memory_mb(self) -> float:
+        """Return the memory that the daemon's process holds."""
+        return int(self._machine.run(f"awk '/^VmRSS/ {{ print $2 }}' /proc/{self.pid()}/status")) / 1024
+
     def show(self, name: str) -> str:
         """Return a property of the unit."""
         return self._machine.run(f"systemctl show {UNIT} --property={name} --value").strip()
@@ -178,7 +185,7 @@ class Pad:
     def journal(self, since: str = "") -> str:
         """Return what the daemon and systemd said about it, from a cursor on."""
         after = f"--after-cursor='{since}'" if since else ""
-        return self._machine.run(f"journalctl --unit={UNIT} --output=cat --no-pager {after}")
+        return self._machine.run(f"journalctl --unit={UNIT} --output=cat --no-pager {after}", check=False)
 
     def cursor(self) -> str:
         """Return the journal's end, for `journal(since=…)`."""

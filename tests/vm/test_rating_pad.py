@@ -67,6 +67,7 @@ def test_a_bouncing_contact_gives_one_rating_a_press(
     figures.append(
         f"edge → acknowledged as stored:   {spread(stored_ms)}; clocks compared to {hand.clock_error_ms:.1f} ms"
     )
+    figures.append(f"memory of the daemon: {pad.memory_mb():.1f} MB")
 
 
 def test_presses_in_the_lock_out_time_are_no_ratings(pad: Pad, center: Center, listener: Listener, hand: Hand) -> None:
@@ -163,6 +164,26 @@ def test_presses_while_the_center_is_away_are_stored_when_it_is_back(
     assert [event.data["level"] for event in center.stored()[known:]] == levels
 
 
+def test_a_rebooted_pad_starts_by_itself_and_has_kept_its_presses(pad: Pad, center: Center, machine: Machine) -> None:
+    """After a reboot nobody has to log in: the unit starts, and what the center has not yet heard goes there."""
+    pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 0")
+    machine.run(f"systemctl enable {UNIT}")
+    known = len(center.stored())
+    center.stop()
+    try:
+        pad.restart()
+        press_once(machine, 3)
+        machine.reboot()
+    finally:
+        center.start()
+    press_once(machine, 1)
+    machine.run(f"systemctl disable {UNIT}")
+    wait_for(lambda: len(center.stored()) >= known + 2, timeout_s=90, what="2 ratings", log=pad.journal)
+    stored = center.stored()[known:]
+    assert [event.data["level"] for event in stored] == [3, 1]
+    assert stored[1].stream == stored[0].stream
+
+
 @pytest.mark.usefixtures("pad")
 def test_the_unit_is_valid_and_hardened(machine: Machine, figures: list[str]) -> None:
     """No mistake is found by systemd in the unit, and it rates what the daemon could do to its system as small."""
@@ -204,6 +225,15 @@ def press_until_heard(hand: Hand, level: int) -> None:
         if hand.press(level, watch_ms=2000, after_tone_ms=250).lit_ms(BUZZER) is not None:
             return
     raise AssertionError("no press was heard")
+
+
+def press_once(machine: Machine, level: int) -> None:
+    """Press with a finger that is there for this press alone."""
+    finger = Hand(machine)
+    try:
+        press_until_heard(finger, level)
+    finally:
+        finger.close()
 
 
 def bouncing(chance: random.Random) -> tuple[float, ...]:

@@ -79,6 +79,8 @@ class Transport:
         self._paho = import_paho(tls=broker.ca_file is not None)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._stopping = threading.Event()
+        # Held for saying `online` and for beginning to stop: `offline` is said after it, or it is not said at all.
+        self._coming_and_going = threading.Lock()
         self._client: Client | None = None
         self._up: Client | None = None
         self._subscription: int | None = None
@@ -121,17 +123,19 @@ class Transport:
 
     def stop(self) -> None:
         """Say goodbye (`offline`), disconnect, end the thread; bounded in time, safe to call twice."""
-        self._stopping.set()
-        client, self._up = self._up, None
-        if client is not None:
-            info = client.publish(self._address.topic(Channel.STATUS), self._status("offline"), qos=_QOS, retain=True)
+        with self._coming_and_going:
+            self._stopping.set()
+            up = self._up
+        if up is not None:
+            info = up.publish(self._address.topic(Channel.STATUS), self._status("offline"), qos=_QOS, retain=True)
             if info.rc == self._paho.MQTT_ERR_SUCCESS:
                 info.wait_for_publish(STOP_TIMEOUT_S)
-            client.disconnect()
-        else:
-            self._break()
+        client = self._client
+        if client is not None:
+            client.disconnect()  # also before the connection is up: the will would say that we were lost
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S)
+        self._break()
 
     def _forget_confirmed(self, client: "Client | None") -> None:
         # Owned by the inbox thread: no lock that could meet one of paho's in the other order.
@@ -176,7 +180,7 @@ class Transport:
                 if self._up is not None:
                     up_at = up_at or time.monotonic()
                 elif self._stopping.is_set():
-                    client.disconnect()
+                    client.disconnect()  # from here only while nobody has heard `online`
                 elif time.monotonic() >= deadline and up_at is None:
                     self._problem = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
                     break
@@ -243,7 +247,6 @@ class Transport:
             self._problem = f"refused: {reason}; check protocol, username and password_file under [broker]"
             return
         _result, self._subscription = client.subscribe([(topic, _QOS) for topic in self._topics])
-        client.publish(self._address.topic(Channel.STATUS), self._status("online"), qos=_QOS, retain=True)
 
     def _on_subscribe(self, client: "Client", _userdata: Any, mid: int, reasons: Any, _properties: Any) -> None:
         if mid != self._subscription:
@@ -252,8 +255,13 @@ class Transport:
             self._problem = "subscription refused: allow this device its own topics in the broker's access list"
             client.disconnect()
             return
-        self._subscribed_once = True
-        self._up = client
+        with self._coming_and_going:
+            if self._stopping.is_set():
+                return
+            # Only now: who reads `online` may speak to us.
+            client.publish(self._address.topic(Channel.STATUS), self._status("online"), qos=_QOS, retain=True)
+            self._subscribed_once = True
+            self._up = client
         if self._lost_logged:
             self._lost_logged = False
             _log.info("connected to the broker at %s:%d again", self._broker.host, self._broker.port)

@@ -354,6 +354,19 @@ def test_stop_is_bounded_when_the_broker_is_dead(mosquitto_broker: Broker) -> No
     wait_for(lambda: not run.transport.alive())
 
 
+def test_a_stop_at_any_moment_leaves_no_lie_behind(mosquitto_broker: Broker) -> None:
+    """Whenever a stop falls into the making of a connection, the last word about the device is offline, or none."""
+    for pause_ms in range(12):
+        with running(to(mosquitto_broker)) as run:
+            time.sleep(pause_ms / 1000)
+            began = time.monotonic()
+            run.transport.stop()
+            assert time.monotonic() - began < 0.5
+        with CenterSide(mosquitto_broker, ADDRESS) as latecomer:
+            time.sleep(0.02)
+            assert states(latecomer) in ([], ["offline"])
+
+
 def test_stop_is_quick_when_there_is_no_broker() -> None:
     """A device without contact stops at once, and its thread ends; a second stop does nothing."""
     with running(BrokerConfig(port=free_port())) as run:

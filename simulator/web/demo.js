@@ -160,7 +160,7 @@ function paintPad(pad, state) {
   for (const key of pad.querySelectorAll(".key")) {
     const lit = state.leds[key.dataset.button];
     key.classList.toggle("lit", lit);
-    key.dataset.lit = String(lit);
+    key.setAttribute("aria-label", `${key.dataset.name}, ${say(lit ? "light_on" : "light_off")}`);
   }
   const outbox = pad.querySelector(".outbox");
   const kept = state.outbox > 0;
@@ -212,6 +212,7 @@ function drawKey(counter, device, button) {
   const width = button === "next" ? 170 : 80;
   const flat = `<svg class="cap" viewBox="0 0 ${width} 62" aria-hidden="true"><rect class="rim" y="4" width="${width}" height="58" rx="12"/><rect class="top-face" x="2" width="${width - 4}" height="54" rx="11"/><g class="mark" fill="none" stroke="${button === "next" ? "#fff" : "#2E3238"}" stroke-width="5" stroke-linecap="round" stroke-linejoin="round">${signs[button]}</g></svg>`;
   const name = say(device === "rating" ? `level_${button}` : button);
+  key.dataset.name = name;
   key.innerHTML = `${led}${device === "rating" ? round : flat}<span class="name">${name}</span>`;
   finger(key, (down) => touch({ do: down ? "press" : "release", counter, device, button }));
   return key;

@@ -1,0 +1,32 @@
+"""The listener on a real broker: when the center's word for an event was heard."""
+
+import time
+
+import paho.mqtt.publish as publish
+
+from contract.codec import encode
+from contract.requests import Ack
+from simulator.ear import Ear
+from tests.support.brokers import Broker
+
+TOPIC = "motcua/v1/bentre/q01/rating/ack"
+PATIENCE_S = 10.0
+
+
+def test_an_acknowledgement_covers_what_it_names(any_broker: Broker) -> None:
+    """An acknowledgement up to a sequence number covers the events before it, one by id covers that event."""
+    ear = Ear(any_broker.port)
+    ear.open()
+    before_ns = time.monotonic_ns()
+    deadline = time.monotonic() + PATIENCE_S
+    while ear.acknowledged_ns(event="e9", stream="other", sequence=1) is None:
+        assert time.monotonic() < deadline
+        for payload in (b"not ours", encode(Ack(stream="s1", upto=7)), encode(Ack(ids=("e9",)))):
+            publish.single(TOPIC, payload, hostname="127.0.0.1", port=any_broker.port)
+        time.sleep(0.05)
+    heard_ns = ear.acknowledged_ns(event="e1", stream="s1", sequence=5)
+    assert heard_ns is not None
+    assert before_ns < heard_ns < time.monotonic_ns()
+    assert ear.acknowledged_ns(event="e1", stream="s1", sequence=8) is None
+    assert ear.acknowledged_ns(event="e1", stream="s2", sequence=5) is None
+    ear.close()

@@ -59,14 +59,14 @@ class MosquittoStarter:
             else f"allow_anonymous false\npassword_file {self._config.users_file}"
         )
         # Nothing is kept: sessions are clean, retained states come again from the center, facts wait in the devices.
-        # Small queues: a device that is not there needs nothing from before.
+        # The queue holds what all devices together may have on the way to the center (20 each).
         text = f"""# Made by motcua center serve at each start.
 listener {self._config.port} {self._config.host}
 {access}
 persistence false
 set_tcp_nodelay true
 max_inflight_messages 100
-max_queued_messages 1000
+max_queued_messages 10000
 max_packet_size 262144
 connection_messages false
 log_dest stderr

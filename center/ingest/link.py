@@ -144,6 +144,7 @@ class Link:
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(_MANY)
         client.max_queued_messages_set(_MANY)
+        client.on_socket_open = _without_delay
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
@@ -211,6 +212,11 @@ def _guarded(run: Callable[..., None], *arguments: Any) -> None:
         run(*arguments)
     except Exception:
         log.exception("a message could not be handled; the connection goes on; please report these lines")
+
+
+def _without_delay(_client: paho.Client, _data: Any, sock: Any) -> None:
+    """Send each packet at once: Nagle's algorithm and the peer's delayed ACK together cost 40 ms a message."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _shut(sock: Any) -> None:

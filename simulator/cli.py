@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +32,42 @@ MOST_COUNTERS = 40
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code: 0 good, 1 failed or something was lost, 2 asked wrongly."""
-    options = _parser().parse_args(argv)
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as error:  # argparse has said why
+        return error.code if isinstance(error.code, int) else 2
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if options.broker == "mosquitto" and mosquitto() is None:
         return _fail("mosquitto is not installed: sudo apt install mosquitto, or use --broker amqtt")
-    if importlib.util.find_spec("litestar") is None:
+    if any(importlib.util.find_spec(library) is None for library in ("litestar", "pymodbus")):
         return _fail("the center's libraries are missing: pip install 'motcua[center,modbus]'")
     try:
         http_port = _port("--http-port", options.http_port, HTTP_PORT)
         mqtt_port = _port("--mqtt-port", options.mqtt_port, MQTT_PORT)
     except PortBusyError as error:
         return _fail(str(error))
-    with _folders(options.data) as (folder, run):
+    with _folders(options.data) as folders:
         premises = Premises(
-            folder=folder,
-            run=run,
+            folder=folders.data,
+            run=folders.run,
             http_port=http_port,
             mqtt_port=mqtt_port,
             counters=plan_counters(options.counters),
             timing=DayPlan.TIMING if options.day else Timing(),
         )
+        if options.day and any(premises.center_data.glob("*.db")):
+            return _fail(f"{options.data} has a center already: a day begins with an empty folder")
         world = World(premises, broker=choose_broker(options.broker))
         try:
-            return asyncio.run(_day(world, options) if options.day else _demo(world))
+            code = asyncio.run(_day(world, options) if options.day else _demo(world))
         except ProgramError as error:
             return _fail(str(error))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            return 0 if not options.day else 1
+        except asyncio.CancelledError:
+            return _fail("interrupted")
+        if code:
+            folders.kept = True
+            _say(f"data and logs are kept in {folders.data}")
+        return code
 
 
 async def _demo(world: World) -> int:
@@ -128,16 +138,26 @@ def _port(option: str, asked: int | None, usual: int) -> int:
     return port
 
 
+@dataclass
+class _Folders:
+    """Where the data is, and a short folder for sockets: their names may have no more than 107 bytes."""
+
+    data: Path
+    run: Path
+    kept: bool = False
+
+
 @contextlib.contextmanager
-def _folders(data: Path | None) -> Iterator[tuple[Path, Path]]:
-    """The folder of the data, temporary unless one was named, and a short one for sockets."""
+def _folders(asked: Path | None) -> Iterator[_Folders]:
+    """Make the folders; what is temporary goes with the demo, unless it is to be looked into."""
     run = Path(tempfile.mkdtemp(prefix="motcua-"))
-    folder = run / "data" if data is None else data.absolute()
+    folders = _Folders(data=run / "data" if asked is None else asked.absolute(), run=run)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder, run
+        folders.data.mkdir(parents=True, exist_ok=True)
+        yield folders
     finally:
-        shutil.rmtree(run, ignore_errors=True)
+        if not folders.kept or asked is not None:
+            shutil.rmtree(run, ignore_errors=True)
 
 
 def _addresses(premises: Premises) -> str:

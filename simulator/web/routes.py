@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, PackageLoader
-from litestar import MediaType, Response, asgi, get, post
+from litestar import MediaType, Request, Response, asgi, get, post
+from litestar.exceptions import NotFoundException
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from markupsafe import Markup
 
@@ -17,6 +19,11 @@ from simulator.web.words import Language, words
 
 BEAT_S = 15.0
 _FOLDER = Path(__file__).parent
+_FILES = {
+    "demo.css": "text/css; charset=utf-8",
+    "demo.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -44,20 +51,17 @@ def demo_routes(world: Path, *, center: str) -> Sequence[ControllerRouterHandler
         )
         return Response(html, media_type=MediaType.HTML, headers={"Cache-Control": "no-store"})
 
-    @get("/demo/demo.css", media_type="text/css; charset=utf-8", include_in_schema=False, sync_to_thread=False)
-    def style() -> bytes:
-        """How it looks."""
-        return (_FOLDER / "demo.css").read_bytes()
-
-    @get("/demo/demo.js", media_type="text/javascript; charset=utf-8", include_in_schema=False, sync_to_thread=False)
-    def script() -> bytes:
-        """What it does."""
-        return (_FOLDER / "demo.js").read_bytes()
-
-    @get("/demo/icon.svg", media_type="image/svg+xml", include_in_schema=False, sync_to_thread=False)
-    def icon() -> bytes:
-        """The page's icon."""
-        return (_FOLDER / "icon.svg").read_bytes()
+    @get("/demo/{name:str}", include_in_schema=False, sync_to_thread=False)
+    def file(name: str, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """How it looks and what it does."""
+        if name not in _FILES:
+            raise NotFoundException
+        content = _FOLDER.joinpath(name).read_bytes()
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            content = gzip.compress(content, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        return Response(content, media_type=_FILES[name], headers=headers)
 
     @post("/demo/do", status_code=200, include_in_schema=False)
     async def do(data: Ask) -> Answer:
@@ -74,7 +78,7 @@ def demo_routes(world: Path, *, center: str) -> Sequence[ControllerRouterHandler
         """The world, live."""
         await _stream(world, receive, send)
 
-    return (page, style, script, icon, do, stream)
+    return (page, file, do, stream)
 
 
 async def _stream(world: Path, receive: Receive, send: Send) -> None:

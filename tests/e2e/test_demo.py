@@ -217,3 +217,27 @@ def test_a_wrong_option_is_refused(wrong: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=os.environ)
     assert done.returncode == 2
     assert wrong[0] in done.stderr
+
+
+def test_a_day_does_not_mix_with_another_one(tmp_path: Path) -> None:
+    """A day is refused in a folder that has a center already: its account would count foreign tickets."""
+    (tmp_path / "center").mkdir()
+    (tmp_path / "center" / "center.db").touch()
+    command = [sys.executable, "-m", "motcua.cli", "demo", "--day", "--data", str(tmp_path)]
+    command += ["--http-port", "0", "--mqtt-port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "empty folder" in done.stderr
+
+
+@browser
+def test_the_page_is_light(page: Page, demo: Demo) -> None:
+    """The first load of the demo's page is at most 30 KB on the wire."""
+    page.goto(f"{demo.url}/demo")
+    page.wait_for_selector("#counter-q02 .glass svg")
+    loaded = page.evaluate(
+        "[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]"
+        ".filter((one) => /demo(\\.css|\\.js|\\?|$)/.test(one.name)).map((one) => one.transferSize)"
+    )
+    assert len(loaded) == 3
+    assert sum(loaded) <= 30_000

@@ -9,6 +9,8 @@ _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
+_LOOK_EVERY_MS = 1000
+"""While the clock is not set, the machine is asked no oftener than this: a press must not wait for the answer."""
 
 
 class SystemClock:
@@ -18,6 +20,7 @@ class SystemClock:
         self._boot_id = boot_id_file.read_text(encoding="ascii").strip()
         self._synchronised_file = synchronised_file
         self._synchronised = False
+        self._look_again_ms = 0
 
     @property
     def boot_id(self) -> str:
@@ -42,7 +45,8 @@ class SystemClock:
         systemd-timesyncd leaves a file. Where another program sets the time (chrony, a hypervisor's agent), the kernel
         is asked; that needs ctypes, so only a machine without the file pays for it.
         """
-        if not self._synchronised:
+        if not self._synchronised and self.monotonic_ms() >= self._look_again_ms:
+            self._look_again_ms = self.monotonic_ms() + _LOOK_EVERY_MS
             self._synchronised = self._synchronised_file.exists() or _kernel_says_synchronised()
         return self._synchronised
 

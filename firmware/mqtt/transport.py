@@ -20,8 +20,11 @@ import msgspec
 
 from contract.topics import Address, Channel
 from firmware.config import BrokerConfig
+from firmware.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
 
 _log = logging.getLogger(__name__)
@@ -76,7 +79,8 @@ class Transport:
         self._status = status
         self._post = post
         self._topics = {address.topic(channel): channel for channel in _SUBSCRIBED}
-        self._paho = import_paho(tls=broker.ca_file is not None)
+        self._tls = _tls_context(broker)
+        self._paho = import_paho(tls=self._tls is not None)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._stopping = threading.Event()
         # Held for saying `online` and for beginning to stop: `offline` is said after it, or it is not said at all.
@@ -222,8 +226,8 @@ class Transport:
         client.will_set(address.topic(Channel.STATUS), self._status("lost"), qos=_QOS, retain=True)
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._password)
-        if self._broker.ca_file is not None:
-            client.tls_set(self._broker.ca_file, self._broker.cert_file, self._broker.key_file)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -236,7 +240,7 @@ class Transport:
     def _host(self) -> Any:
         # As bytes: a str goes through the IDNA codec, whose tables are 0.3 MB. TLS compares the name, as a str.
         host = self._broker.host
-        return host.encode() if host.isascii() and self._broker.ca_file is None else host
+        return host.encode() if host.isascii() and self._tls is None else host
 
     def _clean(self) -> dict[str, Any]:
         # MQTT 5: clean_start, and no session expiry property, so the broker keeps nothing once we are gone.
@@ -323,6 +327,30 @@ def import_paho(*, tls: bool) -> ModuleType:
     import paho.mqtt.client
 
     return paho.mqtt.client
+
+
+def _tls_context(broker: BrokerConfig) -> "SSLContext | None":
+    """Return how to trust and be trusted; raise ConfigError for a file that cannot be used."""
+    if broker.ca_file is None:
+        return None
+    import ssl  # only who talks TLS pays for it
+
+    try:
+        context = ssl.create_default_context(cafile=broker.ca_file)
+    except OSError as error:
+        raise ConfigError(
+            f"{broker.ca_file}: broker.ca_file: a readable file with PEM certificates, got: {error}"
+        ) from error
+    if broker.cert_file is not None:
+        try:
+            # An empty passphrase: a key that wants one is an error here, and never a question at a terminal.
+            context.load_cert_chain(broker.cert_file, broker.key_file, password="")
+        except OSError as error:
+            raise ConfigError(
+                f"{broker.cert_file}: broker.cert_file, key_file: a PEM certificate and its key without passphrase,"
+                f" got: {error}"
+            ) from error
+    return context
 
 
 def _no_delay(_client: "Client", _userdata: Any, sock: Any) -> None:

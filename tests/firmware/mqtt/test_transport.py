@@ -1,6 +1,7 @@
 """The connection to a real broker: each way in which paho or a broker can surprise, and what the device makes of it."""
 
 import logging
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from contract.codec import decode
 from contract.states import Status
 from contract.topics import Address, Channel
 from firmware.config import BrokerConfig
+from firmware.errors import ConfigError
 from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, Presence, Transport, backoff_s
 from tests.support.brokers import Broker, Mosquitto, free_port
 from tests.support.center import CenterSide
@@ -337,6 +339,68 @@ def test_a_device_logs_in_with_its_password(make_mosquitto: Callable[..., Mosqui
     broker = make_mosquitto(options=f"allow_anonymous false\npassword_file {passwords}")
     with running(to(broker, username="q03"), password="bí mật") as run:  # noqa: S106 - a test's own
         assert isinstance(run.next(), LinkUp)
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an authority, a server's and a device's certificate, and a stranger's authority."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is missing: sudo make system-packages")
+    folder = tmp_path_factory.mktemp("papers")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    for authority in ("ca", "stranger"):
+        openssl(
+            "req", "-x509", *key, "-keyout", f"{authority}.key", "-out", f"{authority}.pem", "-subj", f"/CN={authority}"
+        )
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    for name in ("server", "device"):
+        openssl("req", *key[:-2], "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
+        openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem")
+    return folder
+
+
+def with_tls(make_mosquitto: Callable[..., Mosquitto], papers: Path, **files: str) -> tuple[Mosquitto, BrokerConfig]:
+    """Return a broker that demands TLS with client certificates, and the configuration for it."""
+    broker = make_mosquitto(
+        options=f"allow_anonymous true\ncafile {papers}/ca.pem\ncertfile {papers}/server.pem\n"
+        f"keyfile {papers}/server.key\nrequire_certificate true"
+    )
+    paths = {"ca_file": "ca.pem", "cert_file": "device.pem", "key_file": "device.key"} | files
+    return broker, to(broker, **{key: str(papers / name) for key, name in paths.items()})
+
+
+def test_tls_with_certificates_on_both_sides(make_mosquitto: Callable[..., Mosquitto], papers: Path) -> None:
+    """With an authority and a certificate of its own a device talks TLS, in both directions, many messages."""
+    _, config = with_tls(make_mosquitto, papers)
+    with running(config) as run:
+        assert isinstance(run.next(), LinkUp)
+        for _ in range(50):
+            assert run.transport.publish(Channel.EVENT, bytes(3000))
+        wait_for(lambda: run.transport.unconfirmed() == 0)
+
+
+def test_a_broker_with_a_strange_certificate_is_not_trusted(
+    make_mosquitto: Callable[..., Mosquitto], papers: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker that another authority vouches for gets nothing, and the warning says why."""
+    _, config = with_tls(make_mosquitto, papers, ca_file="stranger.pem")
+    with running(config) as run:
+        assert run.is_quiet(for_s=1)
+    assert "certificate verify failed" in caplog.text.lower()
+
+
+@pytest.mark.parametrize("files", [{"ca_file": "none.pem"}, {"ca_file": "names"}, {"key_file": "server.key"}])
+def test_papers_that_cannot_be_used_are_a_configuration_fault(papers: Path, files: dict[str, str]) -> None:
+    """A missing, foreign or mismatched certificate ends the program with the setting's name, before it connects."""
+    paths = {"ca_file": "ca.pem", "cert_file": "device.pem", "key_file": "device.key"} | files
+    config = BrokerConfig(**{key: str(papers / name) for key, name in paths.items()})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=rf"broker\..*{next(iter(files))}"):
+        Transport(ADDRESS, config, password=None, status=status, post=lambda _news: None)
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

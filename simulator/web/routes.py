@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, PackageLoader
 from litestar import MediaType, Request, Response, asgi, get, post
+from litestar.datastructures import Cookie
 from litestar.exceptions import NotFoundException
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from markupsafe import Markup
@@ -18,6 +19,7 @@ from simulator.control import Answer, Ask, WorldGoneError, ask_world, watch_worl
 from simulator.web.words import Language, words
 
 BEAT_S = 15.0
+_YEAR_S = 365 * 86_400
 _FOLDER = Path(__file__).parent
 _FILES = {
     "demo.css": "text/css; charset=utf-8",
@@ -37,9 +39,10 @@ def demo_routes(world: Path, *, center: str) -> Sequence[ControllerRouterHandler
     pages = Environment(loader=PackageLoader("simulator.web", "."), autoescape=True)
 
     @get("/demo", media_type=MediaType.HTML, include_in_schema=False)
-    async def page(lang: str = "vi") -> Response[str]:
-        """The page itself, in Vietnamese unless asked otherwise."""
-        language: Language = "en" if lang == "en" else "vi"
+    async def page(request: Request[Any, Any, Any]) -> Response[str]:
+        """The page itself, in Vietnamese unless asked otherwise; the center's pages remember it too."""
+        asked = request.query_params.get("lang")
+        language: Language = "en" if (asked or request.cookies.get("lang")) == "en" else "vi"
         said = words(language)
         boot = msgspec.json.encode({"lang": language, "words": said}).decode()
         html = pages.get_template("demo.html").render(
@@ -49,7 +52,13 @@ def demo_routes(world: Path, *, center: str) -> Sequence[ControllerRouterHandler
             center=center,
             boot=_script_safe(boot),
         )
-        return Response(html, media_type=MediaType.HTML, headers={"Cache-Control": "no-store"})
+        cookie = Cookie(key="lang", value=language, max_age=_YEAR_S, path="/", samesite="lax", httponly=True)
+        return Response(
+            html,
+            media_type=MediaType.HTML,
+            headers={"Cache-Control": "no-store"},
+            cookies=[cookie] if asked else [],
+        )
 
     @get("/demo/{name:str}", include_in_schema=False, sync_to_thread=False)
     def file(name: str, request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -440,11 +440,11 @@ class Daemon:
         # An ack for another stream belongs to a card that was in this device before; one beyond what we sent is wrong.
         upto = ack.upto if ack.stream == self._outbox.stream else None
         upto = None if upto is None else min(upto, self._pump.highest_sent)
-        if not upto and not ack.ids:
+        sequences = self._pump.acknowledged(upto=upto, ids=ack.ids, now_ms=now_ms)
+        if not upto and not sequences:
             return
-        self._pump.acknowledged(upto=upto, ids=ack.ids, now_ms=now_ms)
         try:
-            self._outbox.acknowledge(upto=upto, ids=ack.ids)
+            self._outbox.acknowledge(upto=upto, sequences=sequences)
         except StoreError as error:
             # Nothing is lost: what stays is sent again, and the center knows it by its id.
             self._store_is_broken(error)

@@ -156,7 +156,7 @@ class Outbox:
             found = self._open_db().execute(_PEEK, (after, limit)).fetchall()
         return [Row(*columns) for columns in found]
 
-    def acknowledge(self, *, upto: int | None = None, ids: Sequence[str] = ()) -> int:
+    def acknowledge(self, *, upto: int | None = None, sequences: Sequence[int] = ()) -> int:
         """Delete what the center has committed; return how many rows that were.
 
         Not fsynced: a row that comes back after a power cut is sent again and dropped by its id.
@@ -165,8 +165,8 @@ class Outbox:
             before = db.total_changes
             if upto is not None:
                 db.execute("DELETE FROM event WHERE sequence <= ?", (upto,))
-            if ids:
-                db.executemany("DELETE FROM event WHERE id = ?", [(each,) for each in ids])
+            if sequences:
+                db.executemany("DELETE FROM event WHERE sequence = ?", [(each,) for each in sequences])
             return db.total_changes - before
 
     def memory(self) -> dict[str, str]:

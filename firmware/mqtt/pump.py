@@ -11,6 +11,9 @@ _ACK_TIMEOUT_MAX_MS = 60_000
 _PATIENCE_MS = 500
 """An ack takes milliseconds. Rows older than this, when the center speaks again, were sent to nobody."""
 
+_RECENT = 4 * WINDOW
+"""Rows whose ids are known: acks may come a few windows late."""
+
 Due = Literal["resend", "reconnect"]
 
 
@@ -33,7 +36,8 @@ class Pump:
         self._ack_timeout_ms = ack_timeout_ms
         self._ack_timeout_max_ms = ack_timeout_max_ms
         self._up = False
-        self._in_flight: dict[int, str] = {}
+        self._in_flight: dict[int, None] = {}  # in the order of sending
+        self._recent: dict[str, int] = {}
         self._cursor = 0
         self._highest_sent = 0
         self._silences = 0
@@ -58,6 +62,7 @@ class Pump:
     def begin_stream(self) -> None:
         """Begin with another outbox, whose numbers have nothing to do with those before."""
         self._in_flight.clear()
+        self._recent.clear()
         self._waiting_since_ms = None
         self._silences = self._cursor = self._highest_sent = 0
 
@@ -75,22 +80,33 @@ class Pump:
 
     def sent(self, sequence: int, event_id: str, now_ms: int) -> None:
         """Note that a row went out."""
-        self._in_flight[sequence] = event_id
+        self._in_flight[sequence] = None
+        self._recent[event_id] = sequence
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
         self._cursor = sequence
         self._highest_sent = max(self._highest_sent, sequence)
         if self._waiting_since_ms is None:
             self._waiting_since_ms = now_ms
 
-    def acknowledged(self, *, upto: int | None, ids: Sequence[str], now_ms: int) -> None:
-        """Note what the center has committed."""
-        known = set(ids)
-        for sequence, event_id in list(self._in_flight.items()):
-            if (upto is not None and sequence <= upto) or event_id in known:
-                del self._in_flight[sequence]
+    def acknowledged(self, *, upto: int | None, ids: Sequence[str], now_ms: int) -> list[int]:
+        """Note what the center has committed; return the numbers of the rows that `ids` name.
+
+        An id that did not go out lately is passed over: its row, if it still waits, goes out again and is
+        acknowledged again.
+        """
+        named = [self._recent[event_id] for event_id in ids if event_id in self._recent]
+        for sequence in named:
+            self._in_flight.pop(sequence, None)
         if upto is not None:
-            self._cursor = max(self._cursor, min(upto, self._highest_sent))
-        self._silences = 0
-        self._waiting_since_ms = now_ms if self._in_flight else None
+            upto = min(upto, self._highest_sent)
+            self._cursor = max(self._cursor, upto)
+            for sequence in [each for each in self._in_flight if each <= upto]:
+                del self._in_flight[sequence]
+        if named or upto is not None:
+            self._silences = 0
+            self._waiting_since_ms = now_ms if self._in_flight else None
+        return named
 
     def center_spoke(self, now_ms: int) -> None:
         """Hear anything else from the center: if it was silent to our rows, it has come back and gets them now."""

@@ -69,11 +69,11 @@ def test_a_row_becomes_the_event_that_the_contract_names(tmp_path: Path) -> None
 
 
 def test_acknowledged_rows_go(outbox: Outbox) -> None:
-    """An ack up to a number takes all rows up to it, an ack by ids takes those; nothing else goes."""
+    """An ack up to a number takes all rows up to it, an ack of single ones takes those; nothing else goes."""
     for _ in range(6):
         outbox.append(IGNORED)
     assert outbox.acknowledge(upto=2) == 2
-    assert outbox.acknowledge(ids=["id-4", "unknown"]) == 1
+    assert outbox.acknowledge(sequences=[4, 99]) == 1
     assert outbox.acknowledge(upto=2) == 0
     assert sequences(outbox) == [3, 5, 6]
 

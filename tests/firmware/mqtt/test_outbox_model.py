@@ -57,9 +57,9 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(events=st.lists(sent, max_size=3))
     def acknowledge_some(self, events: list[tuple[int, str]]) -> None:
         """Let the center acknowledge single ones, maybe again."""
-        ids = [event_id for _, event_id in events]
-        self.outbox.acknowledge(ids=ids)
-        self.rows = [row for row in self.rows if row[1] not in ids]
+        sequences = [sequence for sequence, _ in events]
+        self.outbox.acknowledge(sequences=sequences)
+        self.rows = [row for row in self.rows if row[0] not in sequences]
 
     @rule()
     def restart(self) -> None:

@@ -33,8 +33,8 @@ class Wire:
 
     def ack_ids(self, *numbers: int) -> None:
         """Let the center commit single rows."""
-        self.pump.acknowledged(upto=None, ids=[f"id-{number}" for number in numbers], now_ms=self.now_ms)
-        self.rows -= set(numbers)
+        ids = [f"id-{number}" for number in numbers]
+        self.rows -= set(self.pump.acknowledged(upto=None, ids=ids, now_ms=self.now_ms))
 
     def late(self, *, pubacks_missing: bool = False) -> tuple[str | None, int]:
         """Wait for the pump's deadline; return what it asks for and after how many milliseconds."""
@@ -165,6 +165,16 @@ def test_an_ack_that_crosses_a_resend_counts() -> None:
     wire.late()
     wire.ack(2)
     assert wire.turn() == [3]
+
+
+def test_ids_that_did_not_go_out_lately_are_passed_over() -> None:
+    """An ack for unknown ids neither deletes nor counts as progress: the row goes out again in its turn."""
+    wire = Wire(3)
+    wire.pump.connected()
+    wire.turn()
+    deadline = wire.pump.deadline_ms()
+    assert wire.pump.acknowledged(upto=None, ids=["id-of-yesterday"], now_ms=wire.now_ms + 100) == []
+    assert wire.pump.deadline_ms() == deadline
 
 
 STEPS = st.lists(

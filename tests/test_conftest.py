@@ -1,6 +1,9 @@
 """The fixtures that other tests stand on."""
 
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,3 +17,40 @@ def test_a_broker_answers_again_on_the_same_port_after_a_kill(any_broker: Broker
         socket.create_connection((any_broker.host, any_broker.port), timeout=1)
     any_broker.start()
     socket.create_connection((any_broker.host, any_broker.port), timeout=1).close()
+
+
+@pytest.mark.parametrize(
+    ("leak", "said"),
+    [
+        (
+            "threading.Thread(target=threading.Event().wait, args=(8,), name='forgotten', daemon=True).start()",
+            "thread forgotten",
+        ),
+        ("kept.append(socket.socket())", "socket:["),
+    ],
+)
+def test_what_a_test_leaves_behind_fails_it(tmp_path: Path, leak: str, said: str) -> None:
+    """A test that leaves a thread or an open socket behind fails, and the report names what it was."""
+    leaky = tmp_path / "test_leaky.py"
+    leaky.write_text(f"import socket, threading\nkept = []\ndef test_leaky():\n    {leak}\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.conftest",
+            "-c",
+            "/dev/null",
+            "--rootdir",
+            str(tmp_path),
+            str(leaky),
+        ],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert f"left behind: {said}" in done.stdout

@@ -34,7 +34,7 @@ def center(make_center: Callable[..., Center]) -> Center:
     return make_center()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its event loop stays in this thread, where others want to run theirs
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     if not shutil.which(CHROMIUM):

@@ -157,7 +157,8 @@ class Daemon:
         self._asked: dict[str, int] = {}
         self._store_failed = False
         self._complained: set[Channel] = set()
-        self._health_at_ms: int | None = None
+        self._health_at_ms = 0
+        self._health_told = False
         self._watchdog_at_ms: int | None = None
 
     def post(self, news: object) -> None:
@@ -181,6 +182,7 @@ class Daemon:
 
     def _begin(self) -> None:
         now_ms = self._clock.monotonic_ms()
+        self._health_at_ms = now_ms + self._health_every_ms
         if self._notifier.watchdog_interval_ms is not None:
             self._watchdog_at_ms = now_ms
         self._do_what_is_due()
@@ -389,7 +391,7 @@ class Daemon:
         self._pump.connected()
         if self._reported is not None:
             self._publish(Channel.REPORTED, encode(self._reported), retain=True)
-        if self._health_at_ms is None:
+        if not self._health_told:
             self._health_at_ms = now_ms
         if self._is_open:
             self._say_status()
@@ -515,7 +517,7 @@ class Daemon:
             self._outbox.tidy()
             # Only while somebody can hear it: an outage must not fill the outbox with how we were.
             if self._up and self._memory is not None:
-                self._record(self._probe.measure(outbox_depth=self._outbox.depth()), {})
+                self._health_told = self._record(self._probe.measure(outbox_depth=self._outbox.depth()), {})
 
 
 def _passed(deadline_ms: int | None, now_ms: int) -> bool:

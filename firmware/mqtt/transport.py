@@ -89,6 +89,7 @@ class Transport:
         self._up: Client | None = None
         self._subscription: int | None = None
         self._subscribed_once = False
+        self._skipped_logged = False
         self._problem = ""
         self._lost_logged = False
         self._unconfirmed: deque[MQTTMessageInfo] = deque()
@@ -168,6 +169,8 @@ class Transport:
             lived_s = self._connection()
             if self._stopping.is_set():
                 return
+            if 0 < lived_s < STABLE_AFTER_S and not self._problem:
+                self._problem = f"closed right after connecting: is another device running as {self._name()}?"
             self._log_lost()
             failures = 0 if lived_s >= STABLE_AFTER_S else failures
             self._stopping.wait(backoff_s(failures))
@@ -190,6 +193,10 @@ class Transport:
                     break
         except OSError as error:
             self._problem = error.strerror or str(error)
+        except Exception:  # noqa: BLE001 - see below
+            # A broker's broken packet must not end the thread: paho trips over some (struct.error, IndexError).
+            _log.exception("the connection ended by a fault; another one is made")
+            self._problem = "what the broker sent cannot be understood"
         finally:
             self._end(client)
         return time.monotonic() - up_at if up_at is not None else 0.0
@@ -212,18 +219,17 @@ class Transport:
     def _new_client(self) -> "Client":
         paho = self._paho
         is_5 = self._broker.protocol == "5"
-        address = self._address
         client: Client = paho.Client(
             paho.CallbackAPIVersion.VERSION2,
-            client_id=f"{address.center}-{address.station}-{address.device}",
+            client_id=self._name(),
             clean_session=None if is_5 else True,
             protocol=paho.MQTTv5 if is_5 else paho.MQTTv311,
             reconnect_on_failure=False,
         )
         self._subscription = None
-        self._subscribed_once = False
+        self._subscribed_once = self._skipped_logged = False
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.will_set(address.topic(Channel.STATUS), self._status("lost"), qos=_QOS, retain=True)
+        client.will_set(self._address.topic(Channel.STATUS), self._status("lost"), qos=_QOS, retain=True)
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._password)
         if self._tls is not None:
@@ -236,6 +242,9 @@ class Transport:
         # and two writers can cut each other's packets in half.
         client.on_socket_register_write = _wake_is_enough
         return client
+
+    def _name(self) -> str:
+        return f"{self._address.center}-{self._address.station}-{self._address.device}"
 
     def _host(self) -> Any:
         # As bytes: a str goes through the IDNA codec, whose tables are 0.3 MB. TLS compares the name, as a str.
@@ -280,7 +289,10 @@ class Transport:
                 self._post(Arrived(channel=channel, payload=bytes(message.payload), retained=message.retain))
         except Exception:  # noqa: BLE001 - see below
             # An exception here would end the network thread while paho goes on saying that it is connected.
-            _log.exception("a message could not be taken; it is skipped")
+            # Said once for each connection: a flood of such messages must not fill the card with lines.
+            if not self._skipped_logged:
+                self._skipped_logged = True
+                _log.exception("a message could not be taken; it and any further one like it is skipped")
 
     def _log_lost(self) -> None:
         problem = self._problem or "the connection broke"

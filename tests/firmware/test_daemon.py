@@ -471,6 +471,14 @@ def test_the_daemon_does_not_outlive_its_threads(tmp_path: Path, systemd: socket
         assert rest.count(b"WATCHDOG=1") <= 1  # one may have been on its way
 
 
+def test_a_dead_thread_is_seen_without_systemd_and_without_a_link(tmp_path: Path) -> None:
+    """Also a daemon that nobody watches and that has no contact ends when its network thread has died."""
+    with world(tmp_path, health_every_ms=50) as it:
+        it.link.is_alive = False
+        it.thread.join(2)
+        assert isinstance(it.error, WorkerDiedError)
+
+
 def test_a_stuck_decision_starves_the_watchdog(tmp_path: Path, systemd: socket.socket) -> None:
     """Signs of life come from the inbox loop itself: while it hangs there are none."""
     environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}

@@ -1,5 +1,6 @@
 """The configuration file: what a good one gives, and the one line a bad one gets."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 
 from contract.topics import Address
-from firmware.config import BrokerConfig, load, read_secret
+from firmware.config import BrokerConfig, _File, load, read_secret
 from firmware.devices.registry import KINDS
 from firmware.errors import ConfigError
 
@@ -206,3 +207,24 @@ def test_a_secret_is_the_line_of_its_file(tmp_path: Path) -> None:
     assert read_secret(str(secret), "broker.password_file") == "bí mật"
     with pytest.raises(ConfigError, match=r"broker\.password_file: a readable file .*no such file"):
         read_secret(str(tmp_path / "none"), "broker.password_file")
+
+
+@pytest.mark.docs
+def test_every_key_is_documented() -> None:
+    """Each key that every station's file may have stands in the reference."""
+    page = (Path(__file__).parents[2] / "docs/ref/station.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_.]+)`", page))
+    stated = {field.name for kind in (BrokerConfig, _File) for field in msgspec.structs.fields(kind)}
+    assert stated - named - {"broker", "device"} == set()
+    assert "[broker]" in page
+    assert "`device.NAME`" in page
+
+
+@pytest.mark.docs
+def test_the_documented_example_is_valid(tmp_path: Path) -> None:
+    """The file that the reference shows can be used as it is."""
+    page = (Path(__file__).parents[2] / "docs/ref/station.md").read_text(encoding="utf-8")
+    found = re.search(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    assert found
+    (tmp_path / "station.toml").write_text(found[1])
+    assert load(tmp_path / "station.toml", "rating", KINDS).address.source == "/bentre/q03/rating"

@@ -104,7 +104,7 @@ def _requeue(state: State, command: Requeue) -> Decision:
         return ticket
     if ticket.state not in ("no_show", "parked"):
         return refuse("not_waiting", number=ticket.number) if ticket.state != "waiting" else []
-    late_ms = command.at - (ticket.ended_at or command.at)
+    late_ms = command.at - (command.at if ticket.ended_at is None else ticket.ended_at)
     if ticket.state == "no_show" and late_ms > state.rules.return_within_s * 1000:
         return refuse("return_too_late", number=ticket.number, minutes=str(state.rules.return_within_s // 60))
     # A ticket that was sent to a counter which does not serve its service can wait nowhere else.

@@ -1,0 +1,202 @@
+"""The hall: what was answered is stored, and nothing happens twice."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import alembic.autogenerate
+import pytest
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+
+from center.config import Config, CounterConfig, ServiceConfig
+from center.hall import Answer, Change, Done, Hall, Refusal
+from center.queue.model import CallNext, Finish, Issue, OpenCounter
+from center.storage.store import Store, metadata
+
+CONFIG = Config(
+    id="test",
+    name="Test",
+    data_dir="unused",
+    service=(ServiceConfig(id="land", letter="A", vi="Đất đai", en="Land"),),
+    counter=tuple(CounterConfig(id=f"q0{each}", label=str(each), services=("land",)) for each in (1, 2, 3)),
+)
+MORNING_MS = 1_795_395_600_000  # 2026-11-23, 08:00 at the center
+
+
+class Noon:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.ms = MORNING_MS
+
+    def now_ms(self) -> int:
+        """What the test says it is."""
+        return self.ms
+
+    def monotonic_s(self) -> float:
+        """The same, in seconds."""
+        return self.ms / 1000
+
+
+class BrokenStore(Store):
+    """A store whose disk can be full."""
+
+    full = False
+
+    def write(self, batch: object) -> None:
+        """Fail as a full disk does, while it is."""
+        if self.full:
+            from center.errors import StoreError
+
+            raise StoreError("disk full", full=True)
+        super().write(batch)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock() -> Noon:
+    """Eight in the morning."""
+    return Noon()
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    """Where the center's database is."""
+    return f"sqlite:///{tmp_path / 'center.db'}"
+
+
+@pytest.fixture
+def make(store_url: str, clock: Noon) -> Iterator[Callable[[], Hall]]:
+    """Start a hall on the same database, as often as wanted."""
+    halls: list[Hall] = []
+
+    def start() -> Hall:
+        halls.append(Hall(CONFIG, BrokenStore(store_url), clock))
+        halls[-1].start()
+        return halls[-1]
+
+    yield start
+    for hall in halls:
+        hall.stop()
+
+
+def issue(hall: Hall, key: str) -> Answer:
+    """Take a number with an idempotency key."""
+    command = Issue(at=hall.now_ms(), ticket_id=f"ticket-{key}", service="land")
+    return hall.submit(command, key=key, actor="test").result(10)
+
+
+def number(answer: Answer) -> str:
+    """The number of an answer that was no refusal."""
+    assert isinstance(answer, Done), answer
+    assert answer.ticket is not None
+    return answer.ticket.number
+
+
+def test_many_at_once_get_different_numbers(make: Callable[[], Hall]) -> None:
+    """Forty kiosks that ask at once are given forty different numbers."""
+    hall = make()
+    with ThreadPoolExecutor(40) as kiosks:
+        numbers = list(kiosks.map(lambda each: number(issue(hall, f"key-{each}")), range(200)))
+    assert sorted(numbers) == [f"A{each:03d}" for each in range(1, 201)]
+
+
+def test_a_repeat_gets_the_first_answer_also_after_a_restart(make: Callable[[], Hall]) -> None:
+    """A kiosk that never heard the answer asks again with its key and gets the same number."""
+    hall = make()
+    first = number(issue(hall, "touch-1"))
+    assert number(issue(hall, "touch-1")) == first
+    hall.stop()
+    again = make()
+    assert number(issue(again, "touch-1")) == first
+    assert number(issue(again, "touch-2")) == "A002"
+
+
+def test_a_key_cannot_be_used_for_something_else(make: Callable[[], Hall]) -> None:
+    """A key that issued a ticket does not open a counter."""
+    hall = make()
+    issue(hall, "key")
+    answer = hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="key", actor="test").result(10)
+    assert isinstance(answer, Refusal)
+    assert answer.code == "key_reused"
+
+
+def test_no_two_officers_call_one_ticket(make: Callable[[], Hall]) -> None:
+    """Three officers who call at once, again and again, never get the same ticket."""
+    hall = make()
+    for each in range(60):
+        issue(hall, f"touch-{each}")
+    for counter in ("q01", "q02", "q03"):
+        hall.submit(OpenCounter(at=hall.now_ms(), counter=counter), key=f"open-{counter}", actor="test").result(10)
+
+    def call(turn: int) -> str:
+        command = CallNext(at=hall.now_ms(), counter=f"q0{turn % 3 + 1}")
+        return number(hall.submit(command, key=f"call-{turn}", actor="test").result(10))
+
+    with ThreadPoolExecutor(3) as officers:
+        called = list(officers.map(call, range(60)))
+    assert len(set(called)) == 60
+
+
+def test_a_full_disk_refuses_and_changes_nothing(make: Callable[[], Hall]) -> None:
+    """While nothing can be stored everybody is refused in words; afterwards the count goes on without a gap."""
+    hall = make()
+    issue(hall, "before")
+    BrokenStore.full = True
+    try:
+        answer = issue(hall, "during")
+    finally:
+        BrokenStore.full = False
+    assert isinstance(answer, Refusal)
+    assert (answer.code, "đầy" in answer.message) == ("store_full", True)
+    assert number(issue(hall, "after")) == "A002"
+
+
+def test_a_new_day_begins_by_the_center_s_clock(make: Callable[[], Hall], clock: Noon) -> None:
+    """At midnight in Bến Tre, not in Greenwich, numbers begin at 001 again."""
+    hall = make()
+    issue(hall, "today")
+    clock.ms = MORNING_MS + 15 * 3_600_000  # 23:00 there
+    assert number(issue(hall, "late")) == "A002"
+    clock.ms = MORNING_MS + 17 * 3_600_000  # 01:00 there, still yesterday in Greenwich
+    assert number(issue(hall, "tomorrow")) == "A001"
+
+
+def test_a_ticket_is_rated_once(make: Callable[[], Hall], store_url: str) -> None:
+    """The first rating of a ticket counts; a later one, by whatever way, does not."""
+    hall = make()
+    issue(hall, "touch")
+    for index, command in enumerate((OpenCounter, CallNext, Finish)):
+        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"step-{index}", actor="test").result(10)
+    first = hall.rate(counter="q01", ticket="ticket-touch", level=3, key="tap-1", actor="tablet").result(10)
+    second = hall.rate(counter="q01", ticket="ticket-touch", level=1, key="tap-2", actor="tablet").result(10)
+    assert isinstance(first, Done)
+    assert isinstance(second, Refusal)
+    with sqlite3.connect(store_url.removeprefix("sqlite:///")) as database:
+        assert database.execute("SELECT ticket, level FROM rating").fetchall() == [("ticket-touch", 3)]
+    database.close()
+
+
+def test_a_reader_s_own_state_follows(make: Callable[[], Hall]) -> None:
+    """Who subscribes and applies the events has the state that the hall has."""
+    hall = make()
+    changes: list[Change] = []
+    own = hall.subscribe(changes.append).state
+    for each in range(5):
+        issue(hall, f"touch-{each}")
+    now = hall.snapshot().state
+    for change in changes:
+        for event in change.events:
+            own.apply(event)
+    assert own == now
+
+
+def test_the_migrations_make_the_tables_that_the_program_uses(store_url: str) -> None:
+    """A database that was migrated from nothing has exactly the tables of this version."""
+    Store(store_url).close()
+    engine = sa.create_engine(store_url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        found = alembic.autogenerate.compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+    assert found == []

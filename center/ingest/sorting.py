@@ -22,8 +22,9 @@ KEPT_BYTES = 8_192
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_MAX_SEQUENCE = 2**63 - 1  # what the store's column holds
-_ID = re.compile(rb'"id"\s*:\s*"([^"\\\x00-\x1f]{1,64})"')
+_ID = re.compile(rb'"id"\s*:\s*"([!#-\[\]-~]{1,64})"')
+_NAME = re.compile(r"[!-~]{1,64}")  # what the contract lets an id or a stream be: an ack with any other is no ack
+_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _DATA = re.compile(rb'"data"\s*:')
 
 
@@ -119,8 +120,6 @@ def _event(message: Message, address: Address) -> Event:
     envelope = open_envelope(message.payload)
     if envelope.source != address.source:
         raise ContractError("source", f"says {envelope.source} but came from {address.source}")
-    if envelope.sequence_number > _MAX_SEQUENCE:
-        raise ContractError("sequence", f"must be at most {_MAX_SEQUENCE}")
     fact = envelope.fact()
     time_ms = (envelope.time - _EPOCH) // _MILLISECOND
     occurred_at = time_ms if envelope.clocksynced else message.at
@@ -203,12 +202,11 @@ def lenient(payload: bytes) -> tuple[str | None, str | None, int | None]:
         # Only before the data: an id in there is that of something else.
         data = _DATA.search(payload)
         match = _ID.search(payload, 0, data.start() if data else len(payload))
-        return (match[1].decode(errors="replace") if match else None), None, None
+        return (match[1].decode() if match else None), None, None
     if not isinstance(found, dict):
         return None, None, None
-    event_id, stream, sequence = found.get("id"), found.get("stream"), found.get("sequence")
-    return (
-        event_id if isinstance(event_id, str) and 1 <= len(event_id) <= 64 else None,
-        stream if isinstance(stream, str) and 1 <= len(stream) <= 64 else None,
-        int(sequence) if isinstance(sequence, str) and re.fullmatch(r"[0-9]{1,18}", sequence, re.ASCII) else None,
+    event_id, stream, sequence = (
+        value if isinstance(value := found.get(name), str) and pattern.fullmatch(value) else None
+        for name, pattern in (("id", _NAME), ("stream", _NAME), ("sequence", _NUMBER))
     )
+    return event_id, stream, int(sequence) if sequence else None

@@ -26,7 +26,7 @@ from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
 from firmware.notify import Notifier
 from firmware.ports import Ask, Drive, Record, Report
-from tests.support.device import FakeLink, Hands, Obedient
+from tests.support.hands import FakeLink, Hands, Obedient
 from tests.support.waiting import wait_for
 
 DESIRED = RatingDesired(revision=3, armed=Armed(ticket="t-1", number="A007", seconds=30))

@@ -15,6 +15,7 @@ from contract.topics import DEFAULT_ROOT, SEGMENT
 
 Segment = Annotated[str, msgspec.Meta(pattern=SEGMENT)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 BrokerKind = Literal["auto", "mosquitto", "amqtt", "external"]
@@ -42,8 +43,8 @@ class Broker(Section, frozen=True, kw_only=True):
     host: Host = "127.0.0.1"
     port: Port = 1883
     username: Label | None = None
-    password_file: Path | None = None
-    users_file: Path | None = None
+    password_file: FilePath | None = None
+    users_file: FilePath | None = None
 
     @property
     def on_loopback(self) -> bool:

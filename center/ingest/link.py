@@ -150,7 +150,7 @@ class Link:
         client.on_disconnect = self._disconnected
         client.on_message = self._message
         if self._config.username is not None and self._config.password_file is not None:
-            client.username_pw_set(self._config.username, _password(self._config.password_file))
+            client.username_pw_set(self._config.username, _password(Path(self._config.password_file)))
         return client
 
     def _lost(self, reason: str) -> None:

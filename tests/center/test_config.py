@@ -1,0 +1,137 @@
+"""The center's configuration: read once, every fault one line that names file, key and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from center.config import Config, read
+from center.errors import ConfigError
+
+WHOLE = """\
+id = "bentre"
+name = "Trung tâm Phục vụ hành chính công tỉnh Bến Tre"
+data_dir = "/var/lib/motcua-center"
+timezone = "Asia/Ho_Chi_Minh"
+
+[http]
+port = 8081
+
+[rating]
+scale = "vn-4"
+
+[rules]
+max_recalls = 2
+
+[[service]]
+id = "dat-dai"
+letter = "A"
+vi = "Đất đai"
+en = "Land"
+
+[[service]]
+id = "ho-tich"
+letter = "B"
+vi = "Hộ tịch"
+en = "Civil status"
+
+[[counter]]
+id = "q01"
+label = "1"
+services = ["dat-dai", "ho-tich"]
+
+[[counter]]
+id = "q02"
+label = "2"
+services = ["ho-tich"]
+"""
+
+
+def parsed(folder: Path, text: str) -> Config:
+    """Read a configuration from a file."""
+    file = folder / "center.toml"
+    file.write_text(text, encoding="utf-8")
+    return read(file)
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    """What the file says is what the center knows; the rest has defaults."""
+    config = parsed(tmp_path, WHOLE)
+    assert (config.http.port, config.http.host, config.rules.max_recalls, config.scale.name) == (
+        8081, "127.0.0.1", 2, "vn-4",
+    )  # fmt: skip
+    assert [service.vi for service in config.services()] == ["Đất đai", "Hộ tịch"]
+    assert [(one.id, one.state, one.services) for one in config.counters()][1] == ("q02", "closed", ("ho-tich",))
+    assert config.store_url == "sqlite:////var/lib/motcua-center/center.db"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("port = 8081", "port = 80810", "http.port: expected `int` <= 65535, got 80810"),
+        ("port = 8081", "prot = 8081", "http.prot: is not a key of the configuration"),
+        ('id = "q01"', 'id = "Q 01"', "counter[0].id: expected 1 to 32 of a-z, 0-9 and inner hyphens, got 'Q 01'"),
+        ('letter = "A"', 'letter = "Đ"', "service[0].letter: expected one letter of A to Z, got 'Đ'"),
+        ('letter = "B"', 'letter = "A"', "service[1].letter: must differ from every other, got 'A' again"),
+        ('id = "q02"', 'id = "q01"', "counter[1].id: must differ from every other, got 'q01' again"),
+        ('label = "2"', 'label = "1"', "counter[1].label: must differ from every other, got '1' again"),
+        ('label = "2"', 'label = "mười hai"', None),
+        ('label = "2"', 'label = "số mười hai"', "counter[1].label: expected `str` of length <= 8"),
+        ('["ho-tich"]', '["thue"]', "counter[1].services: must be of dat-dai, ho-tich, got 'thue'"),
+        ('["ho-tich"]', "[]", "counter[1].services: expected `array` of length >= 1"),
+        ('["ho-tich"]', '["ho-tich", "ho-tich"]', "counter[1].services: must name each service once"),
+        ('name = "Trung', '# name = "Trung', "name: is missing"),
+        ("max_recalls = 2", "max_recalls = true", "rules.max_recalls: expected `int`, got True"),
+        ("Asia/Ho_Chi_Minh", "Asia/Ben_Tre", "timezone: is not known here, got 'Asia/Ben_Tre'"),
+        ("Asia/Ho_Chi_Minh", "../etc/passwd", "timezone: must be a name such as Asia/Ho_Chi_Minh"),
+        ("vn-4", "vn-9", "rating.scale: invalid enum value 'vn-9'"),
+        ("[http]", "[http", "is not TOML: "),
+    ],
+)
+def test_a_fault_is_one_line_with_file_key_and_what_is_allowed(
+    tmp_path: Path, old: str, new: str, line: str | None
+) -> None:
+    """Whoever mistypes the file reads one line that says where and what would be right."""
+    text = WHOLE.replace(old, new, 1)
+    assert text != WHOLE
+    if line is None:
+        parsed(tmp_path, text)
+        return
+    with pytest.raises(ConfigError) as error:
+        parsed(tmp_path, text)
+    assert str(error.value).startswith(f"{tmp_path / 'center.toml'}: {line}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("broker", "line"),
+    [
+        ('kind = "mosquito"', "broker.kind: invalid enum value 'mosquito'"),
+        ('host = "0.0.0.0"', "broker.users_file: must be given"),
+        ('kind = "amqtt"\nhost = "192.168.1.2"', "broker.host: amqtt has no passwords"),
+        ('kind = "external"\nusername = "center"', "broker.password_file: must stand together"),
+        ('kind = "external"\nhost = "192.168.1.2"', None),
+        ('host = "0.0.0.0"\nusers_file = "u"\nusername = "center"\npassword_file = "p"', None),
+    ],
+)
+def test_a_broker_without_passwords_stays_on_loopback(tmp_path: Path, broker: str, line: str | None) -> None:
+    """A broker of our own that other machines can reach must ask for passwords."""
+    text = f"{WHOLE}\n[broker]\n{broker}\n"
+    if line is None:
+        parsed(tmp_path, text)
+        return
+    with pytest.raises(ConfigError) as error:
+        parsed(tmp_path, text)
+    assert str(error.value).startswith(f"{tmp_path / 'center.toml'}: {line}")
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    """A wrong path is one line, too."""
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read: No such file"):
+        read(tmp_path / "nowhere.toml")
+
+
+def test_a_file_in_another_encoding_says_so(tmp_path: Path) -> None:
+    """A file that an old editor saved in another code page is refused with the place."""
+    (tmp_path / "center.toml").write_bytes('name = "Bến Tre"'.encode("cp1258", errors="replace") + b"\xff")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        read(tmp_path / "center.toml")

@@ -1,128 +1,174 @@
 """A device whose halves do what a test tells them, and a link that is up or down when a test says so."""
 
-import socket
 import threading
-from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
-from contract.codec import decode, encode
-from contract.envelope import seal
-from contract.events import Fact, RatingGiven
-from contract.ids import uuid7
-from contract.requests import Ack, Reply, Request
-from contract.topics import Address, Channel
-from tests.support.waiting import wait_for
+from contract.codec import encode
+from contract.envelope import Envelope, open_envelope
+from contract.requests import Reply
+from contract.topics import Channel
+from firmware.mqtt.transport import Arrived, LinkDown, LinkUp
+from firmware.ports import Effect, Post
 
 
-def rated(level: int = 3, *, ticket: str | None = None) -> RatingGiven:
-    """Return a press that counted."""
-    return RatingGiven(level=level, scale="vn-3", ticket=ticket, armed_for_ms=30_000, pressed_ms=120)
+class Obedient:
+    """Decisions that return the effects which a signal consists of, and note what they hear."""
+
+    def __init__(self, memory: dict[str, str] | None = None) -> None:
+        self.memory = dict(memory or {})
+        self.heard: list[object] = []
+        self.due_ms: int | None = None
+
+    def on_start(self, now_ms: int) -> Sequence[Effect]:
+        """Note it."""
+        self.heard.append("start")
+        return ()
+
+    def on_signal(self, signal: Any, now_ms: int) -> Sequence[Effect]:
+        """Carry out what the signal says."""
+        effects: Sequence[Effect] = signal
+        return effects
+
+    def on_desired(self, desired: Any, now_ms: int) -> Sequence[Effect]:
+        """Note it."""
+        self.heard.append(desired)
+        return ()
+
+    def on_reply(self, reply: Reply, now_ms: int) -> Sequence[Effect]:
+        """Note it."""
+        self.heard.append(reply)
+        return ()
+
+    def on_link(self, *, up: bool, now_ms: int) -> Sequence[Effect]:
+        """Note it."""
+        self.heard.append("up" if up else "down")
+        return ()
+
+    def on_time(self, now_ms: int) -> Sequence[Effect]:
+        """Note it; nothing is due afterwards."""
+        self.heard.append("time")
+        self.due_ms = None
+        return ()
+
+    def deadline_ms(self) -> int | None:
+        """When the test wants it."""
+        return self.due_ms
 
 
-def sealed(
-    fact: Fact,
-    *,
-    sequence: int,
-    event_id: str | None = None,
-    source: str = "/bentre/q01/rating",
-    stream: str = "stream-1",
-    synced: bool = True,
-    time: datetime = datetime(2026, 11, 23, 2, 0, tzinfo=UTC),
-) -> bytes:
-    """Return an event as a device's outbox holds it."""
-    return seal(
-        fact,
-        event_id=event_id or uuid7(),
-        source=source,
-        time=time,
-        sequence=sequence,
-        stream=stream,
-        boot_id="boot-1",
-        monotonic_ms=1000 * sequence,
-        clock_synced=synced,
-    )
+class Hands:
+    """A driver in a test's hands: `do` posts a signal, `driven` is what it was told."""
+
+    def __init__(self, diary: list[object] | None = None) -> None:
+        self.driven: list[object] = [] if diary is None else diary
+        self.opened = 0
+        self.closed = 0
+        self.is_alive = True
+        self.open_errors: list[Exception] = []
+        self.drive_errors: list[Exception] = []
+        self.post: Post | None = None
+
+    def do(self, *effects: Effect) -> None:
+        """Post a signal that makes obedient decisions return these effects."""
+        assert self.post is not None, "the driver is not open"
+        self.post(effects)
+
+    def open(self, post: Post) -> None:
+        """Fail as told, else open."""
+        if self.open_errors:
+            raise self.open_errors.pop(0)
+        self.opened += 1
+        self.post = post
+
+    def drive(self, command: Any) -> None:
+        """Fail as told, else note the command; call it if it can be called."""
+        if self.drive_errors:
+            raise self.drive_errors.pop(0)
+        self.driven.append(command() if callable(command) else command)
+
+    def alive(self) -> bool:
+        """As told."""
+        return self.is_alive
+
+    def close(self) -> None:
+        """Count it."""
+        self.closed += 1
 
 
-class DeviceSide:
-    """A client in the place of one device. Nothing is resent by itself: a test says what is sent."""
+class Published(msgspec.Struct, frozen=True):
+    """What a daemon published."""
 
-    def __init__(self, host: str, port: int, address: Address) -> None:
-        self._host, self._port, self.address = host, port, address
+    channel: Channel
+    payload: bytes
+    retain: bool
+
+
+class FakeLink:
+    """A transport without a network. `come_up` and `go_down` are what the network does."""
+
+    def __init__(self, diary: list[object] | None = None) -> None:
         self._lock = threading.Lock()
-        self._heard: list[tuple[Channel, bytes]] = []
-        self._ready = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"{address.station}-{address.device}")
-        self._client.on_socket_open = lambda _c, _d, sock: sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._client.on_connect = self._on_connect
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._on_message
+        self._published: list[Published] = []
+        self._diary = diary
+        self._is_up = False
+        self.is_alive = True
+        self.started = self.stopped = 0
+        self.missing = 0
+        self.dropped: list[str] = []
+        self.post: Post = lambda _news: None
 
-    def __enter__(self) -> Self:
-        self._client.connect(self._host, self._port)
-        self._client.loop_start()
-        assert self._ready.wait(5), "the test's own device could not subscribe"
-        return self
+    def come_up(self) -> None:
+        """Connect."""
+        self._is_up = True
+        self.post(LinkUp())
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+    def go_down(self) -> None:
+        """Break."""
+        self._is_up = False
+        self.post(LinkDown())
 
-    def say(
-        self, channel: Channel, message: msgspec.Struct | bytes, *, retain: bool = False, topic: str | None = None
-    ) -> None:
-        """Publish and return at once."""
+    def say(self, channel: Channel, message: msgspec.Struct | bytes, *, retained: bool = False) -> None:
+        """Let a message of the center arrive."""
         payload = message if isinstance(message, bytes) else encode(message)
-        self._client.publish(topic or self.address.topic(channel), payload, qos=1, retain=retain)
+        self.post(Arrived(channel=channel, payload=payload, retained=retained))
 
-    def tell(self, fact: Fact, *, sequence: int, stream: str = "stream-1") -> str:
-        """Send a fact and return its id."""
-        event_id = uuid7()
-        source = self.address.source
-        self.say(Channel.EVENT, sealed(fact, sequence=sequence, event_id=event_id, source=source, stream=stream))
-        return event_id
-
-    def ask(self, action: str, *, request_id: str | None = None, timeout_s: float = 5.0, **more: Any) -> Reply:
-        """Send a request and return the reply to it."""
-        request_id = request_id or uuid7()
-        before = len(self.replies(request_id))
-        request = msgspec.convert({"id": request_id, "action": action, **more}, Request)
-        self.say(Channel.REQUEST, request)
-        return wait_for(lambda: self.replies(request_id)[before:], timeout_s=timeout_s)[0]
-
-    def heard(self, channel: Channel) -> list[bytes]:
-        """Return what came on a channel, oldest first."""
+    def published(self, channel: Channel) -> list[Published]:
+        """Return what was published on a channel, oldest first."""
         with self._lock:
-            return [payload for one, payload in self._heard if one is channel]
+            return [each for each in self._published if each.channel is channel]
 
-    def acks(self) -> list[Ack]:
-        """Return the application acks so far."""
-        return [decode(payload, Ack) for payload in self.heard(Channel.ACK)]
+    def events(self) -> list[Envelope]:
+        """Return the events that were sent, repeats included."""
+        return [open_envelope(each.payload) for each in self.published(Channel.EVENT)]
 
-    def acked(self) -> set[str]:
-        """Return every id that was acknowledged."""
-        return {event_id for ack in self.acks() for event_id in ack.ids}
+    def start(self) -> None:
+        """Count it."""
+        self.started += 1
 
-    def replies(self, request_id: str) -> list[Reply]:
-        """Return the replies to a request."""
-        return [reply for payload in self.heard(Channel.REPLY) if (reply := decode(payload, Reply)).id == request_id]
+    def alive(self) -> bool:
+        """As told."""
+        return self.is_alive
 
-    def desired(self) -> dict[str, Any]:
-        """Return what this device should be by the last word, or nothing."""
-        states = self.heard(Channel.DESIRED)
-        return msgspec.json.decode(states[-1]) if states else {}
-
-    def _on_connect(self, client: paho.Client, *_: Any) -> None:
-        channels = (Channel.ACK, Channel.REPLY, Channel.DESIRED)
-        client.subscribe([(self.address.topic(channel), 1) for channel in channels])
-
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        channel = Channel(message.topic.rpartition("/")[2])
+    def publish(self, channel: Channel, payload: bytes, *, retain: bool = False) -> bool:
+        """Note it, if connected."""
+        if not self._is_up:
+            return False
         with self._lock:
-            self._heard.append((channel, message.payload))
+            self._published.append(Published(channel, payload, retain))
+        if self._diary is not None:
+            self._diary.append(channel)
+        return True
+
+    def unconfirmed(self) -> int:
+        """As told."""
+        return self.missing
+
+    def drop(self, why: str) -> None:
+        """Note it."""
+        self.dropped.append(why)
+
+    def stop(self) -> None:
+        """Count it."""
+        self.stopped += 1

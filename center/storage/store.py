@@ -78,7 +78,8 @@ class Kept:
 class Store:
     """The database of one center."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, quarantine_rows: int = QUARANTINE_ROWS) -> None:
+        self._quarantine_rows = quarantine_rows
         try:
             self._url = sa.make_url(url)
         except sa.exc.ArgumentError as error:
@@ -189,7 +190,7 @@ class Store:
                     run(statement, rows)
             if batch.quarantine:
                 table = tables.quarantine
-                oldest = sa.select(sa.func.max(table.c.seq) - QUARANTINE_ROWS).scalar_subquery()
+                oldest = sa.select(sa.func.max(table.c.seq) - self._quarantine_rows).scalar_subquery()
                 run(sa.delete(table).where(table.c.seq <= oldest))
             if batch.forget_commands_before is not None:
                 run(sa.delete(tables.command).where(tables.command.c.at < batch.forget_commands_before))

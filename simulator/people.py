@@ -20,9 +20,9 @@ Touch = Literal["firm", "bouncing", "twice", "brush"]
 Means = Literal["pad", "page"]
 Choice = TypeVar("Choice")
 
-OPENING_S_PER_VISIT = 330.0
+OPENING_S_PER_VISIT = 290.0
 """With one counter a visitor comes this often; with more counters accordingly more often."""
-MEAN_SERVICE_S = 200.0
+MEAN_SERVICE_S = 165.0
 PRESENCES: dict[Presence, float] = {"prompt": 0.86, "slow": 0.05, "late": 0.04, "never": 0.05}
 DETOURS: dict[Detour, float] = {"none": 0.90, "park": 0.05, "transfer": 0.05}
 RATING_WAYS: dict[RatingWay, float] = {"none": 0.15, "pad": 0.72, "tablet": 0.13}

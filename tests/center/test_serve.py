@@ -1,0 +1,269 @@
+"""`motcua center serve` as a program: its start, its faults in a line, its end, and a kill in the middle of work."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.topics import Address
+from tests.support.brokers import free_port
+from tests.support.device import DeviceSide, rated
+from tests.support.waiting import wait_for
+
+KINDS = [pytest.param("mosquitto", marks=pytest.mark.mosquitto), "amqtt"]
+PAD = Address(center="bentre", station="q01", device="rating")
+
+
+class Program:
+    """A center's program on free ports, started and ended by a test."""
+
+    def __init__(self, folder: Path, kind: str = "amqtt") -> None:
+        self.folder = folder
+        self.http_port, self.mqtt_port = free_port(), free_port()
+        self.config = folder / "center.toml"
+        self.config.write_text(
+            f"""
+id = "bentre"
+name = "Trung tâm"
+data_dir = "{folder / "data"}"
+[http]
+port = {self.http_port}
+[broker]
+kind = "{kind}"
+port = {self.mqtt_port}
+[[service]]
+id = "dat-dai"
+letter = "A"
+vi = "Đất đai"
+en = "Land"
+[[counter]]
+id = "q01"
+label = "1"
+services = ["dat-dai"]
+""",
+            encoding="utf-8",
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = folder / "center.log"
+
+    def start(self, **environment: str) -> None:
+        """Start it and wait until it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "motcua.cli", "center", "serve", "--config", str(self.config)],
+                stderr=log,
+                env={**os.environ, **environment},
+            )
+        wait_for(self._live, timeout_s=30, every_s=0.05)
+
+    def run(self) -> tuple[int, str]:
+        """Run it where it cannot start; returns the exit code and what it said."""
+        command = [sys.executable, "-m", "motcua.cli", "center", "serve", "--config", str(self.config)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+        return done.returncode, done.stderr
+
+    def end(self, number: signal.Signals) -> tuple[int, float]:
+        """Send a signal; returns the exit code and how long the end took."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0, 0.0
+        began = time.monotonic()
+        process.send_signal(number)
+        return process.wait(15), time.monotonic() - began
+
+    def post(self, path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask the API; raises OSError while there is nobody."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.http_port}{path}",
+            data=json.dumps(body).encode(),
+            headers={"content-type": "application/json", "idempotency-key": key},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 – our own loopback
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def rows(self, query: str) -> list[Any]:
+        """Read the database."""
+        with closing(sqlite3.connect(self.folder / "data" / "center.db")) as database:
+            return database.execute(query).fetchall()
+
+    def log(self) -> str:
+        """Return what it has said."""
+        return self._log.read_text(encoding="utf-8")
+
+    def _live(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/healthz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
+    """Make programs of a kind of broker; they end with the test."""
+    made: list[Program] = []
+
+    def make(kind: str = "amqtt") -> Program:
+        if kind == "mosquitto" and shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+            pytest.skip("mosquitto is missing: sudo make system-packages")
+        made.append(Program(tmp_path, kind))
+        return made[-1]
+
+    yield make
+    for program in made:
+        program.end(signal.SIGKILL)
+
+
+def test_a_wrong_configuration_is_one_line_and_code_2(make: Callable[..., Program]) -> None:
+    """The line names file, key and what is allowed."""
+    program = make()
+    program.config.write_text(program.config.read_text().replace("[http]\nport", "[http]\nprot"))
+    assert program.run() == (2, f"motcua: {program.config}: http.prot: is not a key of the configuration\n")
+
+
+def test_a_port_in_use_is_one_line_and_code_1(make: Callable[..., Program]) -> None:
+    """The line names the port and what to do."""
+    program = make()
+    with socket.create_server(("127.0.0.1", program.http_port)):
+        code, said = program.run()
+    assert code == 1
+    assert said.startswith(f"motcua: HTTP port {program.http_port} on 127.0.0.1 is in use; stop what listens there")
+    assert said.count("\n") == 1
+
+
+def test_a_broker_s_port_in_use_is_one_line_and_code_1(make: Callable[..., Program]) -> None:
+    """The same for the port of the broker; nothing of the center stays behind."""
+    program = make()
+    with socket.create_server(("127.0.0.1", program.mqtt_port)):
+        code, said = program.run()
+    assert code == 1
+    assert f"motcua: MQTT port {program.mqtt_port} on 127.0.0.1 is in use" in said.splitlines()[-1]
+
+
+def test_two_centers_never_share_a_folder(make: Callable[..., Program]) -> None:
+    """A second center on the same data would give numbers twice: it is refused in a line."""
+    program = make()
+    program.start()
+    code, said = program.run()
+    assert (code, said) == (
+        1, f"motcua: {program.folder / 'data'}: another center runs on this folder; stop it, or set another data_dir\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order_also_with_open_streams(make: Callable[..., Program], number: signal.Signals) -> None:
+    """Open pages do not hold it up; it ends with code 0 and a quiet log."""
+    program = make()
+    program.start()
+    with socket.create_connection(("127.0.0.1", program.http_port), timeout=5) as page:
+        page.sendall(b"GET /stream?view=board HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in page.recv(100)
+        code, took_s = program.end(number)
+    assert code == 0, program.log()
+    assert took_s < 5
+    assert "Traceback" not in program.log()
+    assert "WARNING" not in program.log()
+
+
+def test_systemd_hears_that_it_is_ready_alive_and_ending(make: Callable[..., Program], tmp_path: Path) -> None:
+    """READY comes when pages are served, WATCHDOG while every part works, STOPPING at the end."""
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        program = make()
+        program.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000")
+        heard += [systemd.recv(100) for _ in range(4)]
+        program.end(signal.SIGTERM)
+        while heard[-1] != b"STOPPING=1":
+            heard.append(systemd.recv(100))
+    assert heard[:4] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_answered_survives_a_kill(make: Callable[..., Program], kind: str) -> None:
+    """SIGKILL in the middle of work: each answer given before is still true after, and nothing is there twice."""
+    program = make(kind)
+    program.start()
+    program.post("/api/counters/q01/open", "open", {})
+    given: dict[str, str] = {}
+    called: list[str] = []
+    stopped = threading.Event()
+
+    def take_numbers(kiosk: int) -> None:
+        for turn in range(10_000):
+            key = f"kiosk-{kiosk}-{turn}"
+            while not stopped.is_set():  # as a kiosk does: ask again with the same key until there is an answer
+                try:
+                    given[key] = program.post("/api/tickets", key, {"service": "dat-dai"})["ticket"]["number"]
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            if stopped.is_set():
+                return
+
+    def call_numbers() -> None:
+        turn = 0
+        while not stopped.is_set():
+            try:
+                ticket = program.post("/api/counters/q01/call_next", f"call-{turn}", {})["ticket"]
+                called.append(ticket["number"])
+                turn += 1
+            except urllib.error.HTTPError:
+                turn += 1  # nobody waits
+            except OSError:
+                time.sleep(0.05)
+
+    threads = [threading.Thread(target=take_numbers, args=(each,)) for each in range(4)]
+    threads.append(threading.Thread(target=call_numbers))
+    sent: list[str] = []
+    acked: set[str] = set()
+    for thread in threads:
+        thread.start()
+    try:
+        for round_of in range(3):
+            with DeviceSide("127.0.0.1", program.mqtt_port, PAD) as pad:
+                for _ in range(100):
+                    sent.append(pad.tell(rated(), sequence=len(sent) + 1))
+                    time.sleep(0.002)
+                wait_for(lambda pad=pad: len(pad.acked()) > 20, timeout_s=20)  # type: ignore[misc]
+                program.end(signal.SIGKILL)
+                acked |= pad.acked()
+            answers = len(given)
+            program.start()
+            wait_for(lambda answers=answers: len(given) > answers + 20, timeout_s=20)  # type: ignore[misc]
+            assert round_of < 3
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join(20)
+    program.end(signal.SIGTERM)
+
+    assert len(given) > 100
+    assert len(set(given.values())) == len(given)  # no number twice
+    assert len(set(called)) == len(called)  # nobody called twice
+    stored = {key: number for number, key in program.rows(
+        "SELECT json_extract(body, '$.number'), key FROM queue_event WHERE body LIKE '%ticket_issued%'"
+    )}  # fmt: skip
+    assert given.items() <= stored.items()  # each answer is what the store says
+    assert len(stored) == len(set(stored.values())) == program.rows("SELECT count(*) FROM ticket")[0][0]
+    ids = [row[0] for row in program.rows("SELECT id FROM device_event")]
+    assert acked <= set(ids) <= set(sent)
+    assert len(ids) == len(set(ids)) == program.rows("SELECT count(*) FROM rating")[0][0]

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 MakeApp = Callable[[Hall, Config], "Litestar"]
 
 SWITCH_INTERVAL_S = 0.001
-"""The pages' thread must not keep the hall waiting for the interpreter: measured in docs/design/store.md."""
+"""The pages' thread must not keep the hall waiting for the interpreter: a durable commit lets go of it."""
 
 _LOOK_S = 1.0
 _STUCK_S = 30.0

@@ -76,10 +76,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event of a device, as a row of `device_event`, and what it means for the other tables."""
+    """An event of a device, as a row of `device_event`, and what it means for the other tables.
+
+    `fresh`: its outbox has never shown so high a number, so it need not be looked up.
+    """
 
     row: dict[str, Any]
     rating: RatingStored | None = None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,10 @@ DEVICES = 2_000
 """A center has fewer; what claims to be one more is not kept."""
 
 
+SEEN_EVERY_MS = 10_000
+"""How exact the stored time is at which a device was seen last."""
+
+
 class _Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A first answer as it is stored."""
 
@@ -86,9 +90,11 @@ class Ledger:
         self._keys, self._older_keys = set(kept.keys), set[str]()
         self._log: list[AnyEvent] = [_event_decoder.decode(body) for body in kept.events]
         self._devices = {(row["station"], row["device"]): _device(row) for row in kept.devices}
+        self._written = {name: device.seen_at for name, device in self._devices.items()}
         self._ignored_device = False
         self._clock_was_behind = False
         self.state = self._replayed()
+        self._rated_tickets = store.rated(list(self.state.tickets))
         self.streams: tuple[Row, ...] = tuple(kept.streams)
         """How far each outbox had been stored when the ledger was opened."""
 
@@ -151,7 +157,7 @@ class Ledger:
         ticket = self.state.tickets.get(rating.ticket or "")
         if ticket is None or ticket.state != "served" or ticket.counter != rating.counter:
             return refuse("not_rateable")
-        if ticket.id in this.rated or self._store.rated([ticket.id]):
+        if self._has_rating(this, ticket.id):
             return refuse("already_rated")
         self._count(this, rating)
         return Done(ticket=ticket, counter=self.state.counters.get(rating.counter))
@@ -165,20 +171,21 @@ class Ledger:
         this.batch.streams += delivery.streams
 
     def _arrive(self, this: Round, arrivals: Sequence[Arrival]) -> None:
-        known = self._store.known_events([arrival.row["id"] for arrival in arrivals])
-        rated: set[str] | None = None
+        known = self._store.known_events([arrival.row["id"] for arrival in arrivals if not arrival.fresh])
         for arrival in arrivals:
             event_id = arrival.row["id"]
             if event_id in known or event_id in this.device_events:
                 continue
             this.device_events.add(event_id)
             this.batch.device_events.append(arrival.row)
-            if arrival.rating is None:
-                continue
-            if rated is None:
-                rated = self._store.rated([one.rating.ticket for one in arrivals if one.rating and one.rating.ticket])
-            if arrival.rating.ticket is None or arrival.rating.ticket not in rated | this.rated:
-                self._count(this, arrival.rating)
+            rating = arrival.rating
+            if rating is not None and (rating.ticket is None or not self._has_rating(this, rating.ticket)):
+                self._count(this, rating)
+
+    def _has_rating(self, this: Round, ticket: str) -> bool:
+        if ticket in self.state.tickets:
+            return ticket in self._rated_tickets or ticket in this.rated
+        return ticket in this.rated or bool(self._store.rated([ticket]))
 
     def _count(self, this: Round, rating: RatingStored) -> None:
         if rating.ticket is not None:
@@ -219,18 +226,22 @@ class Ledger:
         """Make the round last; returns what changed, if anything. Raises StoreError: then `undo`."""
         batch = this.batch
         batch.tickets = [asdict(ticket) for ticket in this.tickets.values()]
-        batch.devices = [_device_row(device) for device in this.devices.values()]
-        if not batch:
-            return None
-        self._store.write(batch)
+        batch.devices = [
+            _device_row(device) for name, device in this.devices.items() if self._worth_writing(name, device)
+        ]
+        if batch:
+            self._store.write(batch)
         self._seq += len(batch.queue_events)
         for event in this.events:
             if isinstance(event, DayStarted):
                 self._log.clear()
                 self._keys, self._older_keys = set(), self._keys
+                self._rated_tickets.clear()
             self._log.append(event)
         self._keys.update(this.answers)
+        self._rated_tickets |= this.rated
         self._devices.update(this.devices)
+        self._written.update({(row["station"], row["device"]): row["seen_at"] for row in batch.devices})
         if not (this.events or this.ratings or this.devices):
             return None
         return Change(
@@ -244,6 +255,13 @@ class Ledger:
         """Forget a round that was not committed."""
         if this.events:
             self.state = self._replayed()
+
+    def _worth_writing(self, name: tuple[str, str], device: Device) -> bool:
+        """A device that was merely seen again need not be written each time."""
+        before = self._devices.get(name)
+        if before is None or replace(before, seen_at=device.seen_at) != device:
+            return True
+        return device.seen_at - self._written.get(name, 0) >= SEEN_EVERY_MS
 
     # --- helpers ---------------------------------------------------------------------------------------------------
 

@@ -1,16 +1,22 @@
-"""What devices say: taken in batches, stored in one transaction, then acknowledged; requests answered.
+"""What devices say: stored in batches, one transaction each, then acknowledged; requests answered.
+
+There is no thread here. A message is sorted where it arrives, in the connection's thread; what is sorted goes to the
+hall unless a batch is on its way there, and when that one has been committed, in the hall's thread, its devices are
+told and the next batch goes. So one event alone waits for nothing, and under load batches grow by themselves.
 
 An event is acknowledged by its id: that can cover nothing else. Only an event whose id cannot be read is acknowledged
 by number, and only when everything before it in its outbox is stored or in quarantine.
 """
 
 import logging
-import queue
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from itertools import islice
 
-from center.answers import Answer, Arrival, Delivery, Sighting
+from center.answers import Answer, Arrival, Delivery, Sighting, Verdict
 from center.config import Config
 from center.hall import Hall
 from center.ingest import requests
@@ -39,19 +45,23 @@ IDS_IN_ACK = 100
 SAY_EVERY_S = 60.0
 
 
+_Pair = tuple[Taken, Sorted]
+
+
 class Ingest:
     """The center's side of the wire."""
 
     def __init__(self, config: Config, hall: Hall, *, make_link: Callable[..., Link] = Link) -> None:
         self._config, self._hall = config, hall
+        self._lock = threading.Lock()  # guards what follows, up to the blank line
+        self._waiting: deque[_Pair] = deque()
+        self._waiting_bytes = self._dropped = self._asking = 0
+        self._split: deque[list[_Pair]] = deque()  # parts of a batch in which something cannot be stored
+        self._under_way: list[_Pair] = []
         self._progress = Progress(hall.streams())
-        self._taken: queue.SimpleQueue[Taken | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._waiting = self._waiting_bytes = self._asking = self._dropped = 0
+
         self._put_aside = 0
         self._said_put_aside_s: float | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._link = make_link(
             config.broker,
             client_id=f"center-{config.id}",
@@ -75,28 +85,21 @@ class Ingest:
     def start(self) -> None:
         """Begin to listen. The hall must have been started."""
         self._hall.subscribe(self._publisher.on_change)
-        self._thread.start()
         self._link.start()
 
     def stop(self) -> None:
         """Stop listening; bounded. What was not acknowledged comes again."""
         self._link.stop()
-        self._stop.set()
-        self._taken.put(None)
-        if self._thread.is_alive():
-            self._thread.join(3.0)
         if self._hall.alive():
             self._hall.unsubscribe(self._publisher.on_change)
 
     def alive(self) -> bool:
         """Whether every thread of it runs."""
-        return self._thread.is_alive() and self._link.alive()
+        return self._link.alive()
 
     def connected(self) -> bool:
         """Whether there is contact to the broker."""
         return self._link.connected()
-
-    # --- in paho's thread --------------------------------------------------------------------------------------------
 
     def _on_up(self) -> None:
         self._hall.run(self._publisher.everything)
@@ -105,21 +108,153 @@ class Ingest:
         if taken.message.topic.endswith("/request"):
             self._request(taken)
             return
-        size = len(taken.message.payload)
-        with self._lock:
-            room = self._waiting < PENDING and self._waiting_bytes + size <= PENDING_BYTES
-            if room:
-                self._waiting += 1
-                self._waiting_bytes += size
-            else:
-                self._dropped += 1
-        if room:
-            self._taken.put(taken)
+        found = sort(taken.message)
+        if found is None:
+            self._link.ack(taken)
             return
-        if self._dropped == 1:
+        if not self._keep(taken, found):
+            # The broker's own window must move on; the device waits for our ack, not for the broker's.
+            self._link.ack(taken)
+        self._go_on()
+
+    # --- events and states -------------------------------------------------------------------------------------------
+
+    def _keep(self, taken: Taken, found: Sorted) -> bool:
+        """Put a message among those that wait for the store; false if there is no room."""
+        with self._lock:
+            size = len(taken.message.payload)
+            if len(self._waiting) < PENDING and self._waiting_bytes + size <= PENDING_BYTES:
+                self._waiting.append((taken, found))
+                self._waiting_bytes += size
+                return True
+            self._dropped += 1
+            first = self._dropped == 1
+        if first:
             log.warning("messages come faster than they can be stored: some are dropped, devices send them again")
-        # The broker's own window must move on; the device waits for our ack, not for the broker's.
-        self._link.ack(taken)
+        return False
+
+    def _go_on(self) -> None:
+        """Hand the next batch to the hall, unless one is under way."""
+        with self._lock:
+            if self._under_way:
+                return
+            batch = self._under_way = self._next_batch()
+            if not batch:
+                return
+            delivery = self._delivery([found for _, found in batch])
+        self._hall.ingest(delivery).add_done_callback(self._settled)
+
+    def _next_batch(self) -> list[_Pair]:
+        if self._split:
+            return self._split.popleft()
+        batch = list(islice(self._waiting, BATCH))
+        for taken, _ in batch:
+            self._waiting.popleft()
+            self._waiting_bytes -= len(taken.message.payload)
+        if self._dropped and not self._waiting:
+            log.info("storing keeps up again; %d messages had been dropped", self._dropped)
+            self._dropped = 0
+        return batch
+
+    def _settled(self, future: "Future[Verdict]") -> None:
+        """Tell the devices what became of a batch, then send the next. In the hall's thread."""
+        verdict: Verdict = "failed" if future.cancelled() else future.result()
+        with self._lock:
+            batch = self._under_way
+            if verdict == "stored":
+                self._progress.stored()
+            else:
+                self._progress.failed()
+            covered = [one for _, one in batch if self._covered(one)]
+            if verdict == "unstorable":
+                batch = self._set_apart(batch)
+        try:
+            if verdict == "stored":
+                self._acknowledge([found for _, found in batch], covered)
+                self._say_put_aside([found for _, found in batch if isinstance(found, Broken)])
+            for taken, _ in batch:
+                self._link.ack(taken)
+        except Exception:
+            log.exception("a batch could not be acknowledged; devices send it again; please report these lines")
+        finally:
+            with self._lock:
+                self._under_way = []
+            self._go_on()
+
+    def _set_apart(self, batch: list[_Pair]) -> list[_Pair]:
+        """Split a batch to find what the database itself refuses; returns what is done with, for good."""
+        if len(batch) > 1:
+            half = len(batch) // 2
+            self._split.extendleft((batch[half:], batch[:half]))
+            return []
+        taken, found = batch[0]
+        if isinstance(found, Event):
+            log.warning("event %s of %s cannot be stored and is put aside", found.event_id, found.address.source)
+            self._split.appendleft([(taken, unstorable(found, taken.message, "the database refuses it"))])
+            return []
+        return batch
+
+    def _delivery(self, found: Sequence[Sorted]) -> Delivery:
+        arrivals: list[Arrival] = []
+        sightings: list[Sighting] = []
+        quarantine = []
+        for one in found:
+            match one:
+                case Event():
+                    fresh = self._progress.add(one.address.source, one.stream, one.sequence)
+                    arrivals.append(replace(one.arrival, fresh=fresh))
+                    sightings.append(one.sighting)
+                case Sighting():
+                    sightings.append(one)
+                case Broken():
+                    quarantine.append(one.row)
+                    if one.address is not None and one.stream is not None and one.sequence is not None:
+                        self._progress.add(one.address.source, one.stream, one.sequence)
+        return Delivery(arrivals=arrivals, sightings=sightings, quarantine=quarantine, streams=self._progress.rows())
+
+    def _covered(self, one: Sorted) -> bool:
+        """Whether a broken event without an id may be acknowledged by its number."""
+        return (
+            isinstance(one, Broken)
+            and one.address is not None
+            and one.event_id is None
+            and one.stream is not None
+            and one.sequence is not None
+            and self._progress.covered(one.address.source, one.stream, one.sequence)
+        )
+
+    def _acknowledge(self, found: Sequence[Sorted], covered: Sequence[Sorted]) -> None:
+        ids: dict[Address, list[str]] = defaultdict(list)
+        for one in found:
+            if not isinstance(one, Sighting) and one.address is not None and one.event_id is not None:
+                ids[one.address].append(one.event_id)
+        for address, every in ids.items():
+            for at in range(0, len(every), IDS_IN_ACK):
+                self._ack(address, Ack(ids=tuple(every[at : at + IDS_IN_ACK])))
+        for one in covered:
+            if isinstance(one, Broken) and one.address is not None:
+                self._ack(one.address, Ack(stream=one.stream, upto=one.sequence))
+
+    def _ack(self, address: Address, ack: Ack) -> None:
+        self._link.publish(address.topic(Channel.ACK), encode(ack))
+
+    def _say_put_aside(self, broken: Sequence[Broken]) -> None:
+        """Log broken messages, once a minute at most: somebody may send a great many."""
+        if not broken:
+            return
+        self._put_aside += len(broken)
+        now_s = self._hall.clock.monotonic_s()
+        if self._said_put_aside_s is None or now_s - self._said_put_aside_s >= SAY_EVERY_S:
+            row = broken[-1].row
+            log.warning(
+                "%d broken messages were put aside (table quarantine), the last from %s: %s",
+                self._put_aside,
+                row["topic"],
+                row["reason"],
+            )
+            self._said_put_aside_s, self._put_aside = now_s, 0
+
+    # --- requests ----------------------------------------------------------------------------------------------------
 
     def _request(self, taken: Taken) -> None:
         message = taken.message
@@ -165,122 +300,3 @@ class Ingest:
 
     def _reply(self, address: Address, request_id: str, answer: Answer) -> None:
         self._link.publish(address.topic(Channel.REPLY), encode(requests.reply(request_id, answer)))
-
-    # --- in the ingest thread ----------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            batch = self._batch()
-            if not batch:
-                continue
-            try:
-                self._handle(batch)
-            except Exception:
-                log.exception("a batch could not be handled; devices send it again; please report these lines")
-                self._progress.failed()
-            finally:
-                for taken in batch:
-                    self._link.ack(taken)
-                self._made_room(batch)
-
-    def _batch(self) -> list[Taken]:
-        """Wait for a message, then take what is there: under load batches grow by themselves."""
-        batch: list[Taken] = []
-        taken = self._taken.get()
-        try:
-            while taken is not None:
-                batch.append(taken)
-                if len(batch) >= BATCH:
-                    break
-                taken = self._taken.get_nowait()
-        except queue.Empty:
-            pass
-        return batch
-
-    def _made_room(self, batch: Sequence[Taken]) -> None:
-        with self._lock:
-            self._waiting -= len(batch)
-            self._waiting_bytes -= sum(len(taken.message.payload) for taken in batch)
-            dropped = self._dropped if self._waiting < PENDING // 2 else 0
-            self._dropped -= dropped
-        if dropped:
-            log.info("storing keeps up again; %d messages had been dropped", dropped)
-
-    def _handle(self, batch: Sequence[Taken]) -> None:
-        pairs = [(taken.message, found) for taken in batch if (found := sort(taken.message)) is not None]
-        self._store(pairs)
-
-    def _store(self, pairs: Sequence[tuple[Message, Sorted]]) -> None:
-        """Store a batch and acknowledge it; split it to find what the database itself refuses."""
-        if not pairs:
-            return
-        verdict = self._hall.ingest(self._delivery([found for _, found in pairs])).result()
-        if verdict == "stored":
-            self._progress.stored()
-            self._acknowledge([found for _, found in pairs])
-            self._say_put_aside([found for _, found in pairs if isinstance(found, Broken)])
-            return
-        self._progress.failed()
-        if verdict == "failed":
-            return  # no ack: the devices keep it and send it again
-        if len(pairs) > 1:
-            half = len(pairs) // 2
-            self._store(pairs[:half])
-            self._store(pairs[half:])
-            return
-        message, found = pairs[0]
-        if isinstance(found, Event):
-            log.warning("event %s of %s cannot be stored and is put aside", found.event_id, found.address.source)
-            self._store([(message, unstorable(found, message, "the database refuses it"))])
-
-    def _say_put_aside(self, broken: Sequence[Broken]) -> None:
-        """Log broken messages, once a minute at most: somebody may send a great many."""
-        if not broken:
-            return
-        self._put_aside += len(broken)
-        now_s = self._hall.clock.monotonic_s()
-        if self._said_put_aside_s is None or now_s - self._said_put_aside_s >= SAY_EVERY_S:
-            row = broken[-1].row
-            log.warning(
-                "%d broken messages were put aside (table quarantine), the last from %s: %s",
-                self._put_aside,
-                row["topic"],
-                row["reason"],
-            )
-            self._said_put_aside_s, self._put_aside = now_s, 0
-
-    def _delivery(self, found: Sequence[Sorted]) -> Delivery:
-        arrivals: list[Arrival] = []
-        sightings: list[Sighting] = []
-        quarantine = []
-        for one in found:
-            match one:
-                case Event():
-                    arrivals.append(one.arrival)
-                    sightings.append(one.sighting)
-                    self._progress.add(one.address.source, one.stream, one.sequence)
-                case Sighting():
-                    sightings.append(one)
-                case Broken():
-                    quarantine.append(one.row)
-                    if one.address is not None and one.stream is not None and one.sequence is not None:
-                        self._progress.add(one.address.source, one.stream, one.sequence)
-        return Delivery(arrivals=arrivals, sightings=sightings, quarantine=quarantine, streams=self._progress.rows())
-
-    def _acknowledge(self, found: Sequence[Sorted]) -> None:
-        ids: dict[Address, list[str]] = defaultdict(list)
-        for one in found:
-            if isinstance(one, Sighting) or one.address is None:
-                continue
-            if one.event_id is not None:
-                ids[one.address].append(one.event_id)
-                continue
-            stream, sequence = one.stream, one.sequence
-            if stream and sequence and self._progress.covered(one.address.source, stream, sequence):
-                self._ack(one.address, Ack(stream=stream, upto=sequence))
-        for address, every in ids.items():
-            for at in range(0, len(every), IDS_IN_ACK):
-                self._ack(address, Ack(ids=tuple(every[at : at + IDS_IN_ACK])))
-
-    def _ack(self, address: Address, ack: Ack) -> None:
-        self._link.publish(address.topic(Channel.ACK), encode(ack))

@@ -18,15 +18,17 @@ class Progress:
         }
         self._next: dict[_Name, tuple[int, int]] = {}
 
-    def add(self, source: str, stream: str, sequence: int) -> None:
-        """Note that an event is about to be stored or put aside."""
+    def add(self, source: str, stream: str, sequence: int) -> bool:
+        """Note that an event is about to be stored or put aside; whether it is certainly the first with its number."""
         name = (source, stream)
         upto, highest = self._of(name)
         if (upto, highest) == (0, 0) and len(self._known) + len(self._next) >= STREAMS:
-            return
+            return False
+        fresh = sequence > highest > 0
         upto = sequence if sequence == upto + 1 else upto
         if (upto, max(highest, sequence)) != self._of(name):
             self._next[name] = (upto, max(highest, sequence))
+        return fresh
 
     def covered(self, source: str, stream: str, sequence: int) -> bool:
         """Whether everything up to a number is stored once what was added is."""

@@ -49,7 +49,7 @@ _OFFICER = (
 _KIOSK = (*(key for key in WORDS if key.startswith("kiosk_")), "other_language")
 _RATE = ("counter", "number", "other_language", *(key for key in WORDS if key.startswith("rate_")))
 _DEVICES = (
-    *("devices_all_well", "devices_problems", "devices_none", "seconds_ago", "minutes_ago", "hours_ago"),
+    *("devices_all_well", "devices_problems", "devices_none", "seconds_ago", "minutes_ago", "hours_ago", "seen_now"),
     *(key for key in WORDS if key.startswith(("status_", "why_", "kind_")) and key != "kind_priority"),
 )
 
@@ -224,6 +224,7 @@ class Pages:
             kind=lambda item: say(f"kind_{item.kind}", lang) if item.kind_known else item.kind,
             ago=lambda at: _ago(now - at, lang),
             unit=_unit,
+            disk=_disk,
             remark=lambda item: "; ".join(
                 [*(say(f"why_{one}", lang) for one in item.why), *([item.trouble] if item.trouble else [])]
             ),
@@ -348,6 +349,8 @@ def _running(ms: int) -> str:
 
 def _ago(ms: int, lang: Language) -> str:
     seconds = max(0, ms // 1000)
+    if seconds < 10:
+        return say("seen_now", lang)
     if seconds < 60:
         return say("seconds_ago", lang, n=seconds - seconds % 5)
     return say("minutes_ago", lang, n=seconds // 60) if seconds < 3600 else say("hours_ago", lang, n=seconds // 3600)
@@ -355,6 +358,13 @@ def _ago(ms: int, lang: Language) -> str:
 
 def _unit(value: float | None, unit: str) -> str:
     return "–" if value is None else f"{round(value)} {unit}".strip()
+
+
+def _disk(megabytes: int | None) -> str:
+    """Free space is read in gigabytes, unless little is left."""
+    if megabytes is not None and megabytes >= 10_000:
+        return _unit(megabytes / 1000, "GB")
+    return _unit(megabytes, "MB")
 
 
 def _icon(words: str) -> str:

@@ -98,7 +98,7 @@ def desk(mirror: Mirror, counter_id: str) -> View:
             "wait_ms": tally.wait_ms,
         },
         "services": [{"id": service.id, **_names(service)} for service in state.services.values()],
-        "counters": [{"id": one.id, "label": one.label} for one in state.counters.values()],
+        "counters": [{"id": one.id, "label": one.label, "state": one.state} for one in state.counters.values()],
     }
 
 

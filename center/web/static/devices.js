@@ -7,11 +7,14 @@ const PROBLEMS = new Set(["lost", "warn"]);
 
 const live = new Live("/stream?view=devices", paint);
 
+// Free space is read in gigabytes, unless little is left.
+const disk = (value) => (value !== null && value >= 10000 ? unit(value / 1000, "GB") : unit(value, "MB"));
 const unit = (value, name) => (value === null ? "–" : `${Math.round(value)}${name && ` ${name}`}`);
 
 function ago(at, now) {
   if (at === null) return "–";
   const seconds = Math.max(0, Math.floor((now - at) / 1000));
+  if (seconds < 10) return say("seen_now");
   if (seconds < 60) return say("seconds_ago", { n: seconds - (seconds % 5) });
   if (seconds < 3600) return say("minutes_ago", { n: Math.floor(seconds / 60) });
   return say("hours_ago", { n: Math.floor(seconds / 3600) });
@@ -33,7 +36,7 @@ function paint(state) {
     text(cell("seen"), ago(item.seen_at, live.now()));
     text(cell("version"), item.version ?? "–");
     text(cell("temperature"), unit(item.temperature_c, "°C"));
-    text(cell("disk"), unit(item.disk_free_mb, "MB"));
+    text(cell("disk"), disk(item.disk_free_mb));
     text(cell("memory"), unit(item.memory_mb, "MB"));
     text(cell("outbox"), unit(item.outbox_depth, ""));
     text(cell("remark"), [...item.why.map((why) => say(`why_${why}`)), ...(item.trouble ? [item.trouble] : [])].join("; "));

@@ -45,7 +45,7 @@ function repaint() {
   for (const node of document.querySelectorAll("[data-say]")) text(node, say(node.dataset.say));
   text(nodes.ask, say(priority ? "kiosk_priority_on" : "kiosk_ask"));
   text(nodes["priority-name"], say(priority ? "kiosk_priority_off" : "kiosk_priority"));
-  nodes["priority-who"].hidden = priority;
+  nodes["priority-who"].hidden = nodes.how.hidden = priority;
   nodes.priority.setAttribute("aria-pressed", String(priority));
   nodes.screen.dataset.priority = priority ? "yes" : "no";
   text(nodes.language, say("other_language"));
@@ -62,6 +62,8 @@ function repaint() {
 function paintTicket({ ticket, ahead }) {
   const service = live.state.services.find((item) => item.id === ticket.service);
   text(nodes.number, ticket.number);
+  nodes.number.dataset.long = ticket.number.length;
+  nodes.tag.hidden = ticket.priority !== "priority";
   text(nodes.service, service[language]);
   text(nodes.ahead, ahead === 0 ? say("kiosk_ahead_none") : ahead === 1 ? say("kiosk_ahead_one") : say("kiosk_ahead", { n: ahead }));
   nodes.counters.hidden = !service.counters.length;
@@ -69,10 +71,10 @@ function paintTicket({ ticket, ahead }) {
   text(nodes.taken, say("kiosk_today", { time: clock(ticket.issued_at) }));
 }
 
-/** Show one sheet over the tiles, or none; the rest is out of reach of finger and keyboard meanwhile. */
+/** Show one sheet instead of the tiles, or none; they are out of reach of finger and keyboard meanwhile. */
 function sheet(name, focus) {
   for (const each of document.querySelectorAll(".sheet")) each.hidden = each !== nodes[name];
-  nodes.screen.inert = Boolean(name);
+  nodes.screen.hidden = Boolean(name);
   lockedUntil = performance.now() + (name === "sheet-ticket" ? LOCK_MS : 400);
   if (focus) nodes[focus].focus({ focusVisible: false });
 }

@@ -5,8 +5,8 @@ const SHOWN = 12;
 const LOCK_MS = 250; // the button means something else now: the rest of a double click must not press it
 const counter = boot.counter;
 const session = (() => {
-  const kept = sessionStorage.getItem("session") ?? newId();
-  sessionStorage.setItem("session", kept);
+  const kept = localStorage.getItem("session") ?? newId(); // of this computer: a closed tab gives nothing away
+  localStorage.setItem("session", kept);
   return kept;
 })();
 let claim = true; // a desk that was refused once takes the counter only when the officer says so
@@ -59,6 +59,11 @@ function paint(state, keys) {
   for (const button of document.querySelectorAll("[data-action]")) disable(button, watching || !state.allowed.includes(button.dataset.action));
   disable(nodes.primary, watching || !state.ready);
   if (!ticket && nodes.transfer.open) nodes.transfer.close();
+  for (const button of nodes["to-service"].children) button.hidden = button.dataset.service === ticket?.service;
+  for (const other of state.counters) {
+    const button = nodes["to-counter"].querySelector(`[data-counter="${CSS.escape(other.id)}"] small`);
+    if (button) text(button, other.state === "open" ? "" : say(`state_${other.state}`));
+  }
 
   text(nodes.count, state.waiting_count);
   rows(nodes.waiting, state.waiting.slice(0, SHOWN), (item) => item.id, (row, item) => {
@@ -210,6 +215,7 @@ function search(state) {
   const wanted = plain(find.value);
   const found = wanted ? [...state.waiting, ...state.aside].filter((item) => item.number.includes(wanted)).slice(0, 5) : [];
   nodes.found.hidden = found.length === 0;
+  nodes.lists.classList.toggle("searching", Boolean(wanted));
   nodes["found-none"].hidden = !wanted || found.length > 0;
   rows(nodes.found, found, (item) => item.id, (row, item) => {
     fillLine(row, item);

@@ -165,8 +165,13 @@ class Hall:
         return self._in_thread(subscribe)
 
     def unsubscribe(self, listener: Listener) -> None:
-        """Stop calling a listener."""
-        self._in_thread(lambda: self._listeners.remove(listener))
+        """Stop calling a listener; nothing to do if it is not called."""
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        self._in_thread(unsubscribe)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of what is."""

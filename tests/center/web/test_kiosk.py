@@ -42,7 +42,7 @@ def test_one_touch_is_one_ticket(center: Center, visitor: Visitor) -> None:
 
 def test_a_hasty_finger_gets_one_ticket(center: Center, visitor: Visitor) -> None:
     """Double taps, long presses and small slips are one touch each; a slip off the field is none."""
-    page = kiosk(visitor, center)
+    page = kiosk(visitor, center, clock=True)
     box = page.locator('[data-service="dat-dai"]').bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -51,18 +51,18 @@ def test_a_hasty_finger_gets_one_ticket(center: Center, visitor: Visitor) -> Non
     assert number(page) == "A001"
     page.wait_for_timeout(200)
     assert center.state()["waiting"]["dat-dai"] == 1
-    page.wait_for_timeout(1200)
+    page.clock.run_for(1250)
     page.get_by_role("button", name="Xong").tap()
-    page.wait_for_timeout(450)
+    page.clock.run_for(450)
     page.mouse.move(x, y)
     page.mouse.down()
-    page.wait_for_timeout(900)  # a long press
+    page.clock.run_for(2000)  # a long press
     page.mouse.move(x + 9, y + 7)
     page.mouse.up()
     assert number(page) == "A002"
-    page.wait_for_timeout(1200)
+    page.clock.run_for(1250)
     page.get_by_role("button", name="Xong").tap()
-    page.wait_for_timeout(450)
+    page.clock.run_for(450)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x, y + 400)
@@ -73,30 +73,31 @@ def test_a_hasty_finger_gets_one_ticket(center: Center, visitor: Visitor) -> Non
 
 def test_a_priority_number_takes_three_touches(center: Center, visitor: Visitor) -> None:
     """Priority: ask, say that one belongs to the groups, choose the field; the next citizen starts anew."""
-    page = kiosk(visitor, center)
+    page = kiosk(visitor, center, clock=True)
     page.get_by_role("button", name="Lấy số ưu tiên").tap()
     expect(page.get_by_role("dialog")).to_contain_text("Phụ nữ mang thai")
     assert violations(page) == []
-    page.wait_for_timeout(450)
+    page.clock.run_for(450)
     page.get_by_role("button", name="Tôi thuộc diện ưu tiên").tap()
     expect(page.get_by_role("heading", name="Số ưu tiên: xin chạm vào một ô")).to_be_visible()
-    page.wait_for_timeout(450)
+    page.clock.run_for(450)
     page.locator('[data-service="ho-tich"]').tap()
     assert number(page) == "B001"
+    expect(page.get_by_text("Số ưu tiên", exact=True)).to_be_visible()
     center.at("q02", "open")
     assert center.at("q02", "call_next")["ticket"]["priority"] == "priority"
-    page.wait_for_timeout(1250)
+    page.clock.run_for(1250)
     page.get_by_role("button", name="Xong").tap()
     expect(page.get_by_role("heading", name="Hôm nay ông/bà cần làm gì?")).to_be_visible()
 
 
 def test_help_is_calm(center: Center, visitor: Visitor) -> None:
     """Whoever asks for help is told where to find a person, and comes back with one touch."""
-    page = kiosk(visitor, center)
+    page = kiosk(visitor, center, clock=True)
     page.get_by_role("button", name="Tôi cần giúp đỡ").tap()
     expect(page.get_by_text("Nhân viên hướng dẫn ở gần cửa vào")).to_be_visible()
     assert violations(page) == []
-    page.wait_for_timeout(450)
+    page.clock.run_for(450)
     page.get_by_role("button", name="Quay lại").tap()
     expect(page.locator('[data-service="dat-dai"]')).to_be_visible()
 
@@ -216,11 +217,11 @@ def test_everything_can_be_reached_from_a_wheelchair(center: Center, visitor: Vi
 @pytest.mark.parametrize("size", [PORTRAIT, LANDSCAPE], ids=["portrait", "landscape"])
 def test_no_state_of_the_kiosk_hinders_anybody(center: Center, visitor: Visitor, size: dict[str, int]) -> None:
     """The fields and the ticket have no accessibility violation, and the ticket can be left by keyboard."""
-    page = kiosk(visitor, center, size=size)
+    page = kiosk(visitor, center, size=size, clock=True)
     assert violations(page) == []
     page.locator('[data-service="nhan-ket-qua"]').tap()
     assert number(page) == "E001"
     assert violations(page) == []
-    page.wait_for_timeout(1250)
+    page.clock.run_for(1250)
     page.keyboard.press("Enter")
     expect(page.locator(".ticket")).to_be_hidden()

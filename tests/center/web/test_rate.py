@@ -89,13 +89,15 @@ def test_a_press_outlives_the_center(center: Center, visitor: Visitor) -> None:
     assert page.evaluate("localStorage.getItem('ratings:q01')") == "[]"
 
 
-def test_the_window_closes(make_center: Callable[..., Center], visitor: Visitor) -> None:
+def test_the_window_closes(center: Center, visitor: Visitor) -> None:
     """When the time to rate is over, the faces go, and nothing is stored."""
-    center = make_center(arm_seconds=2)
-    page = tablet(visitor, center)
+    page = tablet(visitor, center, clock=True)
     serve(center)
     expect(page.locator(".faces")).to_be_visible()
-    expect(page.locator(".faces")).to_be_hidden(timeout=4000)
+    page.clock.run_for(25_000)
+    expect(page.locator(".faces")).to_be_visible()
+    page.clock.run_for(6_000)
+    expect(page.locator(".faces")).to_be_hidden()
     assert stored(center) == []
 
 

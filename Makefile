@@ -13,7 +13,7 @@ demo: .venv/demo ## A whole center in a box, on simulated hardware; prints its a
 	@$(BIN)/motcua demo $(ARGS)
 
 test: .venv/dev ## All tests but those that need a virtual machine or a Raspberry Pi (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-vm: .venv/dev ## The rating daemon on a real kernel with simulated GPIO lines, in QEMU
 	@$(BIN)/python -m pytest -m vm tests/vm $(ARGS)

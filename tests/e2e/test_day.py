@@ -50,7 +50,9 @@ def test_a_day_is_whole(tmp_path: Path, broker: str) -> None:
     assert code == 0, said
     assert account.keys() >= KEYS
     assert account["issued"] == account["called"] == account["served"] + account["no_show"] == VISITS
-    assert account["ratings_pressed"] == account["ratings_stored"] > 5
+    # A hand that saw no light in time (a busy machine) was promised nothing: its rating may be stored or not.
+    confirmed, stored, unconfirmed = (account[f"ratings_{word}"] for word in ("pressed", "stored", "unconfirmed"))
+    assert 5 < confirmed <= stored <= confirmed + unconfirmed
     assert account["press_to_light_ms"]["p50"] < account["press_to_stored_ms"]["p50"]
 
 

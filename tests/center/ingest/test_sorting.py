@@ -54,6 +54,12 @@ def test_an_event_becomes_a_row_and_a_rating() -> None:
     assert (rating.ticket, rating.counter, rating.level) == ("t1", "q01", 2)
 
 
+@pytest.mark.parametrize("channel", ["ack", "desired", "reply"])
+def test_our_own_words_that_come_back_are_no_message(channel: str) -> None:
+    """The retained states that amqtt hands back to the center are neither stored nor put aside."""
+    assert sort(message(f"motcua/v1/bentre/q01/rating/{channel}", b'{"upto": 7}', retained=True)) is None
+
+
 def test_an_unset_clock_is_not_believed() -> None:
     """An event of a device whose clock was never set happened, as far as we know, when it arrived."""
     found = sort(message(EVENT, sealed(rated(), sequence=1, synced=False, time=datetime(1970, 1, 1, tzinfo=UTC))))

@@ -9,7 +9,11 @@ from contract.events import END, Count, Id, Text, TicketId, TicketNumber
 
 _Revision = Annotated[Count, Meta(description="Grows with every change of what the device should be")]
 _InEffect = Annotated[Count, Meta(description="The revision of `desired` that is in effect; 0 before the first")]
-_Trouble = Annotated[Text | None, Meta(description="What keeps it from that, as `no_contact`; null when all is well")]
+_Word = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}(:[!-~]{1,32})?" + END)]
+_Trouble = Annotated[
+    _Word | None,
+    Meta(description="A word for what keeps it from that, as `no_contact` or `stuck:2`; null when all is well"),
+]
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -50,7 +50,7 @@ _KIOSK = (*(key for key in WORDS if key.startswith("kiosk_")), "other_language")
 _RATE = ("counter", "number", "other_language", *(key for key in WORDS if key.startswith("rate_")))
 _DEVICES = (
     *("devices_all_well", "devices_problems", "devices_none", "seconds_ago", "minutes_ago", "hours_ago", "seen_now"),
-    *(key for key in WORDS if key.startswith(("status_", "why_", "kind_")) and key != "kind_priority"),
+    *(key for key in WORDS if key.startswith(("status_", "why_", "trouble_", "kind_")) and key != "kind_priority"),
 )
 
 # One stroke each, on a 24×24 sheet; chosen by a word in the service's name, drawn for people who read little.
@@ -225,9 +225,7 @@ class Pages:
             ago=lambda at: _ago(now - at, lang),
             unit=_unit,
             disk=_disk,
-            remark=lambda item: "; ".join(
-                [*(say(f"why_{one}", lang) for one in item.why), *([item.trouble] if item.trouble else [])]
-            ),
+            remark=lambda item: _remark(item, lang),
         )
 
     def _wall(self) -> datetime:
@@ -354,6 +352,16 @@ def _ago(ms: int, lang: Language) -> str:
     if seconds < 60:
         return say("seconds_ago", lang, n=seconds - seconds % 5)
     return say("minutes_ago", lang, n=seconds // 60) if seconds < 3600 else say("hours_ago", lang, n=seconds // 3600)
+
+
+def _remark(item: DeviceView, lang: Language) -> str:
+    """Say why a device needs a look. A word that is not in our list is shown as it came: a new device may bring it."""
+    said = [say(f"why_{one}", lang) for one in item.why]
+    if item.trouble:
+        word, _, what = item.trouble.partition(":")
+        key = f"trouble_{word}"
+        said.append(say(key, lang, what=what) if key in WORDS else item.trouble)
+    return "; ".join(said)
 
 
 def _unit(value: float | None, unit: str) -> str:

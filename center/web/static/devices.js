@@ -11,6 +11,13 @@ const live = new Live("/stream?view=devices", paint);
 const disk = (value) => (value !== null && value >= 10000 ? unit(value / 1000, "GB") : unit(value, "MB"));
 const unit = (value, name) => (value === null ? "–" : `${Math.round(value)}${name && ` ${name}`}`);
 
+// A word that is not in our list is shown as it came: a new device may bring it.
+function remark(item) {
+  const [word, what = ""] = (item.trouble ?? "").split(":");
+  const trouble = say(`trouble_${word}`, { what });
+  return [...item.why.map((why) => say(`why_${why}`)), trouble.startsWith("trouble_") ? item.trouble : trouble].filter(Boolean).join("; ");
+}
+
 function ago(at, now) {
   if (at === null) return "–";
   const seconds = Math.max(0, Math.floor((now - at) / 1000));
@@ -39,7 +46,7 @@ function paint(state) {
     text(cell("disk"), disk(item.disk_free_mb));
     text(cell("memory"), unit(item.memory_mb, "MB"));
     text(cell("outbox"), unit(item.outbox_depth, ""));
-    text(cell("remark"), [...item.why.map((why) => say(`why_${why}`)), ...(item.trouble ? [item.trouble] : [])].join("; "));
+    text(cell("remark"), remark(item));
   });
 }
 

@@ -212,8 +212,8 @@ class CallpadDecisions:
 
     def _trouble(self) -> str | None:
         if self._stuck:
-            return f"stuck key {min(self._stuck)}"
-        return "no answer from the center" if self._unanswered else None
+            return f"stuck:{min(self._stuck)}"
+        return "no_answer" if self._unanswered else None
 
 
 def _length_ms(pattern: Pattern) -> int:

@@ -279,9 +279,9 @@ class RatingDecisions:
         return patterns
 
     def _state(self) -> RatingReported:
-        trouble = "the last press was not stored" if self._store_failed else None
+        trouble = "not_stored" if self._store_failed else None
         if self._stuck:
-            trouble = f"stuck button {min(self._stuck)}"
+            trouble = f"stuck:{min(self._stuck)}"
         return RatingReported(
             revision=self._desired.revision if self._desired else 0,
             armed=self._window.ticket if self._window is not None and self._inviting else None,

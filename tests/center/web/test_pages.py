@@ -1,11 +1,15 @@
 """What all pages have in common, the first page, and the devices, in a real browser."""
 
+from typing import get_args
+
 import pytest
 from playwright.sync_api import expect
 
 from center.answers import Delivery, Sighting
+from center.web.words import WORDS
 from contract.events import DeviceHealth
 from contract.states import Status
+from firmware.devices.display.signs import Trouble
 from tests.center.web.site import Center, Visitor, violations
 
 pytestmark = pytest.mark.browser
@@ -87,16 +91,20 @@ def test_devices_in_trouble_come_first(center: Center, visitor: Visitor) -> None
     report(center, "q01", "callpad")
     report(center, "q02", "rating", temperature_c=82.4)
     report(center, "q03", "display", state="lost")
-    report(center, "q04", "display", trouble="/dev/ttyUSB0 không trả lời")
+    report(center, "q04", "display", trouble="port_missing")
     rows = page.locator("tbody tr")
     expect(rows.locator("small")).to_have_text(["q03/display", "q02/rating", "q04/display", "q01/callpad"])
     expect(rows.nth(0)).to_contain_text("Mất liên lạc")
     expect(rows.nth(1)).to_contain_text("82 °C")
     expect(rows.nth(1)).to_contain_text("nóng, xin kiểm tra thông gió")
-    expect(rows.nth(2)).to_contain_text("/dev/ttyUSB0 không trả lời")
+    expect(rows.nth(2)).to_contain_text("chưa cắm dây bảng số")
     expect(rows.nth(3)).to_contain_text("Hoạt động tốt")
     expect(page.get_by_role("status").first).to_have_text("3 thiết bị cần xem lại")
     assert violations(page) == []
+    report(center, "q02", "rating", trouble="stuck:2")
+    expect(page.get_by_text("nút 2 bị kẹt")).to_be_visible()
+    report(center, "q02", "rating", trouble="paper_low")
+    expect(page.get_by_text("paper_low")).to_be_visible()
     report(center, "q03", "display")
     expect(page.get_by_text("2 thiết bị cần xem lại")).to_be_visible()
     page.reload()
@@ -104,6 +112,12 @@ def test_devices_in_trouble_come_first(center: Center, visitor: Visitor) -> None
     page.goto(f"{center.url}/devices?lang=en")
     expect(page.get_by_text("2 devices need a look")).to_be_visible()
     assert violations(page) == []
+
+
+def test_every_trouble_of_our_devices_has_words() -> None:
+    """Whatever a pad or a display reports as its trouble, the devices page says it in words."""
+    troubles = {*get_args(Trouble), "no_contact", "no_answer", "not_stored", "stuck"}
+    assert {f"trouble_{trouble}" for trouble in troubles} == {key for key in WORDS if key.startswith("trouble_")}
 
 
 def test_a_new_version_of_the_pages_is_loaded(center: Center, visitor: Visitor) -> None:

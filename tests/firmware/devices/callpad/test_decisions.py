@@ -189,7 +189,7 @@ def test_no_answer_is_all_lights_blinking_fast(pad: Any) -> None:
     pad.at(10_000)
     assert pad.seen_from(PAUSE_LED, 6015) == FAST
     assert pad.seen_from(RECALL_LED, 6015) == FAST
-    assert pad.reports[-1].trouble == "no answer from the center"
+    assert pad.reports[-1].trouble == "no_answer"
     assert pad.lit == {NEXT_LED}
 
 
@@ -277,7 +277,7 @@ def test_a_stuck_key_is_reported_and_the_others_work(pad: Any) -> None:
     pad.at(2000)
     pad.reply(Reply(id="request-1", ok=False, code="not_calling"))
     pad.at(12_000)
-    assert pad.reports[-1].trouble == "stuck key no_show"
+    assert pad.reports[-1].trouble == "stuck:no_show"
     pad.press(NEXT)
     assert pad.asks[-1].action == "call_next"
     pad.reply(Reply(id="request-2", ok=True))

@@ -5,12 +5,10 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
-import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,9 @@ import msgspec
 
 from simulator.brokers import choose_broker, mosquitto
 from simulator.control import ControlServer
-from simulator.daytime import DayPlan, play_day
-from simulator.premises import MQTT_PORT, Premises, Timing, free_port, plan_counters, port_is_free
+from simulator.daytime import DayPlan, morning_zone, play_day
+from simulator.folders import folders
+from simulator.premises import MQTT_PORT, TIMEZONE, Premises, Timing, free_port, plan_counters, port_is_free
 from simulator.processes import ProgramError
 from simulator.report import Verdict
 from simulator.welcome import set_the_scene
@@ -46,14 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         mqtt_port = _port("--mqtt-port", options.mqtt_port, MQTT_PORT)
     except PortBusyError as error:
         return _fail(str(error))
-    with _folders(options.data) as folders:
+    with folders(options.data) as made:
         premises = Premises(
-            folder=folders.data,
-            run=folders.run,
+            folder=made.data,
+            run=made.run,
             http_port=http_port,
             mqtt_port=mqtt_port,
             counters=plan_counters(options.counters),
             timing=DayPlan.TIMING if options.day else Timing(),
+            timezone=morning_zone(datetime.now(UTC)) if options.day else TIMEZONE,
         )
         if options.day and any(premises.center_data.glob("*.db")):
             return _fail(f"{options.data} has a center already: a day begins with an empty folder")
@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except asyncio.CancelledError:
             return _fail("interrupted")
         if code:
-            folders.kept = True
-            _say(f"data and logs are kept in {folders.data}")
+            made.kept = True
+            _say(f"data and logs are kept in {made.data}")
         return code
 
 
@@ -136,28 +136,6 @@ def _port(option: str, asked: int | None, usual: int) -> int:
     port = free_port()
     _say(f"port {usual} is in use, taking {port} instead (choose one with {option})")
     return port
-
-
-@dataclass
-class _Folders:
-    """Where the data is, and a short folder for sockets: their names may have no more than 107 bytes."""
-
-    data: Path
-    run: Path
-    kept: bool = False
-
-
-@contextlib.contextmanager
-def _folders(asked: Path | None) -> Iterator[_Folders]:
-    """Make the folders; what is temporary goes with the demo, unless it is to be looked into."""
-    run = Path(tempfile.mkdtemp(prefix="motcua-"))
-    folders = _Folders(data=run / "data" if asked is None else asked.absolute(), run=run)
-    try:
-        folders.data.mkdir(parents=True, exist_ok=True)
-        yield folders
-    finally:
-        if not folders.kept or asked is not None:
-            shutil.rmtree(run, ignore_errors=True)
 
 
 def _addresses(premises: Premises) -> str:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from simulator.chaos import Fate, Mishap
@@ -44,6 +45,12 @@ class DayPlan:
     def longest_s(self, counters: int) -> float:
         """After so many real seconds the day is stuck."""
         return SLACK * OPENING_S_PER_VISIT * self.visits / counters / self.speed + SLACK_S
+
+
+def morning_zone(now: datetime) -> str:
+    """Return a time zone where the clock says eight to nine now: a day that is played must not meet a midnight."""
+    ahead = (8 - now.astimezone(UTC).hour + 12) % 24 - 12
+    return f"Etc/GMT{-ahead:+d}"  # POSIX counts hours the other way round
 
 
 async def play_day(world: World, plan: DayPlan, *, say: Callable[[str], None]) -> Verdict:

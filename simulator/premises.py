@@ -14,6 +14,7 @@ from contract.scales import SCALES
 CENTER_ID = "bentre"
 CENTER_NAME = "Trung tâm Phục vụ hành chính công tỉnh Bến Tre"
 SCALE = "vn-3"
+TIMEZONE = "Asia/Ho_Chi_Minh"
 HOST = "127.0.0.1"
 MQTT_PORT = 1883
 
@@ -82,6 +83,7 @@ class Premises:
     mqtt_port: int
     counters: tuple[CounterPlace, ...]
     timing: Timing = Timing()
+    timezone: str = TIMEZONE
 
     @property
     def center_config(self) -> Path:
@@ -160,7 +162,7 @@ def center_toml(premises: Premises) -> str:
         f"id = {_text(CENTER_ID)}",
         f"name = {_text(CENTER_NAME)}",
         f"data_dir = {_text(str(premises.center_data))}",
-        'timezone = "Asia/Ho_Chi_Minh"',
+        f"timezone = {_text(premises.timezone)}",
         "",
         "[http]",
         f"host = {_text(HOST)}",

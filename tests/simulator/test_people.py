@@ -1,11 +1,14 @@
 """A day's people and mishaps come from a seed, and there is enough of everything in them."""
 
 from collections import Counter as Tally
+from datetime import UTC, datetime
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from simulator.chaos import BAG, MEAN_GAP_S, Fate
+from simulator.daytime import morning_zone
 from simulator.people import DETOURS, PRESENCES, RATING_WAYS, TOUCHES, Manner, Pace, invite
 from simulator.premises import SERVICES, plan_counters
 
@@ -82,3 +85,10 @@ def test_fate_kills_at_least_every_two_seconds() -> None:
     kills = sum(mishap.kind != "cable" for mishap in mishaps)
     assert sum(mishap.after_s for mishap in mishaps) / kills < 2
     assert MEAN_GAP_S < 2
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_a_day_begins_in_the_morning(hour: int) -> None:
+    """Whenever a day is played, at its center it is between eight and nine: no midnight comes in between."""
+    now = datetime(2026, 11, 23, hour, 59, tzinfo=UTC)
+    assert now.astimezone(ZoneInfo(morning_zone(now))).hour == 8

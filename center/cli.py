@@ -2,12 +2,15 @@
 
 import argparse
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from center.config import read
 from center.errors import CenterError, ConfigError
+
+_PRIORITIES = ((logging.ERROR, "<3>"), (logging.WARNING, "<4>"), (logging.INFO, "<6>"), (0, "<7>"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 2
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    _log_to_stderr(os.environ)
     for talkative in ("alembic", "uvicorn"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
@@ -34,6 +37,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CenterError as error:
         sys.stderr.write(f"motcua: {error}\n")
         return 1
+
+
+class _JournalFormatter(logging.Formatter):
+    """Lines for journald: it has the time already, and reads the priority from the prefix."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = next(prefix for level, prefix in _PRIORITIES if record.levelno >= level)
+        return "\n".join(prefix + line for line in super().format(record).splitlines())
+
+
+def _log_to_stderr(environment: Mapping[str, str]) -> None:
+    handler = logging.StreamHandler()
+    if "JOURNAL_STREAM" in environment:
+        handler.setFormatter(_JournalFormatter("%(name)s: %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 if __name__ == "__main__":

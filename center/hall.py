@@ -117,6 +117,10 @@ class Hall:
         """Whether the hall's thread runs."""
         return self._thread.is_alive()
 
+    def storing(self) -> bool:
+        """Whether the store took what was last given to it."""
+        return not self._failing
+
     def now_ms(self) -> int:
         """The time, for a command's `at`."""
         return self.clock.now_ms()

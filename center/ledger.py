@@ -154,10 +154,13 @@ class Ledger:
     def _rated(self, this: Round, rating: RatingStored) -> Answer:
         if self._config.scale.level(rating.level) is None:
             return refuse("unknown_level", level=str(rating.level))
-        ticket = self.state.tickets.get(rating.ticket or "")
-        if ticket is None or ticket.state != "served" or ticket.counter != rating.counter:
+        wanted = rating.ticket or ""
+        ticket = self.state.tickets.get(wanted)
+        # A tablet out of contact keeps a press that it gave thanks for, also over midnight.
+        served_at = self._store.served_at(wanted) if ticket is None else _served_at(ticket)
+        if served_at != rating.counter:
             return refuse("not_rateable")
-        if self._has_rating(this, ticket.id):
+        if self._has_rating(this, wanted):
             return refuse("already_rated")
         self._count(this, rating)
         return Done(ticket=ticket, counter=self.state.counters.get(rating.counter))
@@ -322,6 +325,10 @@ class Ledger:
         else:
             kept = _Kept(refusal=answer)
         this.batch.commands.append({"key": key, "ask": ask, "at": at, "actor": actor, "answer": _encode(kept).decode()})
+
+
+def _served_at(ticket: Ticket) -> str | None:
+    return ticket.counter if ticket.state == "served" else None
 
 
 def _ask(command: AnyCommand) -> str:

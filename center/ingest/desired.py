@@ -1,5 +1,7 @@
 """What the devices of a counter should be, by the state of the queue. Pure."""
 
+from typing import Literal
+
 from center.queue.model import Counter
 from center.queue.state import State
 from contract.states import Armed, CallpadDesired, DisplayDesired, RatingDesired
@@ -22,17 +24,17 @@ def display(state: State, counter: Counter) -> DisplayDesired:
 
 
 def callpad(state: State, counter: Counter) -> CallpadDesired:
-    """Return what the officer's call pad should show."""
+    """Return what the officer's call pad should show. A pause comes first: until it ends, nothing else can be done."""
     ticket = state.tickets.get(counter.ticket or "")
-    waiting = state.waiting_count(counter.id)
-    if ticket is not None:
-        return CallpadDesired(
-            revision=counter.revision,
-            state="calling" if ticket.state == "called" else "serving",
-            waiting=waiting,
-            number=ticket.number,
-        )
-    return CallpadDesired(revision=counter.revision, state=counter.state, waiting=waiting)
+    shown: Literal["closed", "open", "calling", "serving", "paused"] = counter.state
+    if ticket is not None and counter.state != "paused":
+        shown = "calling" if ticket.state == "called" else "serving"
+    return CallpadDesired(
+        revision=counter.revision,
+        state=shown,
+        waiting=state.waiting_count(counter.id),
+        number=ticket.number if ticket is not None else None,
+    )
 
 
 def rating(state: State, counter: Counter, *, now_ms: int, arm_s: int) -> RatingDesired:

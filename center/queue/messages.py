@@ -7,7 +7,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "already_serving": ("Số {number} đang được phục vụ.", "Number {number} is already being served."),
     "at_other_counter": ("Số {number} đang ở quầy {counter}.", "Number {number} is at counter {counter}."),
     "counter_closed": ("Quầy đang đóng. Hãy mở quầy trước.", "The counter is closed. Open it first."),
-    "counter_paused": ("Quầy đang tạm nghỉ. Hãy tiếp tục trước.", "The counter is paused. Go on first."),
+    "counter_paused": (
+        "Quầy đang tạm dừng. Hãy bấm “Tiếp tục nhận khách” trước.",
+        "The counter is paused. Resume first.",
+    ),
     "counter_taken": (
         "Quầy đang có {officer} làm việc. Hãy đóng quầy ở phiên đó trước.",
         "{officer} works at this counter. Close it in that session first.",

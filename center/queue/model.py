@@ -287,5 +287,5 @@ class Rules(Model, frozen=True, kw_only=True):
     max_recalls: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
     requeue_behind: Annotated[int, msgspec.Meta(ge=0, le=50)] = 2
     return_within_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 1800
-    normal_per_priority: Annotated[int, msgspec.Meta(ge=1, le=50)] = 2
+    priority_in_a_row: Annotated[int, msgspec.Meta(ge=1, le=50)] = 2
     """After so many priority calls in a row for a counter, one normal ticket goes first."""

@@ -89,7 +89,7 @@ class State:
         """Return the ticket a counter would call now."""
         one = self.counters[counter]
         normal, priority = (min((lane[0] for lane in self._lanes_of(one, kind)), default=None) for kind in _CLASSES)
-        if priority and (normal is None or self._priority_run.get(counter, 0) < self.rules.normal_per_priority):
+        if priority and (normal is None or self._priority_run.get(counter, 0) < self.rules.priority_in_a_row):
             return priority[2]
         return normal[2] if normal else None
 
@@ -100,7 +100,7 @@ class State:
         run = self._priority_run.get(counter, 0)
         ordinary, preferred = next(normal, None), next(priority, None)
         while ordinary or preferred:
-            if preferred and (ordinary is None or run < self.rules.normal_per_priority):
+            if preferred and (ordinary is None or run < self.rules.priority_in_a_row):
                 yield self.tickets[preferred[2]]
                 preferred, run = next(priority, None), run + 1
             elif ordinary:
@@ -118,7 +118,7 @@ class State:
         if where is None:
             return 0
         (place, name, priority), key = where
-        every = self.rules.normal_per_priority
+        every = self.rules.priority_in_a_row
         own = bisect_left(self._lanes[where[0]], key)
         if priority == "priority":
             return own + min(len(self._lanes.get((place, name, "normal"), ())), own // every)

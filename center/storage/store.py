@@ -5,6 +5,7 @@ survives a power cut; if `write` raises, none of it happened.
 """
 
 import logging
+import shutil
 import sqlite3
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ QUARANTINE_ROWS = 10_000
 """So many broken messages are kept, the newest: a flood of them must not fill the disk."""
 
 _BUSY_S = 5
+_ROOM = 1 << 20  # bytes: less than this, and a disk counts as full
 _CHUNK = 500  # bound variables in one IN (…)
 
 
@@ -160,6 +162,14 @@ class Store:
             row = self._connect().execute(sa.select(table.c.ask, table.c.answer).where(table.c.key == key)).first()
         return (row.ask, row.answer) if row else None
 
+    def served_at(self, ticket: str) -> str | None:
+        """Return the counter at which a ticket of any day was served; None if it was not."""
+        table = tables.ticket
+        with self._translated(), self._connect().begin():
+            query = sa.select(table.c.counter).where(table.c.id == ticket, table.c.state == "served")
+            counter: str | None = self._connect().execute(query).scalar()
+        return counter
+
     def known_events(self, ids: Collection[str]) -> set[str]:
         """Return which of these event ids are stored already."""
         return self._among(tables.device_event.c.id, ids)
@@ -223,7 +233,7 @@ class _Translated:
         self._drop()
         if isinstance(error, sa.exc.DBAPIError):
             cause = error.orig or error
-            full = _is_full(cause)
+            full = _is_full(cause) or (_is_io(cause) and _no_room(self._name))
             poison = isinstance(error, sa.exc.IntegrityError | sa.exc.DataError | sa.exc.ProgrammingError)
             advice = "the disk is full; free some space" if full else "check the disk and the rights of the file"
             message = str(cause).strip() if poison else f"{str(cause).strip()}: {advice}"
@@ -236,6 +246,18 @@ def _is_full(cause: BaseException) -> bool:
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"
     return getattr(cause, "sqlstate", None) == "53100"
+
+
+def _is_io(cause: BaseException) -> bool:
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorname", "").startswith("SQLITE_IOERR")
+
+
+def _no_room(database: str) -> bool:
+    """Whether there is no room beside a database: SQLite calls that a broken disk where it cannot even make its WAL."""
+    try:
+        return shutil.disk_usage(Path(database).parent).free < _ROOM
+    except OSError:
+        return False
 
 
 class _Statements:

@@ -1,7 +1,8 @@
 """The tables, as they are after the last migration. Instants (`…_at`, `time`) are UTC milliseconds since 1970.
 
-`queue_event` and `device_event` are the truth; `ticket`, `rating` and `device` are made of them, in the same
-transaction, for those who ask. `command` keeps first answers, `stream` how far each outbox has been stored.
+`queue_event` and `device_event` are the truth; `ticket` and what a pad rated are made of them, in the same transaction,
+for those who ask. A rating from a tablet stands in `rating` alone; `device` keeps each device's last states. `command`
+keeps first answers, `stream` how far each outbox has been stored.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text

@@ -105,8 +105,8 @@ def create_app(
 def healthz(state: AppState) -> Response[dict[str, str]]:
     """Answer 200 while commands are answered, 503 when they are not."""
     hall: Hall = state["hall"]
-    well = hall.alive()
-    return Response({"status": "ok" if well else "stopped"}, status_code=200 if well else 503)
+    word = "stopped" if not hall.alive() else "ok" if hall.storing() else "not storing"
+    return Response({"status": word}, status_code=200 if word == "ok" else 503)
 
 
 # --- headers and errors --------------------------------------------------------------------------------------------

@@ -53,6 +53,8 @@ def look(known: Device, now_ms: int) -> DeviceView:
                 why.append("disk")
             if health.outbox_depth > OUTBOX_LONG:
                 why.append("outbox")
+            if not health.clocksynced:
+                why.append("clock")
         if now_ms - known.seen_at > SILENT_S * 1000:
             why.append("silent")
         if why or trouble:

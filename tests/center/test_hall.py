@@ -150,7 +150,9 @@ def test_a_full_disk_refuses_and_changes_nothing(make: Callable[[], Hall]) -> No
         BrokenStore.full = False
     assert isinstance(answer, Refusal)
     assert (answer.code, "đầy" in answer.message) == ("store_full", True)
+    assert not hall.storing()
     assert number(issue(hall, "after")) == "A002"
+    assert hall.storing()
 
 
 def test_a_new_day_begins_by_the_center_s_clock(make: Callable[[], Hall], clock: Noon) -> None:
@@ -176,6 +178,29 @@ def test_a_ticket_is_rated_once(make: Callable[[], Hall], store_url: str) -> Non
     with sqlite3.connect(store_url.removeprefix("sqlite:///")) as database:
         assert database.execute("SELECT ticket, level FROM rating").fetchall() == [("ticket-touch", 3)]
     database.close()
+
+
+def test_a_rating_may_come_after_midnight(make: Callable[[], Hall], clock: Noon) -> None:
+    """A press that a tablet gave thanks for and could not send counts the next morning, once, and only where it was."""
+    hall = make()
+    issue(hall, "touch")
+    issue(hall, "gone")
+    for index, command in enumerate((OpenCounter, CallNext, Finish)):
+        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"step-{index}", actor="test").result(10)
+    clock.ms += 24 * 3_600_000
+    issue(hall, "next-day")
+
+    def rated(ticket: str, counter: str = "q01") -> str:
+        key = f"tap-{ticket}-{counter}-{clock.ms}"
+        clock.ms += 1
+        answer = hall.rate(counter=counter, ticket=ticket, level=3, key=key, actor="tablet").result(10)
+        return answer.code if isinstance(answer, Refusal) else "counted"
+
+    assert rated("ticket-touch", counter="q02") == "not_rateable"
+    assert rated("ticket-gone") == "not_rateable"
+    assert rated("nobody") == "not_rateable"
+    assert rated("ticket-touch") == "counted"
+    assert rated("ticket-touch") == "already_rated"
 
 
 def test_a_reader_s_own_state_follows(make: Callable[[], Hall]) -> None:

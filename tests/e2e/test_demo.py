@@ -133,7 +133,7 @@ def test_a_panel_shows_what_is_right_when_its_cable_is_back(page: Page) -> None:
     expect(cable).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
     before = glass(page, "q01").get_attribute("aria-label") or ""
     press(page, "q01", "pause")
-    expect(page.locator("#counter-q01 .now")).to_have_text("Đang tạm nghỉ", timeout=PATIENCE_MS)
+    expect(page.locator("#counter-q01 .now")).to_have_text("Đang tạm dừng", timeout=PATIENCE_MS)
     expect(glass(page, "q01")).to_have_attribute("aria-label", before)
     cable.click()
     expect(glass(page, "q01")).to_have_attribute("aria-label", re.compile("NGHI"), timeout=PATIENCE_MS)
@@ -148,9 +148,9 @@ def test_keys_can_be_pressed_from_the_keyboard(page: Page) -> None:
     page.keyboard.down(" ")
     page.wait_for_timeout(100)
     page.keyboard.up(" ")
-    expect(page.locator("#counter-q01 .now")).to_have_text("Đang tạm nghỉ", timeout=PATIENCE_MS)
+    expect(page.locator("#counter-q01 .now")).to_have_text("Đang tạm dừng", timeout=PATIENCE_MS)
     page.locator("#counter-q01 .act").click()
-    expect(page.locator("#counter-q01 .now")).not_to_have_text("Đang tạm nghỉ", timeout=PATIENCE_MS)
+    expect(page.locator("#counter-q01 .now")).not_to_have_text("Đang tạm dừng", timeout=PATIENCE_MS)
 
 
 @browser

@@ -103,7 +103,9 @@ async function take(service) {
   sheet("sheet-taking");
   const slow = setTimeout(() => text(nodes.taking, say("kiosk_still")), SLOW_MS);
   try {
-    shown = await post("/api/tickets", { service, priority: priority ? "priority" : "normal" }, { key, forMs: GIVE_UP_MS });
+    shown = await post("/api/tickets", { service, priority: priority ? "priority" : "normal" }, {
+      key, forMs: GIVE_UP_MS, headers: { "Accept-Language": language },
+    });
     paintTicket(shown);
     sheet("sheet-ticket", "done");
   } catch (error) {

@@ -143,6 +143,7 @@ export class Refused extends Error {
 /** POST a command. The same key goes with every try, so that a lost answer never becomes a second execution. */
 export async function post(path, body, { key = newId(), headers = {}, forMs = 5000, onWait } = {}) {
   const until = Date.now() + forMs;
+  let refused = new Refused(0, "unreachable", say("unreachable"));
   for (let wait = FIRST_RETRY_MS; ; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
     let answer;
     try {
@@ -152,15 +153,15 @@ export async function post(path, body, { key = newId(), headers = {}, forMs = 50
         body: JSON.stringify(body),
         signal: AbortSignal.timeout(4000),
       });
-      if (response.status < 500) {
-        answer = { response, content: await response.json() };
-      }
+      const content = await response.json();
+      if (response.status < 500) answer = { response, content };
+      else if (content.message) refused = new Refused(response.status, content.code, content.message); // may pass
     } catch {
       // No answer: the center may or may not have heard. Only the same key may be sent again.
     }
     if (answer?.response.ok) return answer.content;
     if (answer) throw new Refused(answer.response.status, answer.content.code, answer.content.message);
-    if (Date.now() + wait > until) throw new Refused(0, "unreachable", say("unreachable"));
+    if (Date.now() + wait > until) throw refused;
     onWait?.();
     await new Promise((resolve) => setTimeout(resolve, wait));
   }

@@ -56,7 +56,7 @@ async function send() {
       try {
         await post(`/api/counters/${counter}/rating`, { ticket: press.ticket, level: press.level }, { key: press.key });
       } catch (error) {
-        if (!error.status) return; // not reached: it stays, and goes when the center is back
+        if (!error.status || error.status >= 500) return; // it stays, and goes when the center can store it
         console.warn(`rating ${press.key} was refused by the center: ${error.code}`);
       }
       keep(kept().filter((each) => each.key !== press.key));

@@ -73,7 +73,10 @@ def test_a_call_pad_follows_its_counter(state: State) -> None:
     assert shown() == ("calling", "A001", 0)
     do(state, Start(at=2, counter="q01"))
     assert shown() == ("serving", "A001", 0)
+    # The key `pause` must lead out of a pause again, so the pad hears of it whoever sits there.
     do(state, PauseCounter(at=3, counter="q01"))
+    assert shown() == ("paused", "A001", 0)
+    do(state, OpenCounter(at=4, counter="q01"))
     assert shown() == ("serving", "A001", 0)
 
 

@@ -206,6 +206,9 @@ def test_a_desk_that_was_taken_over_cannot_command(center: Center) -> None:
 def test_the_center_is_well_until_the_hall_stops(center: Center) -> None:
     """/healthz answers 200 while commands are answered, and 503 with commands refused for later when they are not."""
     assert center.http.get("/healthz").json() == {"status": "ok"}
+    center.hall._failing = True
+    assert (center.http.get("/healthz").status_code, center.issue()) == (503, "A001")
+    assert center.http.get("/healthz").json() == {"status": "ok"}
     center.hall.stop()
     assert center.http.get("/healthz").status_code == 503
     assert center.post("/api/tickets", service="dat-dai").status_code == 503

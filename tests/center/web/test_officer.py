@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from center.errors import StoreError
 from tests.center.web.site import Center, Visitor, violations
 
 pytestmark = pytest.mark.browser
@@ -239,6 +240,24 @@ def test_nobody_waiting_leaves_the_button_quiet(center: Center, visitor: Visitor
     center.issue()
     expect(page.locator(".primary")).not_to_have_attribute("aria-disabled", "true")
     expect(page.get_by_text("Tiếp theo: A001 · Đất đai, nhà ở")).to_be_visible()
+
+
+def test_a_center_that_cannot_store_says_so_at_the_desk(center: Center, visitor: Visitor) -> None:
+    """While the center's disk is full the desk says that, not that the network is at fault; nothing has changed."""
+    center.issue()
+    center.at("q01", "open")
+    page = desk(visitor, center)
+    write = center.hall._ledger._store.write
+
+    def full(_: object) -> None:
+        raise StoreError("disk full", full=True)
+
+    center.hall._ledger._store.write = full  # type: ignore[method-assign, assignment]
+    page.locator(".primary").click()
+    expect(page.get_by_role("alert")).to_contain_text("Ổ đĩa của máy chủ đã đầy", timeout=10_000)
+    center.hall._ledger._store.write = write  # type: ignore[method-assign]
+    page.locator(".primary").click()
+    expect(page.locator(".num")).to_have_text("A001")
 
 
 def test_the_desk_never_shows_a_rating(center: Center, visitor: Visitor) -> None:

@@ -69,6 +69,7 @@ class Snapshot:
 
     state: State
     devices: tuple[Device, ...]
+    rated: frozenset[str]  # tickets of the day that have their rating
 
 
 # --- in ------------------------------------------------------------------------------------------------------------

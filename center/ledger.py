@@ -104,7 +104,9 @@ class Ledger:
 
     def snapshot(self) -> Snapshot:
         """Return a copy of what is. Only between rounds."""
-        return Snapshot(state=self.state.copy(), devices=tuple(self._devices.values()))
+        return Snapshot(
+            state=self.state.copy(), devices=tuple(self._devices.values()), rated=frozenset(self._rated_tickets)
+        )
 
     # --- a round ---------------------------------------------------------------------------------------------------
 

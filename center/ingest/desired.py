@@ -1,5 +1,6 @@
 """What the devices of a counter should be, by the state of the queue. Pure."""
 
+from collections.abc import Container
 from typing import Literal
 
 from center.queue.model import Counter
@@ -37,8 +38,12 @@ def callpad(state: State, counter: Counter) -> CallpadDesired:
     )
 
 
-def rating(state: State, counter: Counter, *, now_ms: int, arm_s: int) -> RatingDesired:
+def rating(
+    state: State, counter: Counter, *, now_ms: int, arm_s: int, rated: Container[str] = frozenset()
+) -> RatingDesired:
     """Return for whom the rating pad should be open: the one served last, for the rest of its time.
+
+    Not for a ticket of `rated`: its rating came another way, and a light would thank for a press that counts nothing.
 
     A pad is closed with a higher revision than it was opened with, though nothing else happened at the counter.
     """
@@ -47,7 +52,7 @@ def rating(state: State, counter: Counter, *, now_ms: int, arm_s: int) -> Rating
     if ticket is None or ticket.ended_at is None:
         return RatingDesired(revision=revision, armed=None)
     left_ms = ticket.ended_at + arm_s * 1000 - now_ms
-    if left_ms <= 0:
+    if left_ms <= 0 or ticket.id in rated:
         return RatingDesired(revision=revision + 1, armed=None)
     seconds = min(-(-left_ms // 1000), arm_s)  # rounded up; a clock that stepped back opens no pad for longer
     return RatingDesired(revision=revision, armed=Armed(ticket=ticket.id, number=ticket.number, seconds=seconds))

@@ -3,12 +3,12 @@
 It runs in the hall's thread, as a listener, so it reads the state that was just committed and keeps its order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from center.answers import Change
 from center.clock import Clock
 from center.ingest import desired
-from center.queue.model import Counter
+from center.queue.model import Counter, DayStarted
 from center.queue.state import State
 from contract.codec import encode
 from contract.states import State as DeviceState
@@ -34,6 +34,11 @@ class Publisher:
         self._waiting: dict[str, int] = {}
         self._armed: dict[str, str | None] = {}
         self._look_pending = False
+        self._rated_elsewhere: set[str] = set()
+
+    def begin(self, rated: Iterable[str]) -> None:
+        """Take note of the tickets that had their rating before."""
+        self._rated_elsewhere.update(rated)
 
     def everything(self, state: State) -> None:
         """Publish all: the broker may have forgotten, or another center may have spoken."""
@@ -43,15 +48,27 @@ class Publisher:
 
     def on_change(self, change: Change) -> None:
         """Publish what a commit changed."""
+        state = change.state
+        self._take_note(change)
         if not change.events:
             return
-        state = change.state
         for counter in state.counters.values():
             if self._revisions.get(counter.id) != counter.revision:
                 self._counter(state, counter)
         if not self._look_pending and any(self._waits_changed(state, one) for one in state.counters.values()):
             self._look_pending = True
             self._later(WAITING_EVERY_S, self._look)
+
+    def _take_note(self, change: Change) -> None:
+        """Close a pad whose ticket was rated on a page. What the pad itself sent it knows, and it thanks twice."""
+        if any(isinstance(event, DayStarted) for event in change.events):
+            self._rated_elsewhere.clear()
+        for rating in change.ratings:
+            counter = change.state.counters.get(rating.counter)
+            if rating.ticket is None or counter is None or rating.source == self._address(counter, "rating").source:
+                continue
+            self._rated_elsewhere.add(rating.ticket)
+            self._rating(change.state, counter)
 
     def _look(self, state: State) -> None:
         self._look_pending = False
@@ -74,7 +91,9 @@ class Publisher:
         self._send(counter, "callpad", wanted)
 
     def _rating(self, state: State, counter: Counter) -> None:
-        wanted = desired.rating(state, counter, now_ms=self._clock.now_ms(), arm_s=self._arm_s)
+        wanted = desired.rating(
+            state, counter, now_ms=self._clock.now_ms(), arm_s=self._arm_s, rated=self._rated_elsewhere
+        )
         armed = wanted.armed.ticket if wanted.armed else None
         if counter.id in self._armed and self._armed[counter.id] == armed:
             return
@@ -84,5 +103,7 @@ class Publisher:
             self._later(wanted.armed.seconds + DISARM_AFTER_S, lambda now: self._rating(now, now.counters[counter.id]))
 
     def _send(self, counter: Counter, device: str, wanted: DeviceState) -> None:
-        address = Address(center=self._center, station=counter.id, device=device, root=self._root)
-        self._publish(address.topic(Channel.DESIRED), encode(wanted))
+        self._publish(self._address(counter, device).topic(Channel.DESIRED), encode(wanted))
+
+    def _address(self, counter: Counter, device: str) -> Address:
+        return Address(center=self._center, station=counter.id, device=device, root=self._root)

@@ -96,5 +96,7 @@ def test_a_rating_pad_opens_for_whom_was_served_and_closes_by_itself(state: Stat
     assert pad(0) == (revision, "t1", 30)  # the clock has stepped back
     do(state, Issue(at=11_000, ticket_id="t2", service="land"), CallNext(at=11_000, counter="q01"))
     assert pad(11_000)[1] == "t1"  # the next one walks up, the last one still rates
+    rated = desired.rating(state, state.counters["q01"], now_ms=11_000, arm_s=30, rated={"t1"})
+    assert (rated.revision, rated.armed) == (2 * state.counters["q01"].revision + 1, None)
     do(state, Start(at=12_000, counter="q01"))
     assert pad(12_000)[1] is None

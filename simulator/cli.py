@@ -25,14 +25,15 @@ from simulator.welcome import set_the_scene
 from simulator.world import World
 
 HTTP_PORT = 8080
-DEFAULT_SPEED = 600.0
 MOST_COUNTERS = 40
+OF_A_DAY = {"speed": 600.0, "visits": 240, "seed": 1, "chaos": False, "json": False}
+"""The options that mean nothing without `--day`, and what they are where they are not given."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code: 0 good, 1 failed or something was lost, 2 asked wrongly."""
     try:
-        options = _parser().parse_args(argv)
+        options = _options(argv)
     except SystemExit as error:  # argparse has said why
         return error.code if isinstance(error.code, int) else 2
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -88,7 +89,7 @@ async def _demo(world: World) -> int:
             return 0
         opening.result()
         await set_the_scene(world)
-        sys.stdout.write(_addresses(world.premises) + "\n")
+        sys.stdout.write(addresses(world.premises) + "\n")
         sys.stdout.flush()
         failure = world.supervisor.failure
         watching: set[asyncio.Future[Any]] = {ending, failure}
@@ -138,20 +139,38 @@ def _port(option: str, asked: int | None, usual: int) -> int:
     return port
 
 
-def _addresses(premises: Premises) -> str:
-    base = premises.base_url
+def addresses(premises: Premises) -> str:
+    """Return what a demo says when it is live: every page's address, and how to end it."""
+    pages = [
+        ("/demo", "the counters, to be pressed"),
+        ("/kiosk", "take a number"),
+        ("/board", "the hall board"),
+        *((f"/counter/{counter.id}", f"the desk of counter {counter.label}") for counter in premises.counters),
+        ("/devices", "the devices"),
+    ]
+    width = max(len(path) for path, _ in pages)
     lines = [
         "",
-        f"  {base}/demo      the counters, to be pressed",
-        f"  {base}/kiosk     take a number",
-        f"  {base}/board     the hall board",
-        *(f"  {base}/counter/{counter.id}  the desk of counter {counter.label}" for counter in premises.counters[:3]),
-        f"  {base}/devices   the devices",
+        *(f"  {premises.base_url}{path:{width}}  {what}" for path, what in pages),
         "",
         f"  MQTT on port {premises.mqtt_port}; data and logs in {premises.folder}; Ctrl-C ends it all.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; exit with 2 where it cannot be meant."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if not options.day:
+        for name in OF_A_DAY:
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"--{name} needs --day")
+    for name, usual in OF_A_DAY.items():
+        if getattr(options, name) is None:
+            setattr(options, name, usual)
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,11 +185,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--counters", type=_counters, default=3, metavar="N", help="how many counters (3)")
     day = parser.add_argument_group("a day that plays itself")
     day.add_argument("--day", action="store_true", help="play a compressed day and print its account as JSON")
-    day.add_argument(
-        "--speed", type=_speed, default=DEFAULT_SPEED, metavar="X", help="people's times divided by X (600)"
-    )
-    day.add_argument("--visits", type=_visits, default=240, metavar="N", help="how many people come (240)")
-    day.add_argument("--seed", type=int, default=1, metavar="N", help="which people, and which mishaps (1)")
+    day.add_argument("--speed", type=_speed, metavar="X", help="people's times divided by X (600)")
+    day.add_argument("--visits", type=_visits, metavar="N", help="how many people come (240)")
+    day.add_argument("--seed", type=int, metavar="N", help="which people, and which mishaps (1)")
     day.add_argument("--chaos", action="store_true", help="kill -9 broker, center and devices all day long")
     day.add_argument("--json", action="store_true", help="the account on one line")
     return parser

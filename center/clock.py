@@ -14,7 +14,7 @@ class Clock(Protocol):
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds on a clock that never steps."""
+        """Seconds on a clock that never steps, and that goes on while the machine sleeps."""
         ...
 
 
@@ -26,8 +26,8 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     def monotonic_s(self) -> float:
-        """Seconds on the kernel's clock that never steps."""
-        return time.monotonic()
+        """Seconds since the kernel started, sleep included."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def business_day(at_ms: int, zone: ZoneInfo) -> str:

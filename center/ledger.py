@@ -22,6 +22,7 @@ from center.queue.model import (
     Call,
     CallNext,
     Cancel,
+    CorrectDay,
     Counter,
     CounterCommand,
     DayStarted,
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 
 COMMANDS_KEPT_MS = 3 * 86_400_000
 """First answers are kept so long, at least; in memory, the keys of this business day and of the last."""
+
+STEP_MS = 60_000
+"""A wall clock that gained or lost more since the last round was set by somebody."""
 
 DEVICES = 2_000
 """A center has fewer; what claims to be one more is not kept."""
@@ -77,6 +81,7 @@ class Round:
     rated: set[str] = field(default_factory=set)
     device_events: set[str] = field(default_factory=set)
     devices: dict[tuple[str, str], Device] = field(default_factory=dict)
+    clock_ahead_ms: int = 0  # the wall clock, less the one that never steps
 
 
 class Ledger:
@@ -93,6 +98,7 @@ class Ledger:
         self._written = {name: device.seen_at for name, device in self._devices.items()}
         self._ignored_device = False
         self._clock_was_behind = False
+        self._clock_ahead_ms: int | None = None
         self.state = self._replayed()
         self._rated_tickets = store.rated(list(self.state.tickets))
         self.streams: tuple[Row, ...] = tuple(kept.streams)
@@ -111,10 +117,17 @@ class Ledger:
     # --- a round ---------------------------------------------------------------------------------------------------
 
     def begin(self, this: Round) -> None:
-        """Start a round; a new business day begins with it."""
+        """Start a round; a new business day begins with it, unless the date only changed because the clock was set."""
         now = self._clock.now_ms()
         day = business_day(now, self._zone)
-        if day > self.state.day:
+        this.clock_ahead_ms = now - round(self._clock.monotonic_s() * 1000)
+        was_set = self._clock_ahead_ms is not None and abs(this.clock_ahead_ms - self._clock_ahead_ms) > STEP_MS
+        if was_set and self.state.day and day != self.state.day:
+            log.warning("the clock was set from %s to %s: the queue goes on as it is", self.state.day, day)
+            events = decide(self.state, CorrectDay(at=now, day=day))
+            if isinstance(events, list):
+                self._happen(this, events, actor="center", key=None)
+        elif day > self.state.day:
             events = decide(self.state, StartDay(at=now, day=day))
             if isinstance(events, list):
                 self._happen(this, events, actor="center", key=None)
@@ -221,7 +234,8 @@ class Ledger:
             known = Device(station=sighting.station, device=sighting.device, seen_at=sighting.at)
         this.devices[name] = replace(
             known,
-            seen_at=max(known.seen_at, sighting.at),
+            # What was seen in a future that the clock has left since was seen before now at the latest.
+            seen_at=max(min(known.seen_at, self._clock.now_ms()), sighting.at),
             status=sighting.status or known.status,
             health=sighting.health or known.health,
             reported=known.reported if sighting.reported is None else sighting.reported,
@@ -236,6 +250,7 @@ class Ledger:
         ]
         if batch:
             self._store.write(batch)
+        self._clock_ahead_ms = this.clock_ahead_ms
         self._seq += len(batch.queue_events)
         for event in this.events:
             if isinstance(event, DayStarted):

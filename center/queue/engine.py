@@ -14,11 +14,13 @@ from center.queue.model import (
     CallNext,
     Cancel,
     CloseCounter,
+    CorrectDay,
     Counter,
     CounterClosed,
     CounterCommand,
     CounterOpened,
     CounterPaused,
+    DayCorrected,
     DayStarted,
     Finish,
     Issue,
@@ -131,6 +133,12 @@ def _named(state: State, command: Requeue | Cancel) -> Ticket | Refusal:
     if command.version is not None and command.version != ticket.version:
         return refuse("stale")
     return ticket
+
+
+def _correct_day(state: State, command: CorrectDay) -> Decision:
+    if not state.day:
+        return refuse("day_not_started")
+    return [] if command.day == state.day else [DayCorrected(at=command.at, day=command.day)]
 
 
 def _start_day(state: State, command: StartDay) -> Decision:
@@ -289,6 +297,7 @@ _HALL: dict[type, Callable[[State, Any], Decision]] = {
     Requeue: _requeue,
     Cancel: _cancel,
     StartDay: _start_day,
+    CorrectDay: _correct_day,
 }
 _COUNTER: dict[type, Callable[[State, Any, Counter], Decision]] = {
     CallNext: _call_next,

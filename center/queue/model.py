@@ -155,6 +155,12 @@ class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
     version: int | None = None
 
 
+class CorrectDay(Command, frozen=True, kw_only=True, tag="correct_day"):
+    """Give the day that goes on another date: the clock had been wrong."""
+
+    day: str
+
+
 class StartDay(Command, frozen=True, kw_only=True, tag="start_day"):
     """Begin a business day: what still waits is cancelled, numbers start from 001, counters are closed."""
 
@@ -163,7 +169,7 @@ class StartDay(Command, frozen=True, kw_only=True, tag="start_day"):
 
 AnyCommand = (
     Issue | CallNext | Call | Recall | Start | Finish | NoShow | Park | Transfer
-    | OpenCounter | PauseCounter | CloseCounter | Requeue | Cancel | StartDay
+    | OpenCounter | PauseCounter | CloseCounter | Requeue | Cancel | StartDay | CorrectDay
 )  # fmt: skip
 
 
@@ -174,6 +180,12 @@ class Event(Model, frozen=True, kw_only=True, tag_field="event"):
     """A fact of the queue. `at` is the command's."""
 
     at: int
+
+
+class DayCorrected(Event, frozen=True, kw_only=True, tag="day_corrected"):
+    """The clock had been wrong: the day that goes on is another one. Nobody who waits is touched."""
+
+    day: str
 
 
 class DayStarted(Event, frozen=True, kw_only=True, tag="day_started"):
@@ -264,7 +276,8 @@ class CounterClosed(Event, frozen=True, kw_only=True, tag="counter_closed"):
 
 
 AnyEvent = (
-    DayStarted | TicketIssued | TicketCalled | TicketRecalled | ServingStarted | TicketServed | TicketNoShow
+    DayStarted | DayCorrected
+    | TicketIssued | TicketCalled | TicketRecalled | ServingStarted | TicketServed | TicketNoShow
     | TicketParked | TicketTransferred | TicketRequeued | TicketCancelled
     | CounterOpened | CounterPaused | CounterClosed
 )  # fmt: skip

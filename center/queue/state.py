@@ -18,6 +18,7 @@ from center.queue.model import (
     CounterClosed,
     CounterOpened,
     CounterPaused,
+    DayCorrected,
     DayStarted,
     Priority,
     Rules,
@@ -148,6 +149,9 @@ class State:
     def apply(self, event: AnyEvent) -> None:
         """Take in what happened."""
         self._apply_by_type[type(event)](self, event)
+
+    def _day_corrected(self, event: DayCorrected) -> None:
+        self.day = event.day
 
     def _day_started(self, event: DayStarted) -> None:
         self.day = event.day
@@ -321,6 +325,7 @@ class State:
         return [lane for lane in lanes if lane]
 
     _apply_by_type: ClassVar[dict[type, Callable[["State", Any], None]]] = {
+        DayCorrected: _day_corrected,
         DayStarted: _day_started,
         TicketIssued: _ticket_issued,
         TicketCalled: _ticket_called,

@@ -33,6 +33,7 @@ QUARANTINE_ROWS = 10_000
 
 _BUSY_S = 5
 _ROOM = 1 << 20  # bytes: less than this, and a disk counts as full
+_DAY_STARTED = '{"event":"day_started"%'  # how msgspec writes the event's tag, always first
 _CHUNK = 500  # bound variables in one IN (…)
 
 
@@ -69,7 +70,6 @@ class Batch:
 class Kept:
     """What a center needs to go on where it stopped."""
 
-    day: str
     events: list[str]  # the day's queue events, as JSON, in order
     last_seq: int
     keys: list[str]  # of commands that were answered
@@ -143,13 +143,15 @@ class Store:
         queue = tables.queue_event
         with self._translated(), self._connect().begin():
             run = self._connect().execute
-            last = run(sa.select(queue.c.seq, queue.c.day).order_by(queue.c.seq.desc()).limit(1)).first()
-            day = last.day if last else ""
-            bodies = run(sa.select(queue.c.body).where(queue.c.day == day).order_by(queue.c.seq)).scalars()
+            newest = queue.c.seq.desc()
+            last = run(sa.select(queue.c.seq).order_by(newest).limit(1)).scalar()
+            # Backwards from the end, so no older day is read. A corrected date stands within the day it belongs to.
+            started = queue.c.body.like(_DAY_STARTED)
+            begin = run(sa.select(queue.c.seq).where(started).order_by(newest).limit(1)).scalar()
+            bodies = run(sa.select(queue.c.body).where(queue.c.seq >= (begin or 0)).order_by(queue.c.seq)).scalars()
             return Kept(
-                day=day,
                 events=list(bodies),
-                last_seq=last.seq if last else 0,
+                last_seq=last or 0,
                 keys=list(run(sa.select(tables.command.c.key)).scalars()),
                 devices=[dict(row) for row in run(sa.select(tables.device)).mappings()],
                 streams=[dict(row) for row in run(sa.select(tables.stream)).mappings()],

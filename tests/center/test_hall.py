@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 
+from center.answers import Delivery, Sighting
 from center.config import Config, CounterConfig, ServiceConfig
 from center.hall import Answer, Change, Done, Hall, Refusal
 from center.queue.model import CallNext, Finish, Issue, OpenCounter
@@ -30,13 +31,14 @@ class Noon:
 
     def __init__(self) -> None:
         self.ms = MORNING_MS
+        self.set_by_ms = 0  # how far somebody has set the wall clock
 
     def now_ms(self) -> int:
         """What the test says it is."""
-        return self.ms
+        return self.ms + self.set_by_ms
 
     def monotonic_s(self) -> float:
-        """The same, in seconds."""
+        """Seconds that nobody can set."""
         return self.ms / 1000
 
 
@@ -178,6 +180,54 @@ def test_a_ticket_is_rated_once(make: Callable[[], Hall], store_url: str) -> Non
     with sqlite3.connect(store_url.removeprefix("sqlite:///")) as database:
         assert database.execute("SELECT ticket, level FROM rating").fetchall() == [("ticket-touch", 3)]
     database.close()
+
+
+@pytest.mark.parametrize("days", [-1, 1, 3650])
+def test_a_clock_that_is_set_takes_nobody_s_number(make: Callable[[], Hall], clock: Noon, days: int) -> None:
+    """Whoever waits keeps waiting when the wall clock is set to another day and back, also over a restart."""
+    hall = make()
+    issue(hall, "one")
+    for set_by in (days, 0, days, 0):
+        clock.ms += 1000
+        clock.set_by_ms = set_by * 86_400_000
+        issue(hall, f"then-{clock.ms}")
+    hall.stop()
+    hall = make()
+    assert number(issue(hall, "last")) == "A006"
+    assert hall.run(lambda state: (state.day, state.waiting())).result(5) == ("2026-11-23", 6)
+    clock.ms += 86_400_000
+    assert number(issue(hall, "tomorrow")) == "A001"
+
+
+def test_a_clock_that_is_set_in_the_morning_keeps_who_has_come(make: Callable[[], Hall], clock: Noon) -> None:
+    """A machine that wakes with yesterday's time and is put right later goes on with those who took numbers."""
+    hall = make()
+    issue(hall, "yesterday")
+    hall.stop()
+    clock.ms += 86_400_000
+    clock.set_by_ms = -16 * 3_600_000
+    hall = make()
+    early = number(issue(hall, "early"))
+    clock.set_by_ms = 0
+    issue(hall, "put-right")
+    assert hall.run(lambda state: state.day).result(5) == "2026-11-24"
+    hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="open", actor="test").result(5)
+    called = [hall.submit(CallNext(at=hall.now_ms(), counter="q01"), key=f"c{n}", actor="test").result(5) for n in "12"]
+    assert early in [number(answer) for answer in called]
+
+
+def test_a_device_seen_in_the_future_is_missed_in_time(make: Callable[[], Hall], clock: Noon) -> None:
+    """What was seen while the clock was years ahead does not keep a device from counting as silent."""
+    hall = make()
+
+    def seen_at(at: int) -> int:
+        hall.ingest(Delivery(sightings=[Sighting(station="q01", device="rating", at=at)])).result(5)
+        return hall.snapshot().devices[0].seen_at
+
+    clock.set_by_ms = 10 * 365 * 86_400_000
+    seen_at(hall.now_ms())
+    clock.set_by_ms = 0
+    assert seen_at(0) == clock.ms
 
 
 def test_a_rating_may_come_after_midnight(make: Callable[[], Hall], clock: Noon) -> None:

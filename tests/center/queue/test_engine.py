@@ -14,6 +14,7 @@ from center.queue.model import (
     CallNext,
     Cancel,
     CloseCounter,
+    CorrectDay,
     Counter,
     Finish,
     Issue,
@@ -217,6 +218,18 @@ def test_a_new_day_begins_at_001_and_ends_what_waits(day: Day) -> None:
     day.done(StartDay(at=1, day="2026-11-24"))
     assert day.issue() == "A001"
     assert (day.state.waiting(), day.state.counters["q01"].state) == (1, "closed")
+
+
+def test_a_corrected_date_touches_nobody(day: Day) -> None:
+    """When the clock had been wrong the day gets its right date, forward or back, and the queue goes on."""
+    day.open()
+    first, second = day.issue(), day.issue()
+    assert day.call() == first
+    for date in ("2036-01-01", "2026-11-23", "2026-11-22"):
+        day.done(CorrectDay(at=1, day=date))
+        assert day.state.day == date
+    assert day.issue() == "A003"
+    assert day.call() == second
 
 
 def test_who_waits_longest_is_called_first_over_all_services(day: Day) -> None:

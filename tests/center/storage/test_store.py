@@ -120,14 +120,16 @@ def test_a_wrong_url_says_so(url: str, line: str) -> None:
 
 def test_it_opens_where_it_stopped(store: Store, file: Path) -> None:
     """After a restart the last day's events, the answered keys and the last number of the log are there."""
-    store.write(Batch(queue_events=[event(1, day="2026-11-22"), event(2), event(3)]))
+    began = '{"event":"day_started"}'
+    days = [event(1, day="2026-11-22"), event(2) | {"body": began}, event(3), event(4, day="2036-01-01")]
+    store.write(Batch(queue_events=[days[0] | {"body": began}, *days[1:]]))
     answer = {"key": "k", "ask": "Issue", "at": 1, "actor": "kiosk", "answer": "{}"}
     store.write(Batch(commands=[answer], devices=[{"station": "q01", "device": "rating", "seen_at": 5, "status": None,
                                                    "health": None, "reported": None}]))  # fmt: skip
     store.close()
     again = Store(f"sqlite:///{file}")
     kept = again.load()
-    assert (kept.day, kept.events, kept.last_seq, kept.keys) == ("2026-11-23", ['{"n":2}', '{"n":3}'], 3, ["k"])
+    assert (kept.events, kept.last_seq, kept.keys) == ([began, '{"n":3}', '{"n":4}'], 4, ["k"])
     assert [row["seen_at"] for row in kept.devices] == [5]
     assert again.answered("k") == ("Issue", "{}")
     assert again.answered("other") is None

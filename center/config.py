@@ -11,7 +11,7 @@ import msgspec
 from center.errors import ConfigError
 from center.queue.model import Counter, Rules, Service
 from contract.scales import SCALES, Scale
-from contract.topics import DEFAULT_ROOT, SEGMENT
+from contract.topics import CENTER_STATION, DEFAULT_ROOT, SEGMENT
 
 Segment = Annotated[str, msgspec.Meta(pattern=SEGMENT)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -197,6 +197,8 @@ def _check(path: Path, config: Config) -> None:
     _unique(path, "counter", "label", [one.label for one in config.counter])
     known = {service.id for service in config.service}
     for at, counter in enumerate(config.counter):
+        if counter.id == CENTER_STATION:
+            raise ConfigError(f"{path}: counter[{at}].id: must not be the center's own name, got {counter.id!r}")
         if len(set(counter.services)) != len(counter.services):
             raise ConfigError(f"{path}: counter[{at}].services: must name each service once, got {counter.services!r}")
         for one in counter.services:

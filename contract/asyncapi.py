@@ -10,7 +10,7 @@ from contract.envelope import Envelope
 from contract.events import NAMES, TYPES, Fact
 from contract.requests import Ack, Reply, Request
 from contract.states import DESIRED, REPORTED, Status
-from contract.topics import DEFAULT_ROOT, QOS, SEGMENT, VERSION, Channel
+from contract.topics import CENTER_STATION, DEFAULT_ROOT, QOS, SEGMENT, VERSION, Channel, center_address
 
 CONTRACT_VERSION = "1.0.0"
 """A field that may be left out or a new type raises the second figure; a changed meaning is a new topic version."""
@@ -51,6 +51,12 @@ _CHANNELS: dict[Channel, tuple[str, str]] = {
     ),
 }
 
+CENTER_STATUS = "centerStatus"
+_CENTER_STATUS = (
+    "The center's own birth and last will",
+    "Whether the center is there, also while the broker lives without it. Its last will on this topic says `lost`.",
+)
+
 
 def document() -> dict[str, Any]:
     """Return the whole document."""
@@ -85,9 +91,15 @@ def document() -> dict[str, Any]:
                 "bindings": {"mqtt": {"cleanSession": True, "bindingVersion": "0.2.0"}},
             }
         },
-        "channels": {channel.value: _channel(channel, messages) for channel in Channel},
+        "channels": {
+            **{channel.value: _channel(channel, messages) for channel in Channel},
+            CENTER_STATUS: _center_status(),
+        },
         "operations": {
-            _operation_name(channel): _operation(channel) for channel in Channel if channel is not Channel.REPLY
+            **{_operation_name(channel): _operation(channel) for channel in Channel if channel is not Channel.REPLY},
+            "sendCenterStatus": _operation(Channel.STATUS)
+            | _said(_CENTER_STATUS)
+            | {"action": "send", "channel": {"$ref": f"#/channels/{CENTER_STATUS}"}},
         },
         "components": {
             "schemas": schemas(),
@@ -117,13 +129,29 @@ def _channel(channel: Channel, messages: list[tuple[Channel, str, dict[str, Any]
     }
 
 
+def _center_status() -> dict[str, Any]:
+    """Return the one channel that is not a device's."""
+    title, description = _CENTER_STATUS
+    own = center_address("x").topic(Channel.STATUS).split("/")[3:]
+    return {
+        "address": f"{{root}}/{VERSION}/{{center}}/{'/'.join(own)}",
+        "title": title,
+        "description": f"{description} From center to device, QoS {QOS}, retained.",
+        "messages": {Channel.STATUS.value: {"$ref": _MESSAGES + Channel.STATUS.value}},
+        "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in ("root", "center")},
+    }
+
+
 def _parameters() -> dict[str, dict[str, Any]]:
     """Return the variable segments of every address, in their order."""
     rule = f"It matches `{SEGMENT}`."
     return {
         "root": {"default": DEFAULT_ROOT, "description": f"Sets installations on one broker apart. {rule}"},
         "center": {"description": f"The site. {rule}", "examples": ["bentre"]},
-        "station": {"description": f"A counter or a place in the hall. {rule}", "examples": ["q03", "hall-1"]},
+        "station": {
+            "description": f"A counter or a place in the hall. {rule} `{CENTER_STATION}` is the center's own.",
+            "examples": ["q03", "hall-1"],
+        },
         "device": {
             "description": f"The device's name there; its kind unless configured otherwise. {rule}",
             "examples": [*DESIRED, "camera", "kiosk", "printer"],
@@ -136,12 +164,10 @@ def _operation_name(channel: Channel) -> str:
 
 
 def _operation(channel: Channel) -> dict[str, Any]:
-    title, description = _CHANNELS[channel]
     operation: dict[str, Any] = {
         "action": "receive" if channel.from_device else "send",
         "channel": {"$ref": f"#/channels/{channel.value}"},
-        "title": title,
-        "summary": description.split(". ")[0].rstrip(".") + ".",
+        **_said(_CHANNELS[channel]),
         "bindings": {"mqtt": {"qos": QOS, "retain": channel.retained, "bindingVersion": "0.2.0"}},
     }
     if channel is Channel.REQUEST:
@@ -150,6 +176,11 @@ def _operation(channel: Channel) -> dict[str, Any]:
             "messages": [{"$ref": f"#/channels/{Channel.REPLY.value}/messages/{Channel.REPLY.value}"}],
         }
     return operation
+
+
+def _said(about: tuple[str, str]) -> dict[str, Any]:
+    title, description = about
+    return {"title": title, "summary": description.split(". ")[0].rstrip(".") + "."}
 
 
 def _messages() -> list[tuple[Channel, str, dict[str, Any]]]:

@@ -21,7 +21,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Status(State, frozen=True, kw_only=True):
-    """Whether a device is there. The broker itself says `lost`: it is the last will."""
+    """Whether a device, or the center itself, is there. The broker itself says `lost`: it is the last will."""
 
     state: Annotated[
         Literal["online", "offline", "lost"],
@@ -35,7 +35,7 @@ class Status(State, frozen=True, kw_only=True):
             min_length=1,
             max_length=40,
             pattern=r"^[^\u0000-\u001f\u007f]*" + END,
-            description="When it connected: RFC 3339 in UTC, by the device's own clock",
+            description="When it connected: RFC 3339 in UTC, by its own clock",
         ),
     ]
 

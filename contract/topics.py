@@ -12,6 +12,9 @@ DEFAULT_ROOT = "motcua"
 SEGMENT = r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$"
 """Lower case letters, digits and inner hyphens: dots and spaces break other brokers' own subjects."""
 
+CENTER_STATION = "center"
+"""The center's own place among the stations: no counter and no place in the hall may have this name."""
+
 _segment = re.compile(SEGMENT)
 
 
@@ -73,6 +76,11 @@ def check_segment(name: str, value: str) -> None:
     """Raise ContractError unless `value` may stand between two slashes of a topic."""
     if not _segment.fullmatch(value):
         raise ContractError(name, f"must be 1 to 32 of a-z, 0-9 and inner hyphens, got {value!r}")
+
+
+def center_address(center: str, *, root: str = DEFAULT_ROOT) -> Address:
+    """Return where a center says its own `status`, the only channel it has there."""
+    return Address(center=center, station=CENTER_STATION, device="hall", root=root)
 
 
 def center_filter(center: str, channel: Channel, *, root: str = DEFAULT_ROOT) -> str:

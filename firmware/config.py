@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 
-from contract.topics import DEFAULT_ROOT, SEGMENT, Address
+from contract.topics import CENTER_STATION, DEFAULT_ROOT, SEGMENT, Address
 from firmware.errors import ConfigError
 
 Segment = Annotated[
@@ -89,6 +89,8 @@ def load(
     """
     table = _parse(path)
     station = _decode(table, _File, path=path, under="")
+    if station.station == CENTER_STATION:
+        raise ConfigError(f"{path}: station: any name but the center's own, got {_show(station.station)}")
     if name not in station.device:
         known = ", ".join(sorted(station.device)) or "none"
         raise ConfigError(f"{path}: device.{name}: no such device in this file, it has: {known}")

@@ -21,6 +21,7 @@ from center.config import Config
 from center.hall import Hall
 from center.ingest import requests
 from center.ingest.link import Link, Taken
+from center.ingest.presence import CenterPresence
 from center.ingest.progress import Progress
 from center.ingest.publisher import Publisher
 from center.ingest.sorting import Broken, Event, Message, Sorted, lenient, sort, unstorable
@@ -62,6 +63,7 @@ class Ingest:
 
         self._put_aside = 0
         self._said_put_aside_s: float | None = None
+        self._presence = CenterPresence(config.id, root=config.root, clock=hall.clock)
         self._link = make_link(
             config.broker,
             client_id=f"center-{config.id}",
@@ -69,6 +71,7 @@ class Ingest:
                 center_filter(config.id, channel, root=config.root)
                 for channel in (Channel.EVENT, Channel.STATUS, Channel.REPORTED, Channel.REQUEST)
             ],
+            presence=self._presence,
             clock=hall.clock,
             on_message=self._on_message,
             on_up=self._on_up,
@@ -84,7 +87,7 @@ class Ingest:
 
     def start(self) -> None:
         """Begin to listen. The hall must have been started."""
-        self._hall.subscribe(self._publisher.on_change)
+        self._publisher.begin(self._hall.subscribe(self._publisher.on_change).rated)
         self._link.start()
 
     def stop(self) -> None:
@@ -105,6 +108,12 @@ class Ingest:
         self._hall.run(self._publisher.everything)
 
     def _on_message(self, taken: Taken) -> None:
+        if taken.message.topic == self._presence.topic:
+            self._link.ack(taken)
+            if self._presence.is_denied_by(taken.message.payload):
+                log.debug("somebody says that the center is not there; it says that it is")
+                self._link.say_online()
+            return
         if taken.message.topic.endswith("/request"):
             self._request(taken)
             return

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -32,6 +32,22 @@ _PAHO = "paho-mqtt-client"  # how paho names its thread
 _MANY = 10_000  # outgoing messages that paho may hold; each is small, and a dead link is cut after two keep-alives
 
 
+State = Literal["online", "offline", "lost"]
+
+
+class Presence(Protocol):
+    """What is said of the center itself, for whoever hears only the broker."""
+
+    @property
+    def topic(self) -> str:
+        """Where it is said."""
+        ...
+
+    def status(self, state: State) -> bytes:
+        """Return how it is said."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A message and what is needed to acknowledge it to the broker."""
@@ -43,7 +59,10 @@ class Taken:
 
 
 class Link:
-    """Keeps one connection up. `on_message` and `on_up` are called in paho's thread and must return at once."""
+    """Keeps one connection up, and says that the center is there while it is.
+
+    `on_message` and `on_up` are called in paho's thread and must return at once.
+    """
 
     def __init__(
         self,
@@ -51,15 +70,18 @@ class Link:
         *,
         client_id: str,
         filters: Sequence[str],
+        presence: Presence,
         clock: Clock,
         on_message: Callable[[Taken], None],
         on_up: Callable[[], None],
     ) -> None:
-        self._config, self._clock = config, clock
+        self._config, self._clock, self._presence = config, clock, presence
         self._client_id, self._filters = client_id, filters
         self._on_message, self._on_up = on_message, on_up
         self._stop = threading.Event()
         self._gone = threading.Event()
+        # Held for saying `online` and for the end: `offline` is said after it, or it is not said at all.
+        self._coming_and_going = threading.Lock()
         self._client: paho.Client | None = None  # only while connected
         self._said_lost = False
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -69,7 +91,7 @@ class Link:
         self._thread.start()
 
     def stop(self, timeout_s: float = 3.0) -> None:
-        """Disconnect; bounded."""
+        """Say goodbye (`offline`) and disconnect; bounded."""
         self._stop.set()
         self._gone.set()
         if self._thread.is_alive():
@@ -87,6 +109,10 @@ class Link:
         """Send at QoS 1 if connected; false if not. Any thread."""
         client = self._client
         return client is not None and client.publish(topic, payload, qos=1, retain=retain).rc == paho.MQTT_ERR_SUCCESS
+
+    def say_online(self) -> None:
+        """Say again that the center is there. Any thread."""
+        self.publish(self._presence.topic, self._presence.status("online"), retain=True)
 
     def ack(self, taken: Taken) -> None:
         """Tell the broker that a message has been dealt with, on the connection it came by. Any thread."""
@@ -124,7 +150,10 @@ class Link:
                     self._lost("the connection's thread has ended")
                     break
         finally:
-            self._client = None
+            with self._coming_and_going:
+                up, self._client = self._client, None
+            if up is not None and self._stop.is_set():
+                self._say_offline(up)
             client.disconnect()
             if network is not None:
                 network.join(_GOODBYE_S)
@@ -132,6 +161,11 @@ class Link:
             if sock is not None:  # a broker that hangs would hold paho's loop until the keep-alive
                 _shut(sock)
             client.loop_stop()
+
+    def _say_offline(self, client: paho.Client) -> None:
+        goodbye = client.publish(self._presence.topic, self._presence.status("offline"), qos=1, retain=True)
+        if goodbye.rc == paho.MQTT_ERR_SUCCESS:
+            goodbye.wait_for_publish(_GOODBYE_S)
 
     def _make_client(self) -> paho.Client:
         client = paho.Client(
@@ -142,6 +176,7 @@ class Link:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
+        client.will_set(self._presence.topic, self._presence.status("lost"), qos=1, retain=True)
         client.max_inflight_messages_set(_MANY)
         client.max_queued_messages_set(_MANY)
         client.on_socket_open = _without_delay
@@ -179,7 +214,12 @@ class Link:
             self._lost("the broker refuses a subscription: check its access rules")
             self._gone.set()
             return
-        self._client = client
+        with self._coming_and_going:
+            if self._stop.is_set():
+                return
+            # Only now, and before the desired states: who reads `online` may speak to us.
+            client.publish(self._presence.topic, self._presence.status("online"), qos=1, retain=True)
+            self._client = client
         if self._said_lost:
             log.info("in contact with the broker again")
             self._said_lost = False

@@ -15,7 +15,7 @@ from contract.errors import ContractError
 from contract.events import DeviceHealth, Fact, RatingGiven
 from contract.scales import SCALES
 from contract.states import REPORTED, Status
-from contract.topics import Address, Channel, parse
+from contract.topics import CENTER_STATION, Address, Channel, parse
 
 KEPT_BYTES = 8_192
 """So much of a broken message is kept."""
@@ -76,7 +76,7 @@ def sort(message: Message) -> Sorted | None:
         return _broken(message, None, error)
     if channel is not Channel.EVENT and not message.payload:
         return None
-    if channel in _SAID_BY_US:
+    if channel in _SAID_BY_US or (channel is Channel.STATUS and address.station == CENTER_STATION):
         return None
     try:
         return _read(message, address, channel)

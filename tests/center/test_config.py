@@ -73,6 +73,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ('letter = "A"', 'letter = "Đ"', "service[0].letter: expected one letter of A to Z, got 'Đ'"),
         ('letter = "B"', 'letter = "A"', "service[1].letter: must differ from every other, got 'A' again"),
         ('id = "q02"', 'id = "q01"', "counter[1].id: must differ from every other, got 'q01' again"),
+        ('id = "q02"', 'id = "center"', "counter[1].id: must not be the center's own name, got 'center'"),
         ('label = "2"', 'label = "1"', "counter[1].label: must differ from every other, got '1' again"),
         ('label = "2"', 'label = "mười hai"', None),
         ('label = "2"', 'label = "số mười hai"', "counter[1].label: expected `str` of length <= 8"),

@@ -1,28 +1,28 @@
 """`motcua center serve` as a program: its start, its faults in a line, its end, and a kill in the middle of work."""
 
 import http.client
-import json
 import os
 import shutil
 import signal
 import socket
-import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract.topics import Address
-from tests.support.brokers import free_port
+from contract.codec import decode
+from contract.states import Status
+from contract.topics import Address, Channel, center_address
+from tests.support.brokers import Broker
+from tests.support.center import CenterSide
 from tests.support.device import DeviceSide, rated
+from tests.support.disk import small_disk
+from tests.support.program import Program
 from tests.support.waiting import wait_for
 
 KINDS = [pytest.param("mosquitto", marks=pytest.mark.mosquitto), "amqtt"]
@@ -30,102 +30,15 @@ NO_ANSWER = (OSError, http.client.HTTPException)  # the second: it was killed in
 PAD = Address(center="bentre", station="q01", device="rating")
 
 
-class Program:
-    """A center's program on free ports, started and ended by a test."""
-
-    def __init__(self, folder: Path, kind: str = "amqtt") -> None:
-        self.folder = folder
-        self.http_port, self.mqtt_port = free_port(), free_port()
-        self.config = folder / "center.toml"
-        self.config.write_text(
-            f"""
-id = "bentre"
-name = "Trung tâm"
-data_dir = "{folder / "data"}"
-[http]
-port = {self.http_port}
-[broker]
-kind = "{kind}"
-port = {self.mqtt_port}
-[[service]]
-id = "dat-dai"
-letter = "A"
-vi = "Đất đai"
-en = "Land"
-[[counter]]
-id = "q01"
-label = "1"
-services = ["dat-dai"]
-""",
-            encoding="utf-8",
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log = folder / "center.log"
-
-    def start(self, **environment: str) -> None:
-        """Start it and wait until it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "motcua.cli", "center", "serve", "--config", str(self.config)],
-                stderr=log,
-                env={**os.environ, **environment},
-            )
-        wait_for(self._live, timeout_s=30, every_s=0.05)
-
-    def run(self) -> tuple[int, str]:
-        """Run it where it cannot start; returns the exit code and what it said."""
-        command = [sys.executable, "-m", "motcua.cli", "center", "serve", "--config", str(self.config)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
-        return done.returncode, done.stderr
-
-    def end(self, number: signal.Signals) -> tuple[int, float]:
-        """Send a signal; returns the exit code and how long the end took."""
-        process, self._process = self._process, None
-        if process is None:
-            return 0, 0.0
-        began = time.monotonic()
-        process.send_signal(number)
-        return process.wait(15), time.monotonic() - began
-
-    def post(self, path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Ask the API; raises OSError while there is nobody."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.http_port}{path}",
-            data=json.dumps(body).encode(),
-            headers={"content-type": "application/json", "idempotency-key": key},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 – our own loopback
-            found: dict[str, Any] = json.load(answer)
-            return found
-
-    def rows(self, query: str) -> list[Any]:
-        """Read the database."""
-        with closing(sqlite3.connect(self.folder / "data" / "center.db")) as database:
-            return database.execute(query).fetchall()
-
-    def log(self) -> str:
-        """Return what it has said."""
-        return self._log.read_text(encoding="utf-8")
-
-    def _live(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/healthz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
     """Make programs of a kind of broker; they end with the test."""
     made: list[Program] = []
 
-    def make(kind: str = "amqtt") -> Program:
+    def make(kind: str = "amqtt", **options: Any) -> Program:
         if kind == "mosquitto" and shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None:
             pytest.skip("mosquitto is missing: sudo make system-packages")
-        made.append(Program(tmp_path, kind))
+        made.append(Program(tmp_path, kind, **options))
         return made[-1]
 
     yield make
@@ -138,6 +51,33 @@ def test_a_wrong_configuration_is_one_line_and_code_2(make: Callable[..., Progra
     program = make()
     program.config.write_text(program.config.read_text().replace("[http]\nport", "[http]\nprot"))
     assert program.run() == (2, f"motcua: {program.config}: http.prot: is not a key of the configuration\n")
+
+
+def test_a_full_disk_is_named_at_the_start_and_heals_while_running(tmp_path: Path) -> None:
+    """A center that finds a full disk says so in a line; one that meets it refuses, and goes on when there is room."""
+    with small_disk(tmp_path / "disk", kilobytes=4096) as disk:
+        program = Program(disk.folder)
+        disk.fill()
+        code, said = program.run()
+        assert (code, said.count("\n")) == (1, 1)
+        assert "the disk is full; free some space" in said
+        disk.free()
+        program.start(JOURNAL_STREAM="8:1")
+        try:
+            first = program.post("/api/tickets", "key-1", {"service": "dat-dai"})
+            disk.fill()
+            answers = [program.refusal("/api/tickets", f"key-{each}", {"service": "dat-dai"}) for each in range(2, 99)]
+            refused = next(answer for answer in answers if answer is not None)
+            assert (refused["code"], "đầy" in refused["message"]) == ("store_full", True)
+            disk.free()
+            issued = [key for key, answer in enumerate(answers, 2) if answer is None]
+            last = program.post("/api/tickets", "key-100", {"service": "dat-dai"})
+            assert first["ticket"]["number"] == "A001"
+            assert last["ticket"]["number"] == f"A{len(issued) + 2:03}"
+            assert "<4>center.hall: nothing can be stored" in program.log()
+            assert "<6>center.hall: storing works again" in program.log()
+        finally:
+            program.end(signal.SIGTERM)
 
 
 def test_a_port_in_use_is_one_line_and_code_1(make: Callable[..., Program]) -> None:
@@ -197,6 +137,30 @@ def test_systemd_hears_that_it_is_ready_alive_and_ending(make: Callable[..., Pro
         while heard[-1] != b"STOPPING=1":
             heard.append(systemd.recv(100))
     assert heard[:4] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+
+
+def test_a_broker_that_lives_on_knows_whether_the_center_is_there(
+    make: Callable[..., Program], any_broker: Broker
+) -> None:
+    """A killed center is retained as lost, one that was stopped as offline; one that runs is online."""
+    program = make("external", broker=any_broker)
+    with CenterSide(any_broker, center_address("bentre")) as wire:
+
+        def last() -> str | None:
+            heard = wire.heard(Channel.STATUS)
+            return decode(heard[-1].payload, Status).state if heard else None
+
+        program.start()
+        wait_for(lambda: last() == "online", timeout_s=10)
+        program.end(signal.SIGKILL)
+        wait_for(lambda: last() == "lost")
+        program.start()
+        wait_for(lambda: last() == "online", timeout_s=10)
+        assert program.end(signal.SIGTERM)[0] == 0
+        wait_for(lambda: last() == "offline")
+    with CenterSide(any_broker, center_address("bentre")) as latecomer:
+        (kept, *_) = latecomer.wait_for(Channel.STATUS)
+        assert (decode(kept.payload, Status).state, kept.retained) == ("offline", True)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,7 +14,7 @@ from contract.envelope import Envelope, open_envelope
 from contract.events import TYPES
 from contract.requests import Ack, Reply, Request
 from contract.states import DESIRED, REPORTED, Status
-from contract.topics import Address, Channel
+from contract.topics import Address, Channel, center_address
 
 pytestmark = pytest.mark.docs
 
@@ -94,6 +94,7 @@ def test_every_message_is_there() -> None:
         "reported": {f"reported.{kind}" for kind in REPORTED},
         "request": {"request"},
         "reply": {"reply"},
+        asyncapi.CENTER_STATUS: {"status"},
     }
     assert set(DOCUMENT["components"]["messages"]) == {*TYPES, *PLAIN}
 
@@ -108,6 +109,14 @@ def test_an_address_is_the_topic(channel: Channel) -> None:
     assert published["address"].format(**names) == address.topic(channel)
 
 
+def test_the_center_says_of_itself_where_devices_listen() -> None:
+    """The center's own status has an address without a station to choose, the one that the code builds."""
+    published = DOCUMENT["channels"][asyncapi.CENTER_STATUS]
+    assert set(published["parameters"]) == {"root", "center"}
+    topic = center_address("bentre").topic(Channel.STATUS)
+    assert published["address"].format(root="motcua", center="bentre") == topic
+
+
 def test_operations_are_the_centers() -> None:
     """The center receives what devices send and sends what devices hear; the reply belongs to its request."""
     operations = DOCUMENT["operations"]
@@ -118,10 +127,15 @@ def test_operations_are_the_centers() -> None:
         "sendDesired": "send",
         "receiveReported": "receive",
         "receiveRequest": "receive",
+        "sendCenterStatus": "send",
     }
+    assert operations["sendCenterStatus"]["channel"] == {"$ref": f"#/channels/{asyncapi.CENTER_STATUS}"}
+    assert operations["sendCenterStatus"]["bindings"] == operations["receiveStatus"]["bindings"]
     assert operations["receiveRequest"]["reply"]["channel"] == {"$ref": "#/channels/reply"}
-    for operation in operations.values():
-        channel = Channel(operation["channel"]["$ref"].rpartition("/")[2])
+    for channel in (each for each in Channel if each is not Channel.REPLY):
+        way = "receive" if channel.from_device else "send"
+        operation = operations[f"{way}{channel.value.title()}"]
+        assert operation["channel"] == {"$ref": f"#/channels/{channel.value}"}
         assert operation["bindings"]["mqtt"]["qos"] == 1
         assert operation["bindings"]["mqtt"]["retain"] is channel.retained
 

@@ -8,7 +8,7 @@ from center.queue.messages import CATALOGUE
 from contract import asyncapi, reference
 from contract.errors import ContractError
 from contract.events import TYPES
-from contract.topics import Channel
+from contract.topics import CENTER_STATION, Channel, center_address
 
 pytestmark = pytest.mark.docs
 
@@ -36,6 +36,14 @@ def test_every_channel_is_there(channel: Channel) -> None:
     """Every channel stands in the table of topics with its speaker and whether it is retained."""
     speaker = "device" if channel.from_device else "center"
     assert f"| `{channel.value}` | {speaker} | {'yes' if channel.retained else 'no'} |" in section("## Topics")
+
+
+def test_the_center_s_own_topic_is_there() -> None:
+    """The reference says where the center says of itself whether it is there, and that no station has its name."""
+    topic = center_address("bentre").topic(Channel.STATUS).replace("bentre", "<center>")
+    assert f"`{topic}`" in section("## Topics")
+    assert f"`{topic}`" in section("### Status")
+    assert f"No station is called `{CENTER_STATION}`" in section("## Topics")
 
 
 @pytest.mark.parametrize("name", TYPES)

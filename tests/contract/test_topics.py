@@ -3,7 +3,7 @@
 import pytest
 
 from contract.errors import ContractError
-from contract.topics import QOS, Address, Channel, center_filter, parse
+from contract.topics import QOS, Address, Channel, center_address, center_filter, parse
 
 PAD = Address(center="bentre", station="q03", device="rating")
 
@@ -41,6 +41,13 @@ def test_a_center_hears_a_channel_of_all_its_devices() -> None:
     """One subscription a channel is enough for a whole center."""
     assert center_filter("bentre", Channel.EVENT) == "motcua/v1/bentre/+/+/event"
     assert center_filter("bentre", Channel.STATUS, root="test") == "test/v1/bentre/+/+/status"
+
+
+def test_the_center_has_a_place_of_its_own() -> None:
+    """What the center says of itself stands among what its devices say, at a station that no device can have."""
+    assert center_address("bentre").topic(Channel.STATUS) == "motcua/v1/bentre/center/hall/status"
+    assert center_address("bentre", root="test").topic(Channel.STATUS) == "test/v1/bentre/center/hall/status"
+    assert parse("motcua/v1/bentre/center/hall/status") == (center_address("bentre"), Channel.STATUS)
 
 
 @pytest.mark.parametrize("center", ["+", "#", "a/b", "", "bentre\n"])

@@ -122,6 +122,7 @@ def replaced(old: str, new: str) -> str:
         (replaced('host = "10.0.0.2"', "port = 0"), "broker.port: a TCP port from 1 to 65535, got 0"),
         (replaced('host = "10.0.0.2"', 'port = "1883"'), 'broker.port: a TCP port from 1 to 65535, got "1883"'),
         (replaced('host = "10.0.0.2"', "port = true"), "broker.port: a TCP port from 1 to 65535, got true"),
+        (replaced('"q03"', '"center"'), 'station: any name but the center\'s own, got "center"'),
         (replaced('host = "10.0.0.2"', 'protocol = "4"'), 'broker.protocol: one of "3.1.1", "5", got "4"'),
         (replaced('host = "10.0.0.2"', "protocol = 5"), 'broker.protocol: one of "3.1.1", "5", got 5'),
         (replaced("host =", "hots ="), "broker.hots: unknown key, did you mean host?"),

@@ -61,6 +61,11 @@ class CenterSide:
         with self._lock:
             return [each for each in self._heard if each.topic == topic]
 
+    def everything(self) -> list[Heard]:
+        """Return all that came, oldest first."""
+        with self._lock:
+            return list(self._heard)
+
     def events(self) -> list[Envelope]:
         """Return the device's events, oldest first, repeats included."""
         return [open_envelope(each.payload) for each in self.heard(Channel.EVENT)]

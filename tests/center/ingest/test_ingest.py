@@ -24,8 +24,10 @@ from center.storage.store import Batch, Store
 from contract.codec import decode, encode
 from contract.ids import uuid7
 from contract.requests import Ack, Request
-from contract.topics import Address, Channel
+from contract.states import Status
+from contract.topics import Address, Channel, center_address
 from tests.support.brokers import Broker
+from tests.support.center import CenterSide
 from tests.support.device import DeviceSide, rated, sealed
 from tests.support.waiting import wait_for
 
@@ -243,6 +245,72 @@ class _Link:
         self.acked.append(taken)
 
 
+# --- the center's own presence ---------------------------------------------------------------------------------------
+
+HERE = center_address("bentre")
+
+
+def presences(wire: CenterSide) -> list[str]:
+    """Return what was said of the center so far."""
+    return [decode(each.payload, Status).state for each in wire.heard(Channel.STATUS)]
+
+
+def test_the_center_is_online_before_it_says_what_devices_should_be(
+    any_broker: Broker, listen: Callable[[Broker], Ingest]
+) -> None:
+    """Devices hear that the center is there, then what they should be; offline, when it stops in good order."""
+    with CenterSide(any_broker, HERE) as wire:
+        ingest = listen(any_broker)
+        wait_for(lambda: [each for each in wire.everything() if each.topic == DISPLAY.topic(Channel.DESIRED)])
+        first = wire.everything()[0]
+        assert (first.topic, presences(wire)) == (HERE.topic(Channel.STATUS), ["online"])
+        ingest.stop()
+        wait_for(lambda: presences(wire) == ["online", "offline"])
+    with CenterSide(any_broker, HERE) as latecomer:
+        assert latecomer.wait_for(Channel.STATUS)[0].retained
+
+
+@pytest.mark.parametrize("said", ["offline", "lost"])
+def test_a_center_that_is_said_to_be_gone_says_that_it_is_there(
+    any_broker: Broker, listen: Callable[[Broker], Ingest], said: Any, stored: Callable[[str], list[Any]]
+) -> None:
+    """An old session's will that comes late, or a stranger, does not stand: online is said again, and kept."""
+    listen(any_broker)
+    with CenterSide(any_broker, HERE) as wire:
+        wait_for(lambda: presences(wire)[-1:] == ["online"])
+        wire.say(Channel.STATUS, Status(state=said, version="1", bootid="b", since="x"), retain=True)
+        wait_for(lambda: said in presences(wire) and presences(wire)[-1] == "online")
+    with CenterSide(any_broker, HERE) as latecomer:
+        latecomer.wait_for(Channel.STATUS)
+        assert set(presences(latecomer)) == {"online"}
+    assert stored("SELECT count(*) FROM device") == [(0,)]
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"{", b"\xff" * 100])
+def test_rubbish_in_the_center_s_place_is_said_over(
+    any_broker: Broker, listen: Callable[[Broker], Ingest], stored: Callable[[str], list[Any]], rubbish: bytes
+) -> None:
+    """A status of the center that was cleared or broken is replaced, and no case for the quarantine."""
+    listen(any_broker)
+    with CenterSide(any_broker, HERE) as wire:
+        wire.wait_for(Channel.STATUS)
+        wire.say(Channel.STATUS, rubbish, retain=True)
+        wait_for(lambda: rubbish in [each.payload for each in wire.heard(Channel.STATUS)])
+        wait_for(lambda: b'"online"' in wire.heard(Channel.STATUS)[-1].payload)
+    assert stored("SELECT count(*) FROM quarantine") == [(0,)]
+
+
+def test_the_center_says_that_it_is_there_on_every_connection(
+    any_broker: Broker, listen: Callable[[Broker], Ingest]
+) -> None:
+    """A broker that was killed and has forgotten everything hears again that the center is there."""
+    listen(any_broker)
+    any_broker.restart()
+    with CenterSide(any_broker, HERE) as wire:
+        wire.wait_for(Channel.STATUS, timeout_s=15)
+        assert set(presences(wire)) == {"online"}
+
+
 # --- desired states ------------------------------------------------------------------------------------------------
 
 
@@ -410,3 +478,23 @@ def test_a_broker_that_hangs_does_not_hold_up_a_stop(
     assert not stopping.is_alive()
     assert not ingest.alive()
     mosquitto_broker.thaw()
+
+
+def test_a_rating_on_a_page_closes_the_pad(
+    mosquitto_broker: Broker, listen: Callable[[Broker], Ingest], hall: Hall
+) -> None:
+    """What a citizen rated on a tablet the pad asks for no more; what the pad rated closes it no earlier."""
+    listen(mosquitto_broker)
+    now = hall.now_ms()
+    with DeviceSide(mosquitto_broker.host, mosquitto_broker.port, PAD) as pad:
+        do(hall, OpenCounter(at=now, counter="q01"))
+        for ticket in ("t1", "t2"):
+            do(hall, Issue(at=now, ticket_id=ticket, service="dat-dai"), CallNext(at=now, counter="q01"))
+            do(hall, Finish(at=now, counter="q01"))
+            wait_for(lambda ticket=ticket: (pad.desired().get("armed") or {}).get("ticket") == ticket)  # type: ignore[misc]
+            if ticket == "t1":
+                pad.tell(rated(ticket="t1"), sequence=1)
+                wait_for(pad.acked)
+                assert pad.desired()["armed"]
+        hall.rate(counter="q01", ticket="t2", level=1, key="tap", actor="tablet").result(5)
+        wait_for(lambda: pad.desired()["armed"] is None)

@@ -14,6 +14,7 @@ from contract.codec import encode
 from contract.envelope import MAX_BYTES
 from contract.events import DeviceHealth
 from contract.states import RatingReported, Status
+from contract.topics import Channel, center_address
 from tests.support.device import rated, sealed
 
 NOW_MS = 1_795_395_600_000
@@ -168,6 +169,12 @@ def test_a_cleared_state_and_our_own_words_say_nothing() -> None:
     """An empty retained message, and what the center itself publishes, are passed over."""
     assert sort(message("motcua/v1/bentre/q01/rating/status", b"")) is None
     assert sort(message("motcua/v1/bentre/q01/rating/desired", b"{}")) is None
+
+
+@pytest.mark.parametrize("payload", [encode(Status(state="online", version="1", bootid="b", since="x")), b"rubbish"])
+def test_the_center_is_no_device_of_its_own(payload: bytes) -> None:
+    """What is said of the center itself is neither a sight of a device nor kept as something broken."""
+    assert sort(message(center_address("bentre").topic(Channel.STATUS), payload)) is None
 
 
 @given(st.binary(max_size=300))

@@ -16,7 +16,7 @@ from contract.codec import decode, encode
 from contract.errors import ContractError
 from contract.events import DeviceHealth, Fact
 from contract.requests import Ack, Reply, Request
-from contract.states import State
+from contract.states import State, Status
 from contract.topics import Channel
 from firmware.errors import HardwareError, StoreError
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
@@ -31,6 +31,8 @@ HEALTH_EVERY_MS = 30_000
 RETRY_FIRST_MS = 1_000
 RETRY_MAX_MS = 30_000
 NEWS_AT_ONCE = 50
+SAY_GONE_EVERY_MS = 60_000
+"""A center that comes and goes, or somebody who says so, must not fill the log."""
 
 Build = Callable[[dict[str, str]], tuple[Decisions, Driver]]
 """Makes a device's two halves from what it remembered."""
@@ -142,6 +144,9 @@ class Daemon:
         self._inbox: SimpleQueue[object] = SimpleQueue()
         self._link: Link | None = None
         self._up = False
+        self._center_gone = False  # as the center or its last will said; also after the link broke, until it speaks
+        self._gone_said_ms: int | None = None
+        self._back_unsaid = False
         self._told_up = False
         self._decisions: Decisions | None = None
         self._driver: Driver | None = None
@@ -370,13 +375,19 @@ class Daemon:
         self._say_status()
 
     def _say_status(self) -> None:
-        self._notifier.status("running" if self._up else "running, no contact to the broker")
+        missing = "broker" if not self._up else "center" if self._center_gone else None
+        self._notifier.status(f"running, no contact to the {missing}" if missing else "running")
 
     # --- the center ----------------------------------------------------------------------------------------------
 
+    @property
+    def _contact(self) -> bool:
+        """Whether there is a link, and nothing has said that the center is not at its other end."""
+        return self._up and not self._center_gone
+
     def _tell_link(self) -> None:
-        """Let the decisions know of the link, once for each change."""
-        up = self._up
+        """Let the decisions know of the contact, once for each change."""
+        up = self._contact
         if self._is_open and up != self._told_up:
             self._told_up = up
             now_ms = self._clock.monotonic_ms()
@@ -389,26 +400,27 @@ class Daemon:
         now_ms = self._clock.monotonic_ms()
         self._up = True
         self._pump.connected()
+        if self._center_gone:
+            self._pump.center_left()
         if self._reported is not None:
             self._publish(Channel.REPORTED, encode(self._reported), retain=True)
         if not self._health_told:
             self._health_at_ms = now_ms
-        if self._is_open:
-            self._say_status()
-        self._tell_link()
+        self._contact_changed()
 
     def _on_link_down(self) -> None:
         self._up = False
         self._pump.disconnected()
         self._asked.clear()
-        if self._is_open:
-            self._say_status()
-        self._tell_link()
+        self._contact_changed()
 
     def _on_arrived(self, message: Arrived) -> None:
         now_ms = self._clock.monotonic_ms()
+        if message.channel is Channel.STATUS:
+            self._on_presence(message, now_ms)
+            return
         if not message.retained:
-            self._pump.center_spoke(now_ms)
+            self._center_is_there(now_ms)
         match message.channel:
             case Channel.ACK:
                 if ack := self._decode(message, Ack):
@@ -422,6 +434,45 @@ class Daemon:
                     self._tell(lambda decisions: decisions.on_reply(reply, now_ms))
             case _:
                 _log.debug("nothing to do for a message on %s", message.channel.value)
+
+    def _on_presence(self, message: Arrived, now_ms: int) -> None:
+        if not message.payload:  # cleared: nothing is known
+            if self._center_gone:
+                self._center_is_there(now_ms)
+        elif status := self._decode(message, Status):
+            if status.state != "online":
+                self._center_is_gone(now_ms)
+            elif self._center_gone or not message.retained:
+                self._center_is_there(now_ms)
+
+    def _center_is_there(self, now_ms: int) -> None:
+        self._pump.center_spoke(now_ms)
+        if not self._center_gone:
+            return
+        self._center_gone = False
+        if self._back_unsaid:
+            self._back_unsaid = False
+            _log.info("the center is there again")
+        self._contact_changed()
+
+    def _center_is_gone(self, now_ms: int) -> None:
+        if self._center_gone:
+            return
+        self._center_gone = True
+        self._pump.center_left()
+        self._asked.clear()
+        if self._gone_said_ms is None or now_ms - self._gone_said_ms >= SAY_GONE_EVERY_MS:
+            self._gone_said_ms = now_ms
+            self._back_unsaid = True
+            _log.warning(
+                "the center is gone, the broker is not: facts wait in the outbox. If it stays so, look at the center"
+            )
+        self._contact_changed()
+
+    def _contact_changed(self) -> None:
+        if self._is_open:
+            self._say_status()
+        self._tell_link()
 
     def _decode(self, message: Arrived, kind: type[M]) -> M | None:
         try:
@@ -456,7 +507,7 @@ class Daemon:
         request = Request(
             id=ask.request_id, action=ask.action, args=ask.args, expires_in_ms=ask.expires_in_ms, seen=ask.seen
         )
-        if self._publish(Channel.REQUEST, encode(request)):
+        if self._contact and self._publish(Channel.REQUEST, encode(request)):
             self._asked = {each: until for each, until in self._asked.items() if until > now_ms}
             self._asked[ask.request_id] = now_ms + ask.expires_in_ms
 
@@ -516,7 +567,7 @@ class Daemon:
             self._outbox.correct_times()
             self._outbox.tidy()
             # Only while somebody can hear it: an outage must not fill the outbox with how we were.
-            if self._up and self._memory is not None:
+            if self._contact and self._memory is not None:
                 self._health_told = self._record(self._probe.measure(outbox_depth=self._outbox.depth()), {})
 
 

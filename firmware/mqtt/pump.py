@@ -115,6 +115,14 @@ class Pump:
             self._silences = 0
             self._rewind()
 
+    def center_left(self) -> None:
+        """Hear that the center is gone: what is on its way went to nobody, and from now on only the first row knocks.
+
+        It does go on knocking: whoever said that the center is gone may be wrong.
+        """
+        self._silences = max(self._silences, 1)
+        self._rewind()
+
     def due(self, now_ms: int, *, pubacks_missing: bool) -> Due | None:
         """Return what a time-out asks for, if one has passed: the rows again, or another connection.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from contract.topics import Address, Channel
+from contract.topics import Address, Channel, center_address
 from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
 
@@ -51,7 +51,10 @@ class LinkDown(msgspec.Struct, frozen=True):
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A message to this device. `retained`: it was kept by the broker, so nobody need be there who says it."""
+    """A message to this device; on `status`, the center's own word of itself.
+
+    `retained`: it was kept by the broker, so nobody need be there who says it.
+    """
 
     channel: Channel
     payload: bytes
@@ -78,7 +81,10 @@ class Transport:
         self._password = password
         self._status = status
         self._post = post
-        self._topics = {address.topic(channel): channel for channel in _SUBSCRIBED}
+        # First of all whether the center is there: what the broker kept of its words is worth less without it.
+        # Brokers answer in this order; amqtt does not, but hardly outlives its center.
+        presence = center_address(address.center, root=address.root).topic(Channel.STATUS)
+        self._topics = {presence: Channel.STATUS} | {address.topic(channel): channel for channel in _SUBSCRIBED}
         self._tls = _tls_context(broker)
         self._paho = import_paho(tls=self._tls is not None)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -91,7 +97,7 @@ class Transport:
         self._subscribed_once = False
         self._skipped_logged = False
         self._problem = ""
-        self._lost_logged = False
+        self._lost_logged = self._deaf_logged = False
         self._unconfirmed: deque[MQTTMessageInfo] = deque()
         self._unconfirmed_on: Client | None = None
 
@@ -264,7 +270,7 @@ class Transport:
     def _on_subscribe(self, client: "Client", _userdata: Any, mid: int, reasons: Any, _properties: Any) -> None:
         if mid != self._subscription:
             return
-        if any(reason.is_failure for reason in reasons):
+        if any(reason.is_failure for reason in reasons[1:]):  # the first is of the center's presence
             self._problem = "subscription refused: allow this device its own topics in the broker's access list"
             client.disconnect()
             return
@@ -280,6 +286,12 @@ class Transport:
             _log.info("connected to the broker at %s:%d again", self._broker.host, self._broker.port)
         else:
             _log.info("connected to the broker at %s:%d", self._broker.host, self._broker.port)
+        if any(reason.is_failure for reason in reasons[:1]) and not self._deaf_logged:
+            self._deaf_logged = True
+            _log.warning(
+                "the broker does not say whether the center is there: allow %s to be read in its access list",
+                next(iter(self._topics)),
+            )
         self._post(LinkUp())
 
     def _on_message(self, _client: "Client", _userdata: Any, message: "MQTTMessage") -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -16,7 +16,7 @@ from contract.codec import decode
 from contract.events import DeviceHealth, RatingIgnored
 from contract.ids import uuid7
 from contract.requests import Ack, Args, Reply, Request
-from contract.states import Armed, RatingDesired, RatingReported
+from contract.states import Armed, RatingDesired, RatingReported, Status
 from contract.topics import Channel
 from firmware.clock import SystemClock
 from firmware.daemon import Daemon, Stop, WorkerDiedError
@@ -284,7 +284,7 @@ def test_a_damaged_outbox_does_not_stop_the_sending(tmp_path: Path) -> None:
         assert it.link.events()[-1].stream != old
 
 
-# --- states, requests, broken messages --------------------------------------------------------------------------------
+# --- states --------------------------------------------------------------------------------
 
 
 def test_what_a_device_is_is_told_on_every_connection(tmp_path: Path) -> None:
@@ -302,6 +302,159 @@ def test_what_a_device_is_is_told_on_every_connection(tmp_path: Path) -> None:
         published = it.link.published(Channel.REPORTED)
         assert [decode(each.payload, RatingReported) for each in published] == [one, two, two]
         assert all(each.retain for each in published)
+
+
+# --- the center's own presence ----------------------------------------------------------------------------------------
+
+
+def center_is(state: Literal["online", "offline", "lost"]) -> Status:
+    """Return what is said of the center."""
+    return Status(state=state, version="1", bootid="b", since="2026-11-23T01:02:03.000Z")
+
+
+ONLINE, OFFLINE, LOST = center_is("online"), center_is("offline"), center_is("lost")
+
+
+@pytest.mark.parametrize("gone", [OFFLINE, LOST])
+def test_contact_is_contact_to_the_center(tmp_path: Path, caplog: pytest.LogCaptureFixture, gone: Status) -> None:
+    """While the broker lives and the center does not, a device is without contact; one line when it goes, one after."""
+    caplog.set_level(logging.INFO, logger="firmware.daemon")
+    with world(tmp_path, up=True) as it:
+        wait_for(lambda: it.decisions.heard == ["start", "up"])  # nothing was said of the center: it is there
+        it.link.say(Channel.STATUS, ONLINE, retained=True)
+        it.link.say(Channel.STATUS, gone)
+        it.link.say(Channel.STATUS, gone)
+        wait_for(lambda: it.decisions.heard == ["start", "up", "down"])
+        it.link.say(Channel.STATUS, ONLINE)
+        wait_for(lambda: it.decisions.heard == ["start", "up", "down", "up"])
+    assert [(record.levelname, "the center is" in record.getMessage()) for record in caplog.records] == [
+        ("WARNING", True), ("INFO", True),
+    ]  # fmt: skip
+
+
+def test_systemd_hears_that_the_center_is_gone(tmp_path: Path, systemd: socket.socket) -> None:
+    """The device's status line tells a missing center from a missing broker."""
+    with world(tmp_path / "rating", environment={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as it:
+        it.link.come_up()
+        it.link.say(Channel.STATUS, LOST)
+        it.link.say(Channel.STATUS, ONLINE)
+        lines = [systemd.recv(100) for _ in range(5)]
+    assert [line for line in lines if line.startswith(b"STATUS")] == [
+        b"STATUS=running, no contact to the broker",
+        b"STATUS=running",
+        b"STATUS=running, no contact to the center",
+        b"STATUS=running",
+    ]
+
+
+def test_a_center_that_is_gone_stays_gone_over_a_new_connection(tmp_path: Path) -> None:
+    """A link that breaks and comes back is no contact until the center speaks, however often it does."""
+    with world(tmp_path, up=True) as it:
+        it.link.say(Channel.STATUS, LOST)
+        wait_for(lambda: it.decisions.heard[-1] == "down")
+        for _ in range(3):
+            it.link.go_down()
+            it.link.come_up()
+        it.link.say(Channel.DESIRED, DESIRED, retained=True)
+        wait_for(lambda: it.decisions.heard[-1] == DESIRED)
+        assert it.decisions.heard == ["start", "up", "down", DESIRED]
+        it.link.say(Channel.STATUS, ONLINE, retained=True)
+        wait_for(lambda: it.decisions.heard[-1] == "up")
+
+
+def test_a_live_word_of_the_center_is_worth_more_than_a_status(tmp_path: Path) -> None:
+    """A center that speaks is there, whoever said that it is gone; what the broker had kept proves nothing."""
+    with world(tmp_path, up=True) as it:
+        it.link.say(Channel.STATUS, LOST)
+        it.link.say(Channel.DESIRED, DESIRED, retained=True)
+        wait_for(lambda: it.decisions.heard == ["start", "up", "down", DESIRED])
+        it.link.say(Channel.DESIRED, DESIRED)
+        wait_for(lambda: it.decisions.heard == ["start", "up", "down", DESIRED, "up", DESIRED])
+
+
+def test_a_cleared_status_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the center's status was cleared nothing is known of it, and it is taken to be there."""
+    with world(tmp_path, up=True) as it:
+        it.link.say(Channel.STATUS, LOST, retained=True)
+        it.link.say(Channel.STATUS, b"")
+        wait_for(lambda: it.decisions.heard == ["start", "up", "down", "up"])
+    assert "broken" not in caplog.text
+
+
+def test_rows_go_on_knocking_while_the_center_is_said_to_be_gone(tmp_path: Path) -> None:
+    """A false word that the center is gone stops no fact: the first is sent again and again until somebody answers."""
+    with world(tmp_path, up=True, pump=Pump(ack_timeout_ms=50)) as it:
+        it.link.say(Channel.STATUS, LOST)
+        wait_for(lambda: "down" in it.decisions.heard)
+        it.hands.do(*(Record(ignored(level)) for level in (1, 2, 3)))
+        wait_for(lambda: it.facts() == [1, 1, 1])
+        it.ack_all()
+        wait_for(lambda: sorted({level for level in it.facts() if level}) == [1, 2, 3])
+        it.ack_all()
+        wait_for(lambda: it.waiting() == [])
+        assert it.decisions.heard[-1] == "up"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_rows_are_not_sent_in_vain_and_go_at_once_when_the_center_is_back(tmp_path: Path, *, again: bool) -> None:
+    """To a center that is gone one row is sent now and then, also on a new connection; all of them when it is back."""
+    with world(tmp_path, up=True) as it:
+        it.link.say(Channel.STATUS, LOST)
+        wait_for(lambda: "down" in it.decisions.heard)
+        if again:
+            it.link.go_down()
+            it.link.come_up()
+        it.hands.do(*(Record(ignored(level)) for level in (1, 2, 3)))
+        wait_for(lambda: it.facts() == [1])
+        time.sleep(0.2)
+        assert it.facts() == [1]
+        it.link.say(Channel.STATUS, ONLINE)
+        wait_for(lambda: it.facts() == [1, 1, 2, 3], timeout_s=1)
+
+
+def test_health_waits_for_the_center(tmp_path: Path) -> None:
+    """While the center is gone an outage of hours does not fill the outbox with how the device was."""
+    with world(tmp_path, up=True, health_every_ms=30) as it:
+        it.link.say(Channel.STATUS, LOST)
+        wait_for(lambda: "down" in it.decisions.heard)
+        waiting = it.waiting()
+        time.sleep(0.2)
+        assert it.waiting() == waiting
+        it.link.say(Channel.STATUS, ONLINE)
+        wait_for(lambda: len(it.waiting()) > len(waiting))
+
+
+def test_a_request_to_a_center_that_is_gone_is_not_sent(tmp_path: Path) -> None:
+    """Nobody would answer, so nothing is asked; and an answer to what was asked before is not awaited any more."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(ask("request-before"))
+        wait_for(lambda: len(it.link.published(Channel.REQUEST)) == 1)
+        it.link.say(Channel.STATUS, LOST)
+        wait_for(lambda: "down" in it.decisions.heard)
+        it.hands.do(ask("request-during"), Drive("asked"))
+        wait_for(lambda: "asked" in it.diary)
+        it.link.say(Channel.STATUS, ONLINE)
+        it.link.say(Channel.REPLY, Reply(id="request-before", ok=True))
+        it.hands.do(ask("request-after"))
+        wait_for(lambda: len(it.link.published(Channel.REQUEST)) == 2)
+        sent = [decode(each.payload, Request).id for each in it.link.published(Channel.REQUEST)]
+        assert sent == ["request-before", "request-after"]
+        assert not [each for each in it.decisions.heard if isinstance(each, Reply)]
+
+
+def test_a_center_that_comes_and_goes_does_not_fill_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a flood of births and deaths, forged or real, only the first pair is said within a minute."""
+    caplog.set_level(logging.INFO, logger="firmware.daemon")
+    with world(tmp_path, up=True) as it:
+        for _ in range(200):
+            it.link.say(Channel.STATUS, LOST)
+            it.link.say(Channel.STATUS, ONLINE)
+        it.link.say(Channel.DESIRED, DESIRED)
+        wait_for(lambda: DESIRED in it.decisions.heard)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+# --- requests and broken messages ------------------------------------------------------------------------------------
 
 
 def ask(request_id: str, expires_in_ms: int = 5000) -> Ask:
@@ -334,7 +487,7 @@ def test_a_reply_reaches_its_request_once(tmp_path: Path) -> None:
         assert [each.id for each in it.decisions.heard if isinstance(each, Reply)] == ["request-1"]
 
 
-@pytest.mark.parametrize("channel", [Channel.ACK, Channel.DESIRED, Channel.REPLY])
+@pytest.mark.parametrize("channel", [Channel.ACK, Channel.DESIRED, Channel.REPLY, Channel.STATUS])
 def test_broken_messages_are_named_once_and_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, channel: Channel
 ) -> None:

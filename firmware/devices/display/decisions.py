@@ -24,6 +24,7 @@ class DisplayDecisions:
         self._counter = memory.get(COUNTER_KEY, "")
         self._recorded = memory.get(SHOWN_KEY, "")
         self._desired: DisplayDesired | None = None
+        self._kept: DisplayDesired | None = None  # heard without contact
         self._in_effect = 0
         self._stale = False
         self._linked = False
@@ -35,8 +36,14 @@ class DisplayDecisions:
         return (self._nothing_known(None),)
 
     def on_desired(self, desired: DisplayDesired, now_ms: int) -> Sequence[Effect]:
-        """Show it, unless it is only the broker's repetition of what is asked already."""
-        self._deadline_ms = None if self._linked else now_ms + self._stale_after_ms
+        """Show it, unless it is only the broker's repetition of what is asked already.
+
+        What the broker had kept of a center that is gone waits for contact: nobody vouches for it.
+        """
+        if not self._linked:
+            self._kept = desired
+            return ()
+        self._deadline_ms = None
         if desired == self._desired and not self._stale:
             return ()
         self._desired = desired
@@ -49,6 +56,9 @@ class DisplayDecisions:
         if up == self._linked:
             return ()
         self._linked = up
+        kept, self._kept = self._kept, None
+        if up and kept is not None and not self._stale:
+            return self.on_desired(kept, now_ms)
         if not up:
             self._deadline_ms = now_ms + self._stale_after_ms
         elif self._desired is None or self._stale:

@@ -157,6 +157,35 @@ def test_a_word_of_the_center_right_after_sending_changes_nothing() -> None:
     assert wire.turn() == []
 
 
+def test_a_center_that_left_gets_one_row_at_a_time_and_never_none() -> None:
+    """To a center that is gone only the first row goes, ever more seldom, but it does: the word may be wrong."""
+    wire = Wire(30)
+    wire.pump.connected()
+    wire.turn()
+    wire.pump.center_left()
+    sent = len(wire.sent)
+    waits = []
+    for _ in range(5):
+        assert wire.turn() == [1]
+        waits.append(wire.late()[1])
+    assert waits == [10_000, 20_000, 40_000, 60_000, 60_000]
+    assert len(wire.sent) == sent + 5
+    wire.turn()
+    wire.ack(1)
+    assert len(wire.turn()) == WINDOW
+
+
+def test_a_center_that_comes_back_at_once_gets_everything_again() -> None:
+    """What was sent to a center that had just left is sent again at its first word, however soon."""
+    wire = Wire(3)
+    wire.pump.connected()
+    wire.turn()
+    wire.pump.center_left()
+    wire.turn()
+    wire.pump.center_spoke(wire.now_ms + 1)
+    assert wire.turn() == [1, 2, 3]
+
+
 def test_an_ack_that_crosses_a_resend_counts() -> None:
     """An ack that arrives after its rows were taken for lost is not wasted: they are not sent again."""
     wire = Wire(3)
@@ -183,6 +212,7 @@ STEPS = st.lists(
         st.tuples(st.just("ack"), st.integers(1, 60)),
         st.tuples(st.just("ids"), st.integers(1, 60)),
         st.tuples(st.just("spoke"), st.integers(0, 3_000)),
+        st.tuples(st.just("left"), st.just(0)),
         st.tuples(st.just("late"), st.just(0)),
         st.tuples(st.just("drop"), st.just(0)),
         st.tuples(st.just("new"), st.integers(1, 20)),
@@ -207,6 +237,8 @@ def test_whatever_happens_nothing_is_forgotten(steps: list[tuple[str, int]]) -> 
             case "spoke":
                 wire.now_ms += number
                 wire.pump.center_spoke(wire.now_ms)
+            case "left":
+                wire.pump.center_left()
             case "late" if wire.pump.deadline_ms() is not None:
                 wire.late()
             case "drop":

@@ -16,7 +16,7 @@ import pytest
 
 from contract.codec import decode
 from contract.states import Status
-from contract.topics import Address, Channel
+from contract.topics import Address, Channel, center_address
 from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
 from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, Presence, Transport, backoff_s
@@ -100,6 +100,61 @@ def test_the_last_will_says_lost(any_broker: Broker) -> None:
         assert isinstance(run.next(), LinkUp)
         run.transport.drop("the test cuts it")
         wait_for(lambda: "lost" in states(center))
+
+
+HERE = center_address(ADDRESS.center)
+
+
+def test_the_center_s_own_word_is_heard(any_broker: Broker) -> None:
+    """A device hears whether the center is there, when it changes and again on each connection."""
+    with CenterSide(any_broker, HERE) as center, running(to(any_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        center.say(Channel.STATUS, status("online"), retain=True)
+        assert run.next() == Arrived(channel=Channel.STATUS, payload=status("online"), retained=False)
+        run.transport.drop("the test cuts it")
+        assert isinstance(run.next(), LinkDown)
+        seen = [run.next(), run.next()]
+        assert Arrived(channel=Channel.STATUS, payload=status("online"), retained=True) in seen
+
+
+def test_whether_the_center_is_there_is_heard_before_its_old_words(mosquitto_broker: Broker) -> None:
+    """Of what the broker had kept the center's status comes first, where the broker keeps to the order asked for."""
+    with CenterSide(mosquitto_broker, ADDRESS) as device, CenterSide(mosquitto_broker, HERE) as center:
+        device.say(Channel.DESIRED, b"old", retain=True)
+        center.say(Channel.STATUS, status("lost"), retain=True)
+        with running(to(mosquitto_broker)) as run:
+            seen = [run.next() for _ in range(3)]
+    assert [each.channel for each in seen if isinstance(each, Arrived)] == [Channel.STATUS, Channel.DESIRED]
+
+
+def test_another_device_s_presence_is_not_the_center_s(any_broker: Broker) -> None:
+    """A device hears neither its own status nor another one's."""
+    with CenterSide(any_broker, ADDRESS) as itself, running(to(any_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        itself.say(Channel.STATUS, status("lost"))
+        assert run.is_quiet(for_s=0.3)
+
+
+def test_a_broker_that_hides_the_center_is_named_and_used(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the access list forbids to hear the center's status the device works all the same; one line says so."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        config = BrokerConfig(host="127.0.0.1", port=listener.getsockname()[1])
+        with running(config) as run:
+            for _ in range(2):
+                peer, _ = listener.accept()
+                with peer:
+                    peer.recv(1000)
+                    peer.sendall(b"\x20\x02\x00\x00")
+                    subscribe = peer.recv(1000)
+                    assert b"motcua/v1/bentre/center/hall/status" in subscribe
+                    mid = subscribe.index(b"\x00\x23motcua") - 2
+                    peer.sendall(b"\x90\x06" + subscribe[mid : mid + 2] + b"\x80\x01\x01\x01")
+                    assert isinstance(run.next(), LinkUp)
+                assert isinstance(run.next(), LinkDown)
+    said = [record.getMessage() for record in caplog.records if "whether the center is there" in record.getMessage()]
+    assert len(said) == 1
+    assert "motcua/v1/bentre/center/hall/status" in said[0]
 
 
 # --- what paho does, and what we made of it ---------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The display's daemon as a process, with a real broker and a panel on a pseudo-terminal."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from simulator.panels import ModbusLedPanel
 from tests.support.brokers import Broker
+from tests.support.program import Program
 from tests.support.waiting import wait_for
 
 TOPIC = "motcua/v1/bentre/q03/display"
@@ -37,6 +39,12 @@ class Center:
         """Publish the retained desired state."""
         self._client.publish(f"{TOPIC}/desired", json.dumps(desired), qos=1, retain=True).wait_for_publish(5)
 
+    def is_(self, state: str) -> None:
+        """Say of the center itself how it is."""
+        status = {"state": state, "version": "1", "bootid": "b", "since": "x"}
+        info = self._client.publish("motcua/v1/bentre/center/hall/status", json.dumps(status), qos=1, retain=True)
+        info.wait_for_publish(5)
+
     def close(self) -> None:
         """Go."""
         self._client.disconnect()
@@ -60,11 +68,19 @@ def panel(tmp_path: Path) -> Iterator[ModbusLedPanel]:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, panel: ModbusLedPanel, mosquitto_broker: Broker) -> Iterator[subprocess.Popen[bytes]]:
+def station() -> str:
+    """Where the display stands."""
+    return "q03"
+
+
+@pytest.fixture
+def daemon(
+    tmp_path: Path, panel: ModbusLedPanel, mosquitto_broker: Broker, station: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """The daemon, running."""
     config = tmp_path / "motcua.toml"
     config.write_text(
-        f'center = "bentre"\nstation = "q03"\nstate_dir = "{tmp_path / "state"}"\n'
+        f'center = "bentre"\nstation = "{station}"\nstate_dir = "{tmp_path / "state"}"\n'
         f"[broker]\nport = {mosquitto_broker.port}\n"
         f'[device.display]\ncodec = "modbus-led"\nport = "{panel.path}"\nstale_after_s = {STALE_AFTER_S}\n',
         encoding="utf-8",
@@ -75,6 +91,59 @@ def daemon(tmp_path: Path, panel: ModbusLedPanel, mosquitto_broker: Broker) -> I
     yield process
     process.terminate()
     assert process.wait(10) == 0
+
+
+@pytest.fixture
+def center(tmp_path: Path, mosquitto_broker: Broker) -> Iterator[Program]:
+    """A real center on that broker, which outlives it."""
+    (tmp_path / "center").mkdir()
+    program = Program(tmp_path / "center", "external", broker=mosquitto_broker)
+    program.start()
+    yield program
+    program.end(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("station", ["q01"])
+def test_a_number_does_not_outlive_its_center(
+    center: Program, daemon: subprocess.Popen[bytes], panel: ModbusLedPanel
+) -> None:
+    """A killed center leaves the number for stale_after_s, though the broker lives; with the center it comes back."""
+    center.post("/api/counters/q01/open", "1", {})
+    center.post("/api/tickets", "2", {"service": "dat-dai"})
+    center.post("/api/counters/q01/call_next", "3", {})
+    panel.wait_for("A001", 10)
+
+    shown = len(panel.history)
+    gone_at = time.monotonic()
+    center.end(signal.SIGKILL)
+    panel.wait_for("-    -", STALE_AFTER_S + 5, since=shown)
+    assert time.monotonic() - gone_at >= STALE_AFTER_S - 0.1
+
+    shown = len(panel.history)
+    center.start()
+    panel.wait_for("A001", 10, since=shown)
+    assert daemon.poll() is None
+
+
+def test_a_center_that_restarts_does_not_make_the_number_flicker(
+    daemon: subprocess.Popen[bytes], panel: ModbusLedPanel, mosquitto_broker: Broker
+) -> None:
+    """A stop, a start and the same word again leave the glass as it is, also beyond what would have been too long."""
+    center = Center(mosquitto_broker)
+    call = {"revision": 17, "state": "calling", "number": "A007", "counter": "3", "blink": False}
+    center.want(**call)
+    center.is_("online")
+    panel.wait_for("A007", 10)
+    shown = len(panel.history)
+    center.is_("offline")
+    time.sleep(STALE_AFTER_S / 2)
+    center.is_("online")
+    center.want(**call)
+    time.sleep(STALE_AFTER_S / 2 + 1)
+    assert [change.text for change in panel.history[shown:]] == []
+    assert panel.shown == "A007"
+    assert daemon.poll() is None
+    center.close()
 
 
 def test_a_number_lives_as_long_as_somebody_vouches_for_it(

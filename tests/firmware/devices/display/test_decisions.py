@@ -158,6 +158,40 @@ def test_contact_to_a_silent_center_ends_in_the_offline_sign() -> None:
     assert _show(decisions.on_time(2_000 + GRACE_MS)).sign.kind == "offline"
 
 
+def test_a_short_restart_of_the_center_changes_nothing_on_the_glass() -> None:
+    """Contact that is lost and back, and the same word again, drive nothing: the number neither goes nor flickers."""
+    decisions = _linked()
+    decisions.on_desired(_calling(17), 0)
+    assert decisions.on_link(up=False, now_ms=10_000) == ()
+    assert decisions.on_time(11_000) == ()
+    assert decisions.on_link(up=True, now_ms=12_000) == ()
+    assert decisions.on_desired(_calling(17), 12_005) == ()
+    assert decisions.deadline_ms() is None
+
+
+def test_what_the_broker_kept_of_a_center_that_is_gone_is_not_shown() -> None:
+    """A desired state that is heard without contact revives no number and prolongs none."""
+    decisions = _linked()
+    decisions.on_desired(_calling(17), 0)
+    decisions.on_link(up=False, now_ms=0)
+    assert decisions.on_desired(_calling(17), 60_000) == ()
+    assert decisions.deadline_ms() == STALE_MS
+    assert _show(decisions.on_time(STALE_MS)).sign.kind == "offline"
+    assert decisions.on_desired(_calling(17), STALE_MS + 1_000) == ()
+    assert decisions.on_link(up=True, now_ms=STALE_MS + 2_000) == ()
+    assert _show(decisions.on_desired(_calling(18), STALE_MS + 2_005)).revision == 18
+
+
+def test_what_the_broker_kept_is_shown_when_the_center_is_there_in_time() -> None:
+    """A change that was heard during a short loss of contact is shown as soon as there is contact."""
+    decisions = _linked()
+    decisions.on_desired(_calling(17), 0)
+    decisions.on_link(up=False, now_ms=10_000)
+    decisions.on_desired(_calling(18, "A008"), 10_500)
+    assert _show(decisions.on_link(up=True, now_ms=11_000)).sign.number == "A008"
+    assert decisions.deadline_ms() is None
+
+
 def test_a_screen_records_nothing() -> None:
     """Nothing proves what a browser shows, so it is reported and no fact is made of it."""
     decisions = _linked()

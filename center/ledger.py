@@ -124,11 +124,11 @@ class Ledger:
         was_set = self._clock_ahead_ms is not None and abs(this.clock_ahead_ms - self._clock_ahead_ms) > STEP_MS
         if was_set and self.state.day and day != self.state.day:
             log.warning("the clock was set from %s to %s: the queue goes on as it is", self.state.day, day)
-            events = decide(self.state, CorrectDay(at=now, day=day))
+            events = decide(self.state, CorrectDay(at=now, day=day, taken=self._store.last_numbers(day)))
             if isinstance(events, list):
                 self._happen(this, events, actor="center", key=None)
         elif day > self.state.day:
-            events = decide(self.state, StartDay(at=now, day=day))
+            events = decide(self.state, StartDay(at=now, day=day, taken=self._store.last_numbers(day)))
             if isinstance(events, list):
                 self._happen(this, events, actor="center", key=None)
             this.batch.forget_commands_before = now - COMMANDS_KEPT_MS

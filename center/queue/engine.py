@@ -138,7 +138,7 @@ def _named(state: State, command: Requeue | Cancel) -> Ticket | Refusal:
 def _correct_day(state: State, command: CorrectDay) -> Decision:
     if not state.day:
         return refuse("day_not_started")
-    return [] if command.day == state.day else [DayCorrected(at=command.at, day=command.day)]
+    return [] if command.day == state.day else [DayCorrected(at=command.at, day=command.day, taken=command.taken)]
 
 
 def _start_day(state: State, command: StartDay) -> Decision:
@@ -155,7 +155,7 @@ def _start_day(state: State, command: StartDay) -> Decision:
             events.append(TicketServed(at=at, ticket=ticket.id, counter=ticket.counter, outcome="other"))
     events += [CounterClosed(at=at, counter=one.id) for one in state.counters.values() if one.state != "closed"]
     revision = max((one.revision for one in state.counters.values()), default=0) + len(events) + 1
-    events.append(DayStarted(at=at, day=command.day, revision=revision))
+    events.append(DayStarted(at=at, day=command.day, revision=revision, taken=command.taken))
     return events
 
 

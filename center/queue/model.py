@@ -156,15 +156,20 @@ class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
 
 
 class CorrectDay(Command, frozen=True, kw_only=True, tag="correct_day"):
-    """Give the day that goes on another date: the clock had been wrong."""
+    """Give the day that goes on another date: the clock had been wrong. `taken`: numbers given out at that date."""
 
     day: str
+    taken: dict[str, int] = {}
 
 
 class StartDay(Command, frozen=True, kw_only=True, tag="start_day"):
-    """Begin a business day: what still waits is cancelled, numbers start from 001, counters are closed."""
+    """Begin a business day: what still waits is cancelled, numbers start from 001, counters are closed.
+
+    `taken`: the last number of each letter that was given out at this date before, when the clock was wrong.
+    """
 
     day: str
+    taken: dict[str, int] = {}
 
 
 AnyCommand = (
@@ -186,6 +191,7 @@ class DayCorrected(Event, frozen=True, kw_only=True, tag="day_corrected"):
     """The clock had been wrong: the day that goes on is another one. Nobody who waits is touched."""
 
     day: str
+    taken: dict[str, int] = {}
 
 
 class DayStarted(Event, frozen=True, kw_only=True, tag="day_started"):
@@ -193,6 +199,7 @@ class DayStarted(Event, frozen=True, kw_only=True, tag="day_started"):
 
     day: str
     revision: int = 0
+    taken: dict[str, int] = {}
 
 
 class TicketIssued(Event, frozen=True, kw_only=True, tag="ticket_issued"):

@@ -5,7 +5,7 @@ kept where it can be and skipped where it cannot. The order of calling is descri
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
 from typing import Any, ClassVar
@@ -152,6 +152,7 @@ class State:
 
     def _day_corrected(self, event: DayCorrected) -> None:
         self.day = event.day
+        self._take(event.taken)
 
     def _day_started(self, event: DayStarted) -> None:
         self.day = event.day
@@ -159,6 +160,7 @@ class State:
             ticketed.clear()
         self._priority_run.clear()
         self._issued = self._put_back = 0
+        self._take(event.taken)
         for counter in self.counters.values():
             self.counters[counter.id] = replace(
                 counter,
@@ -168,6 +170,11 @@ class State:
                 services=self._configured[counter.id],
                 revision=max(event.revision, counter.revision),
             )
+
+    def _take(self, numbers: Mapping[str, int]) -> None:
+        """Go on behind the numbers that another day of this date has given out."""
+        for letter, last in numbers.items():
+            self._last_number[letter] = max(self.last_number(letter), last)
 
     def _ticket_issued(self, event: TicketIssued) -> None:
         self._issued += 1

@@ -157,6 +157,15 @@ class Store:
                 streams=[dict(row) for row in run(sa.select(tables.stream)).mappings()],
             )
 
+    def last_numbers(self, day: str) -> dict[str, int]:
+        """Return the last number of each letter that was given out at a date: none, unless the clock was wrong."""
+        table = tables.ticket
+        last: dict[str, int] = {}
+        with self._translated(), self._connect().begin():
+            for number in self._connect().execute(sa.select(table.c.number).where(table.c.day == day)).scalars():
+                last[number[:1]] = max(last.get(number[:1], 0), int(number[1:]))
+        return last
+
     def answered(self, key: str) -> tuple[str, str] | None:
         """Return what was asked with a key and its first answer, as JSON."""
         table = tables.command

@@ -17,7 +17,7 @@ import msgspec
 from simulator.brokers import choose_broker, mosquitto
 from simulator.control import ControlServer
 from simulator.daytime import DayPlan, morning_zone, play_day
-from simulator.folders import folders
+from simulator.folders import Folders, FoldersError, folders
 from simulator.premises import MQTT_PORT, TIMEZONE, Premises, Timing, free_port, plan_counters, port_is_free
 from simulator.processes import ProgramError
 from simulator.report import Verdict
@@ -26,6 +26,7 @@ from simulator.world import World
 
 HTTP_PORT = 8080
 MOST_COUNTERS = 40
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 OF_A_DAY = {"speed": 600.0, "visits": 240, "seed": 1, "chaos": False, "json": False}
 """The options that mean nothing without `--day`, and what they are where they are not given."""
 
@@ -46,29 +47,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         mqtt_port = _port("--mqtt-port", options.mqtt_port, MQTT_PORT)
     except PortBusyError as error:
         return _fail(str(error))
-    with folders(options.data) as made:
-        premises = Premises(
-            folder=made.data,
-            run=made.run,
-            http_port=http_port,
-            mqtt_port=mqtt_port,
-            counters=plan_counters(options.counters),
-            timing=DayPlan.TIMING if options.day else Timing(),
-            timezone=morning_zone(datetime.now(UTC)) if options.day else TIMEZONE,
-        )
-        if options.day and any(premises.center_data.glob("*.db")):
-            return _fail(f"{options.data} has a center already: a day begins with an empty folder")
-        world = World(premises, broker=choose_broker(options.broker))
-        try:
-            code = asyncio.run(_day(world, options) if options.day else _demo(world))
-        except ProgramError as error:
-            return _fail(str(error))
-        except asyncio.CancelledError:
-            return _fail("interrupted")
-        if code:
-            made.kept = True
-            _say(f"data and logs are kept in {made.data}")
-        return code
+    if http_port == mqtt_port:
+        return _fail(f"--http-port and --mqtt-port are both {http_port}: choose two different ones")
+    try:
+        with folders(options.data) as made:
+            return _run(options, made, http_port=http_port, mqtt_port=mqtt_port)
+    except FoldersError as error:
+        return _fail(str(error))
+
+
+def _run(options: argparse.Namespace, made: Folders, *, http_port: int, mqtt_port: int) -> int:
+    """Run what was asked for, in these folders."""
+    premises = Premises(
+        folder=made.data,
+        run=made.run,
+        http_port=http_port,
+        mqtt_port=mqtt_port,
+        counters=plan_counters(options.counters),
+        timing=DayPlan.TIMING if options.day else Timing(),
+        timezone=morning_zone(datetime.now(UTC)) if options.day else TIMEZONE,
+    )
+    if options.day and any(premises.center_data.glob("*.db")):
+        return _fail(f"{options.data} has a center already: a day begins with an empty folder")
+    world = World(premises, broker=choose_broker(options.broker))
+    try:
+        code = asyncio.run(_day(world, options) if options.day else _demo(world))
+    except ProgramError as error:
+        return _fail(str(error))
+    except asyncio.CancelledError:
+        return _fail("interrupted")
+    if code:
+        made.kept = True
+        _say(f"data and logs are kept in {made.data}")
+    return code
 
 
 async def _demo(world: World) -> int:
@@ -76,7 +87,7 @@ async def _demo(world: World) -> int:
     control = ControlServer(world)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         loop.add_signal_handler(number, ended.set)
     opening = asyncio.create_task(world.__aenter__())
     ending = asyncio.create_task(ended.wait())
@@ -112,7 +123,7 @@ async def _day(world: World, options: argparse.Namespace) -> int:
     plan = DayPlan(visits=options.visits, seed=options.seed, speed=options.speed, chaos=options.chaos)
     day = asyncio.ensure_future(play_day(world, plan, say=_say))
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         loop.add_signal_handler(number, day.cancel)
     verdict: Verdict = await day
     figures = msgspec.json.encode(verdict.figures)

@@ -13,6 +13,10 @@ PREFIX = "motcua-"
 _LOCK = "in-use"
 
 
+class FoldersError(Exception):
+    """The folder that was asked for cannot be used."""
+
+
 @dataclass
 class Folders:
     """Where the data is, and a short folder for sockets: their names may have no more than 107 bytes."""
@@ -31,13 +35,22 @@ def folders(asked: Path | None) -> Iterator[Folders]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = Folders(data=run / "data" if asked is None else asked.absolute(), run=run)
         try:
-            made.data.mkdir(parents=True, exist_ok=True)
+            _make(made.data)
             yield made
         finally:
             if made.kept and asked is None:
                 (run / _LOCK).unlink(missing_ok=True)  # nobody sweeps it
             else:
                 shutil.rmtree(run, ignore_errors=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FoldersError(f"{folder} cannot be written: {error.strerror}; choose another --data") from error
 
 
 def sweep() -> None:

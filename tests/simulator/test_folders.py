@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.folders import folders, sweep
+from simulator.folders import FoldersError, folders, sweep
 
 HOLD = """
 import pathlib, sys
@@ -43,6 +43,17 @@ def test_named_data_stay(temporary: Path) -> None:
     with folders(temporary / "mine") as made:
         assert made.run.is_dir()
     assert [each.name for each in temporary.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("asked", ["/dev/null", "/dev/null/inside", "/proc/motcua"])
+def test_a_folder_that_cannot_be_used_is_named(temporary: Path, asked: str) -> None:
+    """Data that cannot be written are refused in one line, and nothing temporary stays."""
+    with (
+        pytest.raises(FoldersError, match=f"^{asked} cannot be written: .*; choose another --data$"),
+        folders(Path(asked)),
+    ):
+        pass
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_killed_demo_is_swept_and_a_living_one_is_not(temporary: Path) -> None:

@@ -25,6 +25,8 @@ from simulator.world import BUTTONS, World
 log = logging.getLogger(__name__)
 
 LOOKS_PER_S = 30
+HOLD_S = 0.06
+"""A finger is on a button for so long at least. A click on a page can be shorter than what a pad takes for a press."""
 GLANCE_S = 0.5
 """What tells nobody that it changed (an outbox on the disk) is looked at this often."""
 
@@ -53,6 +55,7 @@ class ControlServer:
         self._world = world
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._pressed_at: dict[tuple[str, str, str], float] = {}
 
     async def open(self) -> None:
         """Begin to listen."""
@@ -100,7 +103,7 @@ class ControlServer:
                 case "press" | "release":
                     if ask.device == "" or ask.button not in BUTTONS[ask.device]:
                         return Answer(ok=False, message=f"no button {ask.button!r} on {ask.device!r}")
-                    await (world.press if ask.do == "press" else world.release)(ask.counter, ask.device, ask.button)
+                    await self._touch(ask)
                 case "unplug":
                     world.unplug(ask.counter)
                 case "plug":
@@ -112,6 +115,18 @@ class ControlServer:
         except KeyError:
             return Answer(ok=False, message=f"no counter {ask.counter!r}")
         return Answer(ok=True)
+
+    async def _touch(self, ask: Ask) -> None:
+        """Close a contact, or open it after it was closed for a while."""
+        key = (ask.counter, ask.device, ask.button)
+        now = asyncio.get_running_loop().time
+        if ask.do == "press":
+            await self._world.press(*key)
+            self._pressed_at[key] = now()
+        else:
+            if (since := self._pressed_at.pop(key, None)) is not None:
+                await asyncio.sleep(since + HOLD_S - now())
+            await self._world.release(*key)
 
     async def _watch(self, writer: asyncio.StreamWriter) -> None:
         changed = asyncio.Event()

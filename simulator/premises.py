@@ -12,7 +12,7 @@ from typing import Literal
 from contract.scales import SCALES
 
 CENTER_ID = "bentre"
-CENTER_NAME = "Trung tâm Phục vụ hành chính công tỉnh Bến Tre"
+CENTER_NAME = "Trung tâm Phục vụ hành chính công phường Bến Tre"
 SCALE = "vn-3"
 TIMEZONE = "Asia/Ho_Chi_Minh"
 HOST = "127.0.0.1"
@@ -44,12 +44,13 @@ class Service:
 
 SERVICES = (
     Service(id="dat-dai", letter="A", vi="Đất đai", en="Land"),
-    Service(id="ho-tich", letter="B", vi="Tư pháp, hộ tịch", en="Civil status"),
-    Service(id="kinh-doanh", letter="C", vi="Đăng ký kinh doanh", en="Business registration"),
+    Service(id="ho-tich", letter="B", vi="Hộ tịch, chứng thực", en="Civil status, copies"),
+    Service(id="ho-kinh-doanh", letter="C", vi="Hộ kinh doanh", en="Small businesses"),
     Service(id="xay-dung", letter="D", vi="Xây dựng", en="Construction"),
-    Service(id="xa-hoi", letter="E", vi="Lao động, xã hội", en="Labour and social affairs"),
-    Service(id="giao-thong", letter="F", vi="Giao thông vận tải", en="Transport"),
+    Service(id="bao-tro-xa-hoi", letter="E", vi="Bảo trợ xã hội", en="Social protection"),
+    Service(id="nghia-vu-quan-su", letter="F", vi="Nghĩa vụ quân sự", en="Military service"),
 )
+"""Fields that a ward's center has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,14 @@
 // The counters of the demo: what their pins and panels are, drawn; what a finger does to them, sent to their pins.
 
+// The center's own page script; whatever stands before its name, the newest file is served.
+import { boot, post, say, text } from "/static/demo/live.js";
+
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 800;
 const SILENCE_MS = 35000;
 const TONE_HZ = 1760;
+const LIFT_MS = 60; // a key is down on the picture for as long as its contact is closed by the shortest click
 
-const boot = JSON.parse(document.getElementById("boot").textContent);
 const parts = {}; // "broker", "services" and each counter by its id, as the world describes them
 let desks = {}; // counters as the queue has them, by id
 const faces = {
@@ -19,18 +22,6 @@ const signs = {
   no_show: '<path d="M29 17l22 22M51 17L29 39" />',
   pause: '<path d="M32 16v24M48 16v24" />',
 };
-
-function say(key, values = {}) {
-  return (boot.words[key] ?? key).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
-}
-
-function text(node, words) {
-  if (node.textContent !== words) node.textContent = words;
-}
-
-function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 // --- the world, live ---
 
@@ -110,7 +101,7 @@ function paintDesk(section, counter, ticket) {
   const action = { called: "start", serving: "finish", closed: "open", paused: "open" }[state];
   act.hidden = !action;
   act.dataset.action = action ?? "";
-  if (action) text(act, say(`do_${action}`));
+  if (action) text(act, say(`do_${state === "paused" ? "resume" : action}`));
 }
 
 // --- drawing ---
@@ -135,6 +126,7 @@ function paintBroker(broker) {
   button.setAttribute("aria-checked", String(broker.running));
   button.parentElement.classList.toggle("off", !broker.running);
   text(document.getElementById("broker-state"), say(broker.running ? "broker_on" : "broker_off", broker));
+  for (const counter of Object.values(parts)) if (counter.callpad) paintCounter(counter); // they say so, too
 }
 
 function paintCounter(counter) {
@@ -163,10 +155,13 @@ function paintPad(pad, state) {
     key.setAttribute("aria-label", `${key.dataset.name}, ${say(lit ? "light_on" : "light_off")}`);
   }
   const outbox = pad.querySelector(".outbox");
+  // A rating waits in its pad until the broker is back; a call cannot wait, so the call pad says why nothing happens.
+  const calls = pad.classList.contains("callpad");
+  const away = calls && parts.broker?.running === false;
   const kept = state.outbox > 0;
-  outbox.classList.toggle("kept", kept);
-  const quiet = pad.classList.contains("callpad") ? "" : say("outbox_0");
-  text(outbox, !state.powered ? say("no_power") : kept ? say("outbox", { n: state.outbox }) : quiet);
+  outbox.classList.toggle("kept", kept || away);
+  const waiting = kept ? say("outbox", { n: state.outbox }) : calls ? "" : say("outbox_0");
+  text(outbox, !state.powered ? say("no_power") : away ? say("unreachable") : waiting);
 }
 
 function drawCounter(counter) {
@@ -183,7 +178,7 @@ function drawCounter(counter) {
     link.target = `${name}-${counter.id}`;
     link.setAttribute("aria-label", `${link.textContent}, ${title.textContent}`);
   }
-  text(section.querySelector(".codec"), say(`codec_${counter.codec}`));
+  section.querySelector(".stand").title = say(`codec_${counter.codec}`);
   const cable = section.querySelector(".cable .switch");
   cable.setAttribute("aria-label", `${say("cable")}, ${title.textContent}`);
   cable.addEventListener("click", () => {
@@ -221,10 +216,13 @@ function drawKey(counter, device, button) {
 /** A finger on a key: closed while it is down, by touch, mouse or keyboard. */
 function finger(key, move) {
   let down = false;
+  let lift = 0;
   const set = (now) => {
     if (now === down) return;
     down = now;
-    key.classList.toggle("down", down);
+    clearTimeout(lift);
+    if (down) key.classList.add("down");
+    else lift = setTimeout(() => key.classList.remove("down"), LIFT_MS);
     move(down);
   };
   key.addEventListener("pointerdown", (event) => {
@@ -271,23 +269,16 @@ function touch(ask) {
   return line;
 }
 
-async function post(path, body) {
-  const key = newId();
-  for (let tries = 0; tries < 8; tries += 1) {
-    try {
-      const response = await fetch(path, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "Idempotency-Key": key, "Accept-Language": boot.lang },
-        body: JSON.stringify(body),
-        signal: AbortSignal.timeout(4000),
-      });
-      if (response.status < 500) return { ok: response.ok, content: await response.json() };
-    } catch {
-      // It is not known whether it was done: only the same key may be sent again.
-    }
-    await new Promise((resolve) => setTimeout(resolve, LAST_RETRY_MS));
+/** Send a command; return its answer, or nothing where it was refused, and say why. */
+async function ask(path, body) {
+  try {
+    return await post(path, body);
+  } catch (refused) {
+    announce("", say("refused", { message: refused.message }));
+    return null;
+  } finally {
+    lookAtQueue();
   }
-  return { ok: false, content: { message: say("unreachable") } };
 }
 
 function announce(bold, words) {
@@ -303,25 +294,20 @@ function announce(bold, words) {
 async function takeNumber(service, button) {
   if (button.dataset.busy) return; // one touch is one ticket
   button.dataset.busy = "1";
-  const { ok, content } = await post("/api/tickets", { service, priority: "normal" });
+  const answer = await ask("/api/tickets", { service, priority: "normal" });
   delete button.dataset.busy;
-  if (!ok) {
-    announce("", say("refused", { message: content.message }));
-  } else {
-    const { ticket, ahead } = content;
-    announce(say("taken", ticket), ahead ? say("ahead", { n: ahead }) : say("ahead_0"));
-  }
-  lookAtQueue();
+  if (!answer) return;
+  const { ticket, ahead } = answer;
+  const before = ahead > 1 ? say("ahead", { n: ahead }) : ahead ? say("ahead_one") : say("ahead_none");
+  announce(say("taken", ticket), before);
 }
 
 async function act(counter, button) {
   const action = button.dataset.action;
   if (!action || button.dataset.busy) return;
   button.dataset.busy = "1";
-  const { ok, content } = await post(`/api/counters/${counter}/${action}`, { seen: desks[counter]?.revision ?? null });
+  await ask(`/api/counters/${counter}/${action}`, { seen: desks[counter]?.revision ?? null });
   delete button.dataset.busy;
-  if (!ok) announce("", say("refused", { message: content.message }));
-  lookAtQueue();
 }
 
 document.getElementById("broker").addEventListener("click", () => {

@@ -126,6 +126,54 @@ def test_a_rating_waits_in_the_pad_while_the_broker_is_stopped(page: Page, demo:
 
 
 @browser
+def test_a_counter_says_why_a_call_does_nothing_without_the_broker(page: Page) -> None:
+    """While the broker is stopped, each call pad says that the center is out of reach; afterwards it says nothing."""
+    said = page.locator("#counter-q01 .callpad .outbox")
+    expect(said).to_be_hidden()
+    page.locator("#broker").click()
+    expect(said).to_have_text("Chưa liên lạc được với trung tâm", timeout=PATIENCE_MS)
+    page.locator("#broker").click()
+    expect(said).to_be_hidden(timeout=PATIENCE_MS)
+
+
+@browser
+def test_the_quickest_tap_is_a_press(page: Page) -> None:
+    """A click with no time between down and up reaches the program behind the pad."""
+    expect(key(page, "q01", "pause")).to_be_enabled()
+    key(page, "q01", "pause").click()
+    expect(page.locator("#counter-q01 .now")).to_have_text("Quầy đang tạm dừng", timeout=PATIENCE_MS)
+    page.locator("#counter-q01 .act").click()
+    expect(page.locator("#counter-q01 .now")).not_to_have_text("Quầy đang tạm dừng", timeout=PATIENCE_MS)
+
+
+@browser
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800), (1920, 1080)])
+def test_every_key_is_whole(page: Page, width: int, height: int) -> None:
+    """No name on a key is cut off or runs into its neighbour, on a phone as on a large screen."""
+    page.set_viewport_size({"width": width, "height": height})
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.key, .key .name')].filter((one) => one.scrollWidth > one.clientWidth + 1)"
+        ".map((one) => one.textContent)"
+    )
+    assert cut == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(
+        "[...document.querySelectorAll('.keys')].every((keys) =>"
+        " keys.lastElementChild.getBoundingClientRect().right <= keys.getBoundingClientRect().right + 1)"
+    )
+
+
+@browser
+def test_a_laptop_shows_the_call_pads_without_scrolling(page: Page) -> None:
+    """At 1280 by 800 everything that is pressed in a visit is in sight."""
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for pad in page.locator(".callpad").all():
+        box = pad.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 800
+
+
+@browser
 def test_a_panel_shows_what_is_right_when_its_cable_is_back(page: Page) -> None:
     """A panel whose cable was pulled keeps its text, and shows the new state soon after it is plugged in again."""
     cable = page.locator("#counter-q01 .cable .switch")
@@ -133,7 +181,7 @@ def test_a_panel_shows_what_is_right_when_its_cable_is_back(page: Page) -> None:
     expect(cable).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
     before = glass(page, "q01").get_attribute("aria-label") or ""
     press(page, "q01", "pause")
-    expect(page.locator("#counter-q01 .now")).to_have_text("Đang tạm dừng", timeout=PATIENCE_MS)
+    expect(page.locator("#counter-q01 .now")).to_have_text("Quầy đang tạm dừng", timeout=PATIENCE_MS)
     expect(glass(page, "q01")).to_have_attribute("aria-label", before)
     cable.click()
     expect(glass(page, "q01")).to_have_attribute("aria-label", re.compile("NGHI"), timeout=PATIENCE_MS)
@@ -148,9 +196,9 @@ def test_keys_can_be_pressed_from_the_keyboard(page: Page) -> None:
     page.keyboard.down(" ")
     page.wait_for_timeout(100)
     page.keyboard.up(" ")
-    expect(page.locator("#counter-q01 .now")).to_have_text("Đang tạm dừng", timeout=PATIENCE_MS)
+    expect(page.locator("#counter-q01 .now")).to_have_text("Quầy đang tạm dừng", timeout=PATIENCE_MS)
     page.locator("#counter-q01 .act").click()
-    expect(page.locator("#counter-q01 .now")).not_to_have_text("Đang tạm dừng", timeout=PATIENCE_MS)
+    expect(page.locator("#counter-q01 .now")).not_to_have_text("Quầy đang tạm dừng", timeout=PATIENCE_MS)
 
 
 @browser

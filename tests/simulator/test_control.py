@@ -1,6 +1,7 @@
 """The world's control socket: what the demo's page asks of it, and what it tells."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from simulator.control import Answer, Ask, ControlServer, WorldGoneError, ask_world, watch_world
+from simulator.control import HOLD_S, Answer, Ask, ControlServer, WorldGoneError, ask_world, watch_world
 from simulator.hands import Board
 from simulator.panels import ModbusLedPanel
 from simulator.premises import Premises, plan_counters
@@ -78,6 +79,36 @@ def test_what_cannot_be_done_is_told(tmp_path: Path, ask: Ask, why: str) -> None
         assert why in answer.message
 
     in_world(tmp_path, act)
+
+
+def test_the_shortest_click_holds_a_button_for_a_while(tmp_path: Path) -> None:
+    """A contact that is let go at once stays closed for 60 ms, which every pad takes for a press."""
+    moved: list[tuple[str, float]] = []
+
+    async def pad(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            order = msgspec.json.decode(line)
+            moved.append((order["do"], time.monotonic()))
+            answer = {"done": order["do"], "pin": order["pin"], "at_ns": time.monotonic_ns()}
+            writer.write(msgspec.json.encode(answer) + b"\n")
+        writer.close()
+
+    async def act(world: World, path: Path) -> None:
+        board = world.boards["q01", "callpad"]
+        server = await asyncio.start_unix_server(pad, str(world.premises.board_socket("q01", "callpad")))
+        running = asyncio.create_task(board.run())
+        while not board.powered:  # noqa: ASYNC110 - it tells everybody, but sets no event here
+            await asyncio.sleep(0.01)
+        for do in ("press", "release"):
+            assert (await ask_world(path, Ask(do=do, counter="q01", device="callpad", button="next"))).ok  # type: ignore[arg-type]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        server.close()
+
+    in_world(tmp_path, act)
+    (press, pressed_at), (release, released_at) = moved
+    assert (press, release) == ("press", "release")
+    assert released_at - pressed_at >= HOLD_S - 0.005
 
 
 @pytest.mark.parametrize("line", [b"nonsense\n", b'{"do": "dance"}\n', b'{"do": "plug", "who": 1}\n', b"\xff\n"])

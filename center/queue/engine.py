@@ -48,21 +48,11 @@ from center.queue.model import (
 )
 from center.queue.state import State
 
-__all__ = ["Decision", "State", "decide", "people_ahead", "waiting_for"]
+__all__ = ["Decision", "State", "decide"]
 
 LAST_NUMBER = 9999
 
 Decision = list[AnyEvent] | Refusal
-
-
-def waiting_for(state: State, counter: str) -> list[Ticket]:
-    """Return who waits for a counter, in the order in which it would call them if nothing else happened."""
-    return list(state.waiting_for(counter))
-
-
-def people_ahead(state: State, ticket: str) -> int:
-    """Return how many of the same line are called before a waiting ticket if nobody else comes; else 0."""
-    return state.people_ahead(ticket)
 
 
 def decide(state: State, command: AnyCommand) -> Decision:

@@ -8,7 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from center.queue.model import (
     CounterClosed,
     CounterOpened,
     CounterPaused,
+    CounterState,
     DayCorrected,
     DayStarted,
     Priority,
@@ -43,10 +44,18 @@ _Key = tuple[int, int, str]
 _LaneName = tuple[str, str, Priority]
 _Lane = list[_Key]
 _CLASSES: tuple[Priority, Priority] = ("normal", "priority")
+_SOONEST: tuple[CounterState, ...] = ("open", "paused", "closed")
 _DICTS = (
     "services", "counters", "tickets", "rateable",
     "_configured", "_numbers", "_last_number", "_where", "_priority_run",
 )  # fmt: skip
+
+
+class Ahead(NamedTuple):
+    """How many are called before a ticket, and whether that is sure unless somebody comes, leaves or returns."""
+
+    people: int
+    exact: bool
 
 
 class State:
@@ -113,17 +122,22 @@ class State:
         one = self.counters[counter]
         return sum(len(lane) for kind in _CLASSES for lane in self._lanes_of(one, kind))
 
-    def people_ahead(self, ticket: str) -> int:
-        """Return how many of the same line are called before a waiting ticket if nobody else comes; else 0."""
+    def people_ahead(self, ticket: str) -> Ahead:
+        """Return how many are called before a waiting ticket; nobody if it does not wait. See `_ahead`."""
         where = self._where.get(ticket)
-        if where is None:
-            return 0
-        (place, name, priority), key = where
-        every = self.rules.priority_in_a_row
-        own = bisect_left(self._lanes[where[0]], key)
-        if priority == "priority":
-            return own + min(len(self._lanes.get((place, name, "normal"), ())), own // every)
-        return own + min(len(self._lanes.get((place, name, "priority"), ())), every * (own + 1))
+        return Ahead(0, exact=True) if where is None else self._ahead(*where)
+
+    def people_ahead_of_newcomer(self, service: str, priority: Priority) -> Ahead:
+        """Return how many would be called before a ticket that was issued now. See `_ahead`."""
+        return self._ahead(("service", service, priority), (self._issued + 1, 0, ""))
+
+    def calls_at_once(self, service: str, priority: Priority) -> bool:
+        """Return whether a counter is open and free, and would call a ticket that was issued now as its next."""
+        name, key = ("service", service, priority), (self._issued + 1, 0, "")
+        return any(
+            one.state == "open" and one.ticket is None and self._before(priority, key, [one]) == 0
+            for one in self._callers(name)
+        )
 
     def copy(self) -> "State":
         """Return an independent state that is equal to this one."""
@@ -285,6 +299,79 @@ class State:
             name, key = where
             lane = self._lanes[name]
             del lane[bisect_left(lane, key)]
+
+    def _ahead(self, name: _LaneName, key: _Key) -> Ahead:
+        """Return how many the counters that may call this ticket call before it, if nobody else comes.
+
+        Those counters are the open ones; if none is, the paused ones; if none is, the closed ones.
+
+        One counter calls in a known order, so the figure is exact. So it is where several would each call the same
+        people first, none of them of the other class. Else it is an estimate, the lower of two that can only be too
+        high: everybody who comes before the ticket at any of the counters; and what the counters call until the one
+        with the fewest before the ticket reaches it, while all take equally long (so each calls at most one more than
+        that one, and never more than stand before the ticket there). Open counters that may call some of those before
+        the ticket, but not the ticket, are left out: they make it an estimate, too, and only shorten the wait.
+        """
+        callers = self._callers(name)
+        if not callers:
+            return Ahead(bisect_left(self._lanes.get(name, ()), key), exact=False)
+        priority = name[2]
+        each = [self._before(priority, key, [one]) for one in callers]
+        anywhere = self._before(priority, key, callers) if len(callers) > 1 else each[0]
+        fewest = min(each)
+        people = min(anywhere, sum(min(one, fewest + 1) for one in each))
+        if callers[0].state == "closed":
+            return Ahead(people, exact=False)
+        if people and len(callers) > 1:
+            same_class = sum(bisect_left(lane, key) for lane in self._lanes_of_all(callers, priority))
+            if any(one != same_class for one in (anywhere, *each)):
+                return Ahead(people, exact=False)
+        return Ahead(people, exact=not people or not self._helped(callers))
+
+    def _helped(self, callers: list[Counter]) -> bool:
+        """Return whether another open counter calls from the same lines as these."""
+        ids = {one.id for one in callers}
+        services = {
+            service
+            for one in callers
+            for service in one.services
+            if any(self._lanes.get(("service", service, kind)) for kind in _CLASSES)
+        }
+        return any(
+            one.state == "open" and one.id not in ids and not services.isdisjoint(one.services)
+            for one in self.counters.values()
+        )
+
+    def _callers(self, name: _LaneName) -> list[Counter]:
+        """Return the counters from which a ticket of this lane can expect its call."""
+        place, which, _ = name
+        found = [
+            one for one in self.counters.values() if (one.id == which if place == "counter" else which in one.services)
+        ]
+        state = min((one.state for one in found), key=_SOONEST.index, default=None)
+        return [one for one in found if one.state == state]
+
+    def _before(self, priority: Priority, key: _Key, counters: list[Counter]) -> int:
+        """Return how many of both classes these counters can call before a ticket with this key; exact for one."""
+        every = self.rules.priority_in_a_row
+        left = [max(0, every - self._priority_run.get(one.id, 0)) for one in counters]  # until a normal one goes first
+        own = sum(bisect_left(lane, key) for lane in self._lanes_of_all(counters, priority))
+        other = sum(
+            len(lane) for lane in self._lanes_of_all(counters, "priority" if priority == "normal" else "normal")
+        )
+        if priority == "normal":
+            return own + min(other, sum(left) + every * own)
+        turns, calls = 0, own  # a normal one goes first after so many calls of priority tickets
+        for cost in sorted(left):
+            if calls >= cost:
+                turns, calls = turns + 1, calls - cost
+        return own + min(other, turns + calls // every)
+
+    def _lanes_of_all(self, counters: list[Counter], priority: Priority) -> list[_Lane]:
+        """Return the lanes of one class that any of these counters calls from."""
+        names = {("counter", one.id, priority) for one in counters}
+        names.update(("service", service, priority) for one in counters for service in one.services)
+        return [lane for name in names if (lane := self._lanes.get(name))]
 
     def _wait_again(self, ticket: Ticket, counter: str | None, *, behind: int) -> None:
         """Put a ticket back into line behind `behind` others, wherever it may be called."""

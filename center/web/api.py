@@ -104,10 +104,11 @@ class LeaseBody(Body, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket and how many are called before it."""
+    """A ticket and how many are called before it; `ahead_exact` is false where that is an estimate."""
 
     ticket: Ticket
     ahead: int
+    ahead_exact: bool
 
 
 class Doing(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +177,7 @@ async def issue(data: JSONBody[IssueBody], key: Key, state: AppState, request: R
     command = Issue(at=_hall(state).now_ms(), ticket_id=uuid7(), service=data.service, priority=data.priority)
     done = await _ask(state, command, key, request)
     assert done.ticket is not None  # noqa: S101 (an issue that is done has a ticket)
-    return Place(ticket=done.ticket, ahead=_ahead(state, done.ticket))
+    return _place(state, done.ticket)
 
 
 @post("/tickets/{ticket_id:str}/{action:str}", status_code=200, summary="Put back or take out", tags=["tickets"])
@@ -293,7 +294,7 @@ async def ticket(ticket_id: FromPath[str], state: AppState, request: Request[Non
     found = hub.mirror.state.tickets.get(ticket_id)
     if found is None:
         raise _refused(refuse("unknown_ticket"), request)
-    return Place(ticket=found, ahead=_ahead(state, found))
+    return _place(state, found)
 
 
 @get("/state", summary="The center now", tags=["center"])
@@ -335,11 +336,12 @@ def _hub(state: AppState) -> Hub:
     return hub
 
 
-def _ahead(state: AppState, ticket: Ticket) -> int:
+def _place(state: AppState, ticket: Ticket) -> Place:
     hub = _hub(state)
     if ticket.id not in hub.mirror.state.tickets:
         hub.catch_up()  # the hall tells its listeners before it answers
-    return hub.mirror.state.people_ahead(ticket.id)
+    ahead = hub.mirror.state.people_ahead(ticket.id)
+    return Place(ticket=ticket, ahead=ahead.people, ahead_exact=ahead.exact)
 
 
 async def _ask(state: AppState, command: AnyCommand, key: str, request: Request[None, None, AppState]) -> Done:

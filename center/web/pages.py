@@ -178,9 +178,14 @@ class Pages:
             service["icon"] = _icon(f"{service['id']} {service['vi']} {service['en']}")
 
         def busy(service: View) -> str:
-            if service["waiting"]:
-                return say("kiosk_waiting", lang, n=service["waiting"])
-            return say("kiosk_waiting_none" if service["counters"] else "kiosk_no_counter", lang)
+            before = service["before"]["normal"]
+            said = [] if service["counters"] else [say("kiosk_no_counter", lang)]
+            if before["people"]:
+                key = "kiosk_before" if before["exact"] else "kiosk_before_about"
+                said.append(say(key, lang, n=before["people"]))
+            elif service["counters"]:
+                said.append(say("kiosk_at_once" if before["at_once"] else "kiosk_before_none", lang))
+            return ", ".join(said)
 
         return self._draw(
             request,

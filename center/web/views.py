@@ -2,7 +2,8 @@
 
 from typing import Any, Literal
 
-from center.queue.model import Counter, Service, Ticket
+from center.queue.model import Counter, Priority, Service, Ticket
+from center.queue.state import State
 from center.web.devices import DeviceView, look
 from center.web.mirror import Mirror
 from contract.scales import Scale
@@ -145,14 +146,14 @@ def _names(service: Service) -> dict[str, str]:
 
 
 def kiosk(mirror: Mirror) -> View:
-    """Return the kiosk: the services, how many wait for each, which counters serve it now."""
+    """Return the kiosk: the services, how many go before who takes a number now, which counters serve it now."""
     state = mirror.state
     return {
         "services": [
             {
                 "id": service.id,
                 **_names(service),
-                "waiting": mirror.waiting[service.id],
+                "before": {kind: _before(state, service.id, kind) for kind in ("normal", "priority")},
                 "counters": [
                     counter.label
                     for counter in state.counters.values()
@@ -162,6 +163,11 @@ def kiosk(mirror: Mirror) -> View:
             for service in state.services.values()
         ]
     }
+
+
+def _before(state: State, service: str, priority: Priority) -> View:
+    people, exact = state.people_ahead_of_newcomer(service, priority)
+    return {"people": people, "exact": exact, "at_once": state.calls_at_once(service, priority)}
 
 
 def rating(mirror: Mirror, counter_id: str, *, scale: Scale, arm_ms: int) -> View:

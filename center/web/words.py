@@ -137,8 +137,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Nhân viên hướng dẫn ở gần cửa vào sẵn sàng giúp ông/bà lấy số. Ông/bà không cần vội.",
         "The guide near the entrance will gladly take a number for you. There is no hurry.",
     ),
-    "kiosk_waiting": ("{n} người đang chờ", "{n} waiting"),
-    "kiosk_waiting_none": ("Không phải chờ", "No waiting"),
+    "kiosk_before": ("{n} người chờ trước ông/bà", "{n} before you"),
+    "kiosk_before_about": ("khoảng {n} người chờ trước ông/bà", "about {n} before you"),
+    "kiosk_before_none": ("Chưa có người chờ", "Nobody is waiting"),
+    "kiosk_at_once": ("Không phải chờ", "No waiting"),
     "kiosk_no_counter": ("Chưa có quầy mở", "No counter open yet"),
     "kiosk_taking": ("Đang lấy số, xin chờ một chút…", "Taking your number, one moment…"),
     "kiosk_still": (
@@ -156,6 +158,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "kiosk_your_number": ("Số của ông/bà", "Your number"),
     "kiosk_ahead": ("Trước ông/bà còn {n} người", "{n} people are before you"),
     "kiosk_ahead_one": ("Trước ông/bà còn 1 người", "One person is before you"),
+    "kiosk_ahead_about": ("Trước ông/bà còn khoảng {n} người", "About {n} people are before you"),
+    "kiosk_ahead_one_about": ("Trước ông/bà còn khoảng 1 người", "About one person is before you"),
     "kiosk_ahead_none": ("Ông/bà là người tiếp theo", "You are next"),
     "kiosk_watch": (
         "Xin nhớ số, ngồi chờ và nhìn lên bảng gọi số.",

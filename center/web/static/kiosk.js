@@ -31,11 +31,22 @@ function paint(state) {
     text(tile.querySelector("i"), service[other()]);
     tile.querySelector("i").lang = other();
     const busy = tile.querySelector("em");
-    const words = service.waiting ? say("kiosk_waiting", { n: service.waiting })
-      : service.counters.length ? say("kiosk_waiting_none") : say("kiosk_no_counter");
-    text(busy, words);
-    busy.dataset.busy = service.waiting || !service.counters.length ? "yes" : "no";
+    const before = service.before[priority ? "priority" : "normal"];
+    text(busy, busyWords(before, service.counters.length > 0));
+    busy.dataset.busy = before.at_once ? "no" : "yes";
   }
+}
+
+function busyWords({ people, exact, at_once }, manned) {
+  const said = manned ? [] : [say("kiosk_no_counter")];
+  if (people) said.push(say(exact ? "kiosk_before" : "kiosk_before_about", { n: people }));
+  else if (manned) said.push(say(at_once ? "kiosk_at_once" : "kiosk_before_none"));
+  return said.join(", ");
+}
+
+function aheadWords(people, exact) {
+  if (!people) return say(exact ? "kiosk_ahead_none" : "kiosk_no_counter");
+  return say(`kiosk_ahead${people === 1 ? "_one" : ""}${exact ? "" : "_about"}`, { n: people });
 }
 
 const other = () => (language === "vi" ? "en" : "vi");
@@ -59,13 +70,13 @@ function repaint() {
   if (shown) paintTicket(shown);
 }
 
-function paintTicket({ ticket, ahead }) {
+function paintTicket({ ticket, ahead, ahead_exact }) {
   const service = live.state.services.find((item) => item.id === ticket.service);
   text(nodes.number, ticket.number);
   nodes.number.dataset.long = ticket.number.length;
   nodes.tag.hidden = ticket.priority !== "priority";
   text(nodes.service, service[language]);
-  text(nodes.ahead, ahead === 0 ? say("kiosk_ahead_none") : ahead === 1 ? say("kiosk_ahead_one") : say("kiosk_ahead", { n: ahead }));
+  text(nodes.ahead, aheadWords(ahead, ahead_exact));
   nodes.counters.hidden = !service.counters.length;
   text(nodes.counters, say("kiosk_counters", { list: service.counters.join(", ") }));
   text(nodes.taken, say("kiosk_today", { time: clock(ticket.issued_at) }));

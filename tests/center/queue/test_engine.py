@@ -3,11 +3,11 @@
 from collections import Counter as Tally
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from center.queue.engine import State, decide, waiting_for
+from center.queue.engine import State, decide
 from center.queue.model import (
     AnyCommand,
     AnyEvent,
@@ -184,7 +184,7 @@ class RandomDay(RuleBasedStateMachine):
     def the_next_one_heads_the_line(self) -> None:
         """Whom a counter would call now is the first of its line as the officer sees it."""
         for counter in self.day.state.counters:
-            line = waiting_for(self.day.state, counter)
+            line = list(self.day.state.waiting_for(counter))
             assert self.day.state.next_for(counter) == (line[0].id if line else None)
 
 
@@ -312,3 +312,101 @@ def test_deciding_changes_nothing(day: Day) -> None:
     before = day.state.copy()
     decide(day.state, CallNext(at=0, counter="q01"))
     assert day.state == before
+
+
+def calls_before(state: State, first: int) -> dict[str, int]:
+    """Let the open counters call in turn until nobody waits; returns how many its own counters called before each."""
+    day = state.copy()
+    turns = [one.id for one in day.counters.values() if one.state == "open"]
+    turns = turns[first:] + turns[:first]
+    before = {ticket.id: 0 for ticket in day.tickets.values() if ticket.state == "waiting"}
+    done: dict[str, int] = {}
+    while any(day.next_for(counter) for counter in turns):
+        for counter in turns:
+            called = day.next_for(counter)
+            if called is None:
+                continue
+            day.apply(TicketCalled(at=0, ticket=called, counter=counter))
+            done[called] = before.pop(called)
+            for ticket in before:
+                if day.tickets[ticket].service in day.counters[counter].services:
+                    before[ticket] += 1
+    return done
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    arrivals=st.lists(st.tuples(SERVICE, st.sampled_from(["normal", "normal", "priority"])), max_size=14),
+    opened=st.sampled_from([("q01",), ("q02",), ("q01", "q02"), ("q02", "q03"), ("q01", "q02", "q03")]),
+    called=st.lists(COUNTER, max_size=6),
+    first=st.integers(min_value=0, max_value=2),
+)
+def test_nobody_is_told_a_shorter_line_than_there_is(
+    arrivals: list[tuple[str, Priority]], opened: tuple[str, ...], called: list[str], first: int
+) -> None:
+    """While counters call in turn, no more people go before a ticket than were told; just as many if it is sure."""
+    day = Day()
+    day.open(*opened)
+    for service, priority in arrivals:
+        day.issue(service, priority)
+    for counter in called:
+        day.do(CallNext(at=0, counter=counter))
+    for ticket, before in calls_before(day.state, first % len(opened)).items():
+        told = day.state.people_ahead(ticket)
+        assert before <= told.people
+        assert before == told.people or not told.exact
+
+
+def test_a_line_counts_everybody_whom_its_counter_calls_first(day: Day) -> None:
+    """Who waits for another service of the only open counter is before a newcomer too."""
+    day = Day()
+    day.open("q02")
+    for _ in range(3):
+        day.issue("civil")
+    assert day.state.people_ahead_of_newcomer("land", "normal") == (3, True)
+    day.issue("land")
+    assert day.state.people_ahead("t4") == (3, True)
+    assert day.state.people_ahead_of_newcomer("land", "priority") == (0, True)
+
+
+def test_the_least_busy_of_several_counters_makes_a_line_short(day: Day) -> None:
+    """Where one counter is free of others' lines and one is not, the figure is near the shorter, and an estimate."""
+    day.open("q02")
+    for _ in range(9):
+        day.issue("civil")
+    assert day.state.people_ahead_of_newcomer("land", "normal") == (1, False)
+    day.issue("land")
+    assert day.state.people_ahead_of_newcomer("land", "normal") == (3, False)
+
+
+def test_help_by_another_counter_makes_the_figure_an_estimate(day: Day) -> None:
+    """Where a counter that cannot call the ticket may call those before it, it is said to be an estimate."""
+    day = Day()
+    day.open("q02", "q03")
+    day.issue("civil")
+    day.issue("civil")
+    assert day.state.people_ahead_of_newcomer("land", "normal") == (2, False)
+    assert day.state.people_ahead_of_newcomer("civil", "normal") == (2, True)
+
+
+def test_nothing_is_sure_while_no_counter_is_open() -> None:
+    """Before a counter opens, how many go first is an estimate, even if nobody waits; who is done waits for nobody."""
+    day = Day()
+    assert day.state.people_ahead_of_newcomer("land", "normal") == (0, False)
+    day.issue("land")
+    assert day.state.people_ahead_of_newcomer("land", "normal") == (1, False)
+    assert day.state.people_ahead("nobody") == (0, True)
+
+
+def test_a_newcomer_does_not_wait_where_a_counter_is_free(day: Day) -> None:
+    """A newcomer is called at once only while an open counter serves nobody and has nobody to call before."""
+    assert day.state.calls_at_once("land", "normal")
+    assert not day.state.calls_at_once("civil", "normal")
+    day.issue("land")
+    assert not day.state.calls_at_once("land", "normal")
+    assert day.state.calls_at_once("land", "priority")
+    day.call()
+    assert not day.state.calls_at_once("land", "normal")
+    assert day.state.people_ahead_of_newcomer("land", "normal") == (0, True)
+    day.done(PauseCounter(at=0, counter="q01"))
+    assert not day.state.calls_at_once("land", "normal")

@@ -10,11 +10,15 @@ from tests.center.web.site import Center
 
 
 def test_a_number_is_issued_with_the_people_ahead(center: Center) -> None:
-    """Taking a number answers 201 with the ticket and how many are called before it."""
+    """Taking a number answers 201 with the ticket, how many are called before it, and whether that is sure."""
     center.issue(count=2)
     answer = center.post("/api/tickets", service="dat-dai")
     assert answer.status_code == 201
-    assert (answer.json()["ticket"]["number"], answer.json()["ahead"]) == ("A003", 2)
+    told = answer.json()
+    assert (told["ticket"]["number"], told["ahead"], told["ahead_exact"]) == ("A003", 2, False)
+    center.at("q01", "open")
+    told = center.http.get(f"/api/tickets/{told['ticket']['id']}").json()
+    assert (told["ahead"], told["ahead_exact"]) == (2, True)
 
 
 def test_a_repeated_key_gets_the_first_ticket_again(center: Center) -> None:

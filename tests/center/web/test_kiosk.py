@@ -31,13 +31,72 @@ def test_one_touch_is_one_ticket(center: Center, visitor: Visitor) -> None:
     center.issue(count=2)
     center.at("q01", "open")
     page = kiosk(visitor, center)
-    expect(page.locator('[data-service="dat-dai"] em')).to_have_text("2 người đang chờ")
+    expect(page.locator('[data-service="dat-dai"] em')).to_have_text("2 người chờ trước ông/bà")
     page.locator('[data-service="dat-dai"]').tap()
     assert number(page) == "A003"
     expect(page.get_by_text("Trước ông/bà còn 2 người")).to_be_visible()
     expect(page.get_by_text("Quầy phục vụ: 1")).to_be_visible()
     page.wait_for_timeout(300)
     assert number(page) == "A003"
+
+
+def test_a_field_counts_everybody_whom_its_counter_calls_first(center: Center, visitor: Visitor) -> None:
+    """People who wait for another service of the same counter are before a newcomer: on the field and on the ticket."""
+    center.at("q04", "open")
+    page = kiosk(visitor, center)
+    field = page.locator('[data-service="chinh-sach"] em')
+    expect(field).to_have_text("Không phải chờ")
+    center.issue("doanh-nghiep", 3)
+    expect(field).to_have_text("3 người chờ trước ông/bà")
+    page.locator('[data-service="chinh-sach"]').tap()
+    assert number(page) == "D001"
+    expect(page.get_by_text("Trước ông/bà còn 3 người")).to_be_visible()
+
+
+def test_no_waiting_is_said_only_while_a_counter_is_free(center: Center, visitor: Visitor) -> None:
+    """A counter that serves somebody makes a newcomer wait, though next in line; no counter makes no promise."""
+    page = kiosk(visitor, center)
+    field = page.locator('[data-service="dat-dai"] em')
+    expect(field).to_have_text("Chưa có quầy mở")
+    center.issue()
+    expect(field).to_have_text("Chưa có quầy mở, khoảng 1 người chờ trước ông/bà")
+    center.at("q01", "open")
+    expect(field).to_have_text("1 người chờ trước ông/bà")
+    center.at("q01", "call_next")
+    expect(field).to_have_text("Chưa có người chờ")
+    page.locator('[data-service="dat-dai"]').tap()
+    assert number(page) == "A002"
+    expect(page.get_by_text("Ông/bà là người tiếp theo")).to_be_visible()
+
+
+def test_an_estimate_is_called_one(center: Center, visitor: Visitor) -> None:
+    """Where several counters call different lines, field and ticket say "about"; priority has its own figure."""
+    center.at("q01", "open")
+    center.at("q03", "open")
+    center.issue("nhan-ket-qua", 2)
+    center.issue("xay-dung", 2)
+    page = kiosk(visitor, center, clock=True)
+    field = page.locator('[data-service="dat-dai"] em')
+    expect(field).to_have_text("khoảng 4 người chờ trước ông/bà")
+    page.get_by_role("button", name="Lấy số ưu tiên").tap()
+    page.clock.run_for(450)
+    page.get_by_role("button", name="Tôi thuộc diện ưu tiên").tap()
+    expect(field).to_have_text("Không phải chờ")
+    page.clock.run_for(450)
+    page.get_by_role("button", name="Lấy số thường").tap()
+    expect(field).to_have_text("khoảng 4 người chờ trước ông/bà")
+    page.clock.run_for(450)
+    page.locator('[data-service="dat-dai"]').tap()
+    assert number(page) == "A001"
+    expect(page.get_by_text("Trước ông/bà còn khoảng 4 người")).to_be_visible()
+
+
+def test_a_number_from_before_the_counters_open_promises_nothing(center: Center, visitor: Visitor) -> None:
+    """Who takes a number while no counter is open is told so, not that the next call is theirs."""
+    page = kiosk(visitor, center)
+    page.locator('[data-service="dat-dai"]').tap()
+    assert number(page) == "A001"
+    expect(page.locator('[data-id="ahead"]')).to_have_text("Chưa có quầy mở")
 
 
 def test_a_hasty_finger_gets_one_ticket(center: Center, visitor: Visitor) -> None:

@@ -23,7 +23,7 @@ from center.queue.model import Outcome, Ticket
 from center.web.assets import Assets
 from center.web.devices import PROBLEMS, DeviceView
 from center.web.stream import Hub
-from center.web.views import View
+from center.web.views import View, large_call
 from center.web.words import WORDS, Language, pack, say
 
 PageRequest = Request[Any, Any, AppState]
@@ -46,6 +46,7 @@ _OFFICER = (
     *("ready", "next_is", "nobody_waits", "since_call", "since_start", "call_number", "requeue_number"),
     *("more_waiting", "only_here", "transfer_title", "finished", "sending"),
 )
+_BOARD = (*_EVERYWHERE, "board_invite", "board_before")
 _KIOSK = (*(key for key in WORDS if key.startswith("kiosk_")), "other_language")
 _RATE = ("counter", "number", "other_language", *(key for key in WORDS if key.startswith("rate_")))
 _DEVICES = (
@@ -156,15 +157,14 @@ class Pages:
         """Draw the hall board."""
         view = self._view("board")
         lang = _language(request)
-        latest: View = {"number": "", "counter": "", "service": ""}
-        if view["calls"]:
-            call = view["calls"][0]
+        latest: View = {"key": "", "number": "", "counter": "", "service": "", "state": "called"}
+        if call := large_call(view["calls"]):
             latest = {**call, "service": view["services"].get(call["service"], {}).get(lang, "")}
         here = self._wall()
         return self._draw(
             request,
             "board",
-            ("board", "", view, pack(_EVERYWHERE, lang)),
+            ("board", "", view, pack(_BOARD, lang)),
             latest=latest,
             clock=f"{here:%H:%M}",
             date=f"{_WEEKDAYS[lang][here.weekday()]}, {here:%d/%m/%Y}",

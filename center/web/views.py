@@ -13,6 +13,7 @@ Phase = Literal["closed", "paused", "idle", "called", "serving"]
 
 CALLS_ON_BOARD = 9
 NEXT_ON_BOARD = 4
+_ON_BOARD = frozenset({"called", "serving", "served", "parked"})
 WAITING_ON_DESK = 60
 ASIDE_ON_DESK = 8
 
@@ -32,8 +33,12 @@ _PRIMARY: dict[Phase, str] = {
 
 
 def board(mirror: Mirror) -> View:
-    """Return the hall board: the calls, newest first, who is next, how many wait."""
+    """Return the hall board: the calls, newest first, who is next, how many wait.
+
+    Who did not come, or waits again, is not among the calls: nobody was served.
+    """
     state = mirror.state
+    found = ((call, state.tickets.get(call.ticket)) for call in reversed(mirror.calls))
     calls = [
         {
             "key": call.key,
@@ -43,15 +48,20 @@ def board(mirror: Mirror) -> View:
             "state": ticket.state,
             "at": call.at,
         }
-        for call in reversed(mirror.calls[-CALLS_ON_BOARD:])
-        if (ticket := state.tickets.get(call.ticket)) and call.counter in state.counters
-    ]
+        for call, ticket in found
+        if ticket and ticket.state in _ON_BOARD and call.counter in state.counters
+    ][:CALLS_ON_BOARD]
     return {
         "calls": calls,
         "next": _next(mirror),
         "waiting": state.waiting(),
         "services": {service.id: _names(service) for service in state.services.values()},
     }
+
+
+def large_call(calls: list[View]) -> View | None:
+    """Return the call for the board's large place: the newest that still waits for its citizen, else the newest."""
+    return next((call for call in calls if call["state"] == "called"), calls[0] if calls else None)
 
 
 def _next(mirror: Mirror) -> list[str]:

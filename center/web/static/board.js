@@ -1,5 +1,5 @@
 // The hall board: each call gets its seconds in the large place, one after another; the list beside it never waits.
-import { boot, text, rows, clock, everySecond, Live } from "./live.js";
+import { boot, say, text, rows, clock, everySecond, Live } from "./live.js";
 
 const SHOW_MS = 5000; // the least a call stays in the large place
 const HURRY_MS = 3000; // … when others wait for it
@@ -8,7 +8,7 @@ const SHIFT_EVERY_MS = 60000;
 
 const nodes = Object.fromEntries([...document.querySelectorAll("[data-id]")].map((node) => [node.dataset.id, node]));
 const known = new Set(boot.state.calls.map((call) => call.key));
-let large = boot.state.calls[0] ?? null;
+let large = rest(boot.state.calls);
 let coming = []; // called, and not yet in the large place
 let timer = 0;
 
@@ -30,13 +30,23 @@ function take(state) {
   }
   // Whoever sits at the counter already needs no announcement; a second call of a number replaces its first.
   coming = [...coming, ...fresh].filter((call) => here.get(call.key)?.state === "called");
-  if (large && !here.has(large.key)) large = state.calls.find((call) => call.number === large.number) ?? null;
-  if (!large && !coming.length) large = state.calls[0] ?? null;
-  if (!timer) advance(state);
+  // A call whose citizen came, or did not come, gives the large place up at once.
+  large = state.calls.find((call) => call.number === large?.number) ?? null;
+  if (large?.state !== "called") {
+    clearTimeout(timer);
+    timer = 0;
+    if (!coming.length) large = rest(state.calls);
+  }
+  if (!timer) advance();
   show(state);
 }
 
-function advance(state) {
+/** What stands large while nothing is announced: the newest call that still waits for its citizen, else the newest. */
+function rest(calls) {
+  return calls.find((call) => call.state === "called") ?? calls[0] ?? null;
+}
+
+function advance() {
   timer = 0;
   if (!coming.length) return;
   large = coming.shift();
@@ -44,16 +54,18 @@ function advance(state) {
   void nodes.now.offsetWidth; // starts the animation again
   nodes.now.classList.add("flash");
   timer = setTimeout(() => {
-    advance(live.state);
+    advance();
     show(live.state);
   }, coming.length ? HURRY_MS : SHOW_MS);
-  return state;
 }
 
 function show(state) {
   nodes.call.hidden = !large;
   nodes.welcome.hidden = Boolean(large);
   if (large) {
+    nodes.now.classList.toggle("past", large.state !== "called");
+    if (large.state !== "called") nodes.now.classList.remove("flash");
+    text(nodes.invite, say(large.state === "called" ? "board_invite" : "board_before"));
     text(nodes.number, large.number);
     nodes.number.dataset.long = large.number.length;
     text(nodes.counter, large.counter);

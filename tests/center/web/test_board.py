@@ -97,6 +97,51 @@ def test_who_sits_already_is_not_announced(center: Center, visitor: Visitor) -> 
     assert large(page) == "A001"
 
 
+def test_a_call_that_is_over_is_not_invited_any_more(center: Center, visitor: Visitor) -> None:
+    """Who sits at the counter, or left, stands quietly as called before; a call that still waits comes first."""
+    center.issue("dat-dai", 2)
+    center.issue("ho-tich", 1)
+    for counter in ("q01", "q02"):
+        center.at(counter, "open")
+    page = board(visitor, center)
+    invite = page.locator(".now small")
+    center.at("q02", "call_next")
+    expect(page.locator(".n")).to_have_text("B001")
+    page.wait_for_timeout(100)
+    center.at("q01", "call_next")
+    expect(page.locator("li.coming b")).to_have_text(["A001"])
+    center.at("q02", "start")
+    expect(page.locator(".n")).to_have_text("A001")
+    expect(page.locator("li.done b")).to_have_text(["B001"])
+    center.at("q01", "finish")
+    expect(invite).to_have_text("Vừa mời")
+    expect(page.locator(".now.past .n")).to_have_text("A001")
+    expect(page.locator(".now.flash")).to_have_count(0)
+    assert violations(page) == []
+    center.at("q01", "call_next")
+    expect(invite).to_have_text("Mời số")
+    expect(page.locator(".now:not(.past) .n")).to_have_text("A002")
+
+
+def test_who_did_not_come_leaves_the_board(center: Center, visitor: Visitor) -> None:
+    """A no-show stands neither large nor in the list, in an open page and in a new one; the call that waits returns."""
+    center.issue("dat-dai", 1)
+    center.issue("ho-tich", 1)
+    for counter in ("q01", "q02"):
+        center.at(counter, "open")
+    center.at("q02", "call_next")
+    page = board(visitor, center)
+    center.at("q01", "call_next")
+    expect(page.locator(".n")).to_have_text("A001")
+    center.at("q01", "no_show")
+    for shown in (page, board(visitor, center)):
+        expect(shown.locator(".n")).to_have_text("B001")
+        expect(shown.locator(".now small")).to_have_text("Mời số")
+        expect(shown.locator(".list li")).to_have_count(0)
+    center.at("q02", "no_show")
+    expect(page.get_by_text("Kính chào quý khách")).to_be_visible()
+
+
 def test_a_recall_is_announced_again(center: Center, visitor: Visitor) -> None:
     """A second call of the same number flashes again, and stands once."""
     center.issue()

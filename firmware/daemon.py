@@ -419,6 +419,9 @@ class Daemon:
         if message.channel is Channel.STATUS:
             self._on_presence(message, now_ms)
             return
+        if message.retained and not message.channel.retained:
+            _log.debug("an old word on %s that somebody let the broker keep is ignored", message.channel.value)
+            return
         if not message.retained:
             self._center_is_there(now_ms)
         match message.channel:

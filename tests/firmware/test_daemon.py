@@ -252,6 +252,21 @@ def test_acks_that_cannot_be_true_are_ignored(tmp_path: Path) -> None:
         wait_for(lambda: it.facts() == [1, 2])
 
 
+def test_an_ack_that_the_broker_kept_deletes_nothing(tmp_path: Path) -> None:
+    """Acks are never retained, so one that is does not come from the center: rows stay until a live one."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(Record(ignored(1)), Record(ignored(2)))
+        wait_for(lambda: it.facts() == [1, 2])
+        last = it.link.events()[-1]
+        it.link.say(Channel.ACK, Ack(stream=last.stream, upto=last.sequence_number), retained=True)
+        it.link.say(Channel.ACK, Ack(ids=(last.id,)), retained=True)
+        it.link.say(Channel.DESIRED, DESIRED, retained=True)
+        wait_for(lambda: DESIRED in it.decisions.heard)
+        assert it.waiting() == [2, 3]
+        it.ack_all()
+        wait_for(lambda: it.waiting() == [])
+
+
 def test_single_facts_can_be_acknowledged(tmp_path: Path) -> None:
     """An ack by id takes that fact only."""
     with world(tmp_path, up=True) as it:

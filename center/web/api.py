@@ -1,6 +1,7 @@
 """The HTTP interface: commands to the hall, and questions that the mirror answers."""
 
 import asyncio
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -38,6 +39,7 @@ from center.web.devices import DeviceView
 from center.web.stream import Hub
 from center.web.views import devices
 from center.web.words import Language, say
+from contract.events import END
 from contract.ids import uuid7
 
 Action = Literal[
@@ -60,7 +62,13 @@ Session = Annotated[
     ),
 ]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-Number = Annotated[str, msgspec.Meta(pattern="^[A-Z][0-9]{3,4}$", description="As A007")]
+Number = Annotated[str, msgspec.Meta(pattern=f"^[A-Z][0-9]{{3,4}}{END}", description="As A007")]
+
+HEADERS = {"key": "Idempotency-Key", "session": "X-Session"}
+"""What the handlers' parameters are called on the wire."""
+
+# Control characters, and those that turn the direction of the text after them: a name stands in pages and logs.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -221,7 +229,11 @@ async def rate(
     state: AppState,
     request: Request[None, None, AppState],
 ) -> Rated:
-    """Count what a citizen pressed; the first rating of a ticket wins."""
+    """Count what a citizen pressed; the first rating of a ticket wins.
+
+    A ticket that was served may be rated at any later time: the tablet may have been out of contact since the press.
+    How long a citizen is asked is up to the page.
+    """
     asked = _hall(state).rate(counter=counter_id, ticket=data.ticket, level=data.level, key=key, actor=_actor(request))
     _done(await asyncio.wrap_future(asked), request)
     return Rated(ticket=data.ticket)
@@ -250,7 +262,7 @@ def _command(action: Action, counter: str, body: ActionBody, at: int) -> AnyComm
             return CallNext(at=at, counter=counter, seen=seen)
         case "call":
             if body.number is None:
-                raise _missing("number")
+                raise _unusable("number", _MISSING)
             return Call(at=at, counter=counter, seen=seen, number=body.number)
         case "recall":
             return Recall(at=at, counter=counter, seen=seen)
@@ -264,9 +276,11 @@ def _command(action: Action, counter: str, body: ActionBody, at: int) -> AnyComm
             return Park(at=at, counter=counter, seen=seen)
         case "transfer":
             if body.to_service is None and body.to_counter is None:
-                raise _missing("to_service")
+                raise _unusable("to_service", _MISSING)
             return Transfer(at=at, counter=counter, seen=seen, to_service=body.to_service, to_counter=body.to_counter)
         case "open":
+            if _UNPRINTABLE.search(body.officer or ""):
+                raise _unusable("officer", "must be one line without control characters")
             return OpenCounter(at=at, counter=counter, seen=seen, officer=body.officer, services=body.services)
         case "pause":
             return PauseCounter(at=at, counter=counter, seen=seen)
@@ -274,13 +288,12 @@ def _command(action: Action, counter: str, body: ActionBody, at: int) -> AnyComm
             return CloseCounter(at=at, counter=counter, seen=seen)
 
 
-def _missing(field: str) -> RefusedError:
-    problem = Problem(
-        code="request_invalid",
-        message=f"{field}: is required for this action",
-        fields=(WrongField(field=field, reason="is required for this action"),),
-    )
-    return RefusedError(422, problem)
+_MISSING = "is required for this action"
+
+
+def _unusable(field: str, reason: str) -> RefusedError:
+    wrong = WrongField(field=field, reason=reason)
+    return RefusedError(422, Problem(code="request_invalid", message=f"{field}: {reason}", fields=(wrong,)))
 
 
 # --- questions -----------------------------------------------------------------------------------------------------

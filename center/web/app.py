@@ -26,7 +26,7 @@ from litestar.types import ControllerRouterHandler, Message, Receive, Scope, Sen
 from center.config import Config
 from center.hall import Hall
 from center.web import pages
-from center.web.api import Problem, RefusedError, WrongField, api_router
+from center.web.api import HEADERS, Problem, RefusedError, WrongField, api_router
 from center.web.assets import Assets
 from center.web.stream import VIEWS, Hub
 
@@ -85,7 +85,7 @@ def create_app(
         state=AppState({"hall": hall, "hub": hub, "pages": book}),
         lifespan=[following],
         before_send=[_secure],
-        exception_handlers={HTTPException: _explain, Exception: _broken},
+        exception_handlers={HTTPException: _explain, RecursionError: _too_deep, Exception: _broken},
         request_max_body_size=MAX_BODY,
         openapi_config=OpenAPIConfig(
             title=config.name,
@@ -130,6 +130,7 @@ def _explain(request: Request[Any, Any, AppState], error: HTTPException) -> Resp
     return _problem(error.status_code, Problem(code=codes.get(error.status_code, "refused"), message=error.detail))
 
 
+_NO_BODY = "'data'"  # what Litestar says of an empty one
 _NAMED = re.compile(r"(?:field|parameter) [`'\"](?P<name>[^`'\"]+)")
 
 
@@ -142,11 +143,22 @@ def _invalid(error: ValidationException) -> Response[Any]:
     for one in faults or [{"message": error.detail}]:
         reason = str(one.get("message", ""))
         name = str(one.get("key", "")).removeprefix("data").lstrip(".")
+        if one.get("source") == "header":
+            name = HEADERS.get(name, name)
+        elif reason == _NO_BODY:
+            reason = "Missing required JSON object"
         if named := _NAMED.search(reason):
             name = f"{name}.{named['name']}".lstrip(".")
         fields.append(WrongField(field=name, reason=reason))
-    message = "; ".join(f"{one.field}: {one.reason}" for one in fields)
+    message = "; ".join(f"{one.field or 'body'}: {one.reason}" for one in fields)
     return _problem(422, Problem(code="request_invalid", message=message, fields=tuple(fields)))
+
+
+def _too_deep(request: Request[Any, Any, AppState], error: RecursionError) -> Response[Any]:
+    """Answer a body that is nested deeper than the JSON reader goes; any other recursion without end is our fault."""
+    if "deserializing" not in str(error):
+        return _broken(request, error)
+    return _problem(400, Problem(code="request_invalid", message="body: is nested too deeply"))
 
 
 def _broken(_request: Request[Any, Any, AppState], error: Exception) -> Response[Any]:

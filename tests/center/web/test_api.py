@@ -1,12 +1,17 @@
 """The HTTP interface of a running center."""
 
 import concurrent.futures
+import socket
+import time
 import uuid
 from collections.abc import Callable
 
+import httpx
 import pytest
 
+from center.web import server
 from tests.center.web.site import Center
+from tests.support.waiting import wait_for
 
 
 def test_a_number_is_issued_with_the_people_ahead(center: Center) -> None:
@@ -135,6 +140,10 @@ def test_a_level_beyond_the_scale_names_the_field(center: Center) -> None:
         ("/api/counters/q01/call_next", {"seen": -1}, "seen"),
         ("/api/counters/q01/call", {}, "number"),
         ("/api/counters/q01/call", {"number": "A7"}, "number"),
+        ("/api/counters/q01/call", {"number": "A001\n"}, "number"),
+        ("/api/counters/q01/open", {"officer": "Hạnh\n<4>center.hall: all is lost"}, "officer"),
+        ("/api/counters/q01/open", {"officer": "Hạnh\0"}, "officer"),
+        ("/api/counters/q01/open", {"officer": "\u202eHạnh"}, "officer"),
         ("/api/counters/q01/transfer", {}, "to_service"),
         ("/api/counters/q01/finish", {"outcome": "great"}, "outcome"),
     ],
@@ -152,6 +161,31 @@ def test_a_command_without_a_key_is_refused(center: Center) -> None:
     assert answer.status_code == 422
     assert "Idempotency-Key" in answer.text
     assert center.state()["waiting"]["dat-dai"] == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "value"), [("Idempotency-Key", ""), ("Idempotency-Key", "x" * 200), ("X-Session", "short")]
+)
+def test_a_wrong_header_is_named_as_on_the_wire(center: Center, header: str, value: str) -> None:
+    """A header that cannot be used gets 422 with the header's own name."""
+    answer = center.post("/api/counters/q01/open", headers={header: value})
+    assert answer.status_code == 422
+    assert answer.json()["fields"][0]["field"] == header
+    assert answer.json()["message"].startswith(f"{header}: ")
+
+
+def test_a_missing_body_is_said(center: Center) -> None:
+    """A command without a body gets 422 and is told that there is none."""
+    answer = center.http.post("/api/tickets", content=b"", headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json()["message"]) == (422, "body: Missing required JSON object")
+
+
+def test_a_deep_body_is_refused(center: Center, caplog: pytest.LogCaptureFixture) -> None:
+    """A body nested thousands deep gets 400 in words, and the log stays quiet."""
+    for body in (b"[" * 10_000, b'{"service":"dat-dai","x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"):
+        answer = center.http.post("/api/tickets", content=body, headers={"Idempotency-Key": "k"})
+        assert (answer.status_code, answer.json()["message"]) == (400, "body: is nested too deeply")
+    assert caplog.records == []
 
 
 def test_what_is_not_json_is_refused(center: Center) -> None:
@@ -261,6 +295,60 @@ def test_the_interface_is_described(center: Center) -> None:
         ("get", "/healthz"),
         ("get", "/stream"),
     }
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"POST /api/tickets HTTP/1.1\r\nHost: x\r\nX: ",
+        b"POST /api/tickets HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Length: 99\r\n\r\n{",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\r\n",
+    ],
+    ids=["nothing", "half a head", "half a body", "a line between two"],
+)
+def test_a_request_left_half_said_is_cut_off(
+    center: Center, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    """Who connects and does not finish a request loses the connection; an open stream stays, and so do others."""
+    monkeypatch.setattr(server, "REQUEST_S", 0.3)
+    with (
+        socket.create_connection(("127.0.0.1", center.port), timeout=8) as half,
+        socket.create_connection(("127.0.0.1", center.port), timeout=2) as page,
+    ):
+        half.sendall(said)
+        page.sendall(b"GET /stream?view=board HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in page.recv(10_000)
+        while half.recv(10_000):
+            pass
+        time.sleep(0.5)
+        center.issue()
+        assert b'"waiting":1' in page.recv(10_000)
+    assert caplog.records == []
+
+
+def test_connections_that_run_out_are_said_once(
+    center: Center, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When as many connections are open as the system allows, further ones are closed and one line tells it."""
+    monkeypatch.setattr(server, "most_connections", lambda: 5)
+    held = [socket.create_connection(("127.0.0.1", center.port), timeout=5) for _ in range(5)]
+    wait_for(lambda: bool(caplog.records))
+    with socket.create_connection(("127.0.0.1", center.port), timeout=5) as one_more:
+        assert one_more.recv(10) == b""
+    for each in held:
+        each.close()
+    wait_for(lambda: _answers(center))
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "all 5 connections are in use and new ones are closed"
+    ]
+
+
+def _answers(center: Center) -> bool:
+    try:
+        return center.http.get("/healthz").is_success
+    except httpx.TransportError:
+        return False
 
 
 def test_devices_that_reported_are_listed(center: Center) -> None:

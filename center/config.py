@@ -1,23 +1,23 @@
 """The center's configuration: one TOML file, read once; a fault is one line with file, key and what is allowed."""
 
-import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from center.errors import ConfigError
 from center.queue.model import Counter, Rules, Service
+from contract.errors import explain_file, explain_setting, show
 from contract.scales import SCALES, Scale
 from contract.topics import CENTER_STATION, DEFAULT_ROOT, SEGMENT
 
-Segment = Annotated[str, msgspec.Meta(pattern=SEGMENT)]
+Segment = Annotated[str, msgspec.Meta(pattern=SEGMENT, description="1 to 32 of a-z, 0-9 and inner hyphens")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
-Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
-Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096, description="a file")]
+Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, description="a host name or an IP address")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535, description="a TCP port from 1 to 65535")]
 BrokerKind = Literal["auto", "mosquitto", "amqtt", "external"]
 
 
@@ -74,7 +74,7 @@ class ServiceConfig(Section, frozen=True, kw_only=True):
     """A service people take a ticket for; `letter` starts its numbers."""
 
     id: Segment
-    letter: Annotated[str, msgspec.Meta(pattern="^[A-Z]$")]
+    letter: Annotated[str, msgspec.Meta(pattern="^[A-Z]$", description="one letter of A to Z")]
     vi: Label
     en: Label
 
@@ -92,7 +92,7 @@ class Config(Section, frozen=True, kw_only=True):
 
     id: Segment
     name: Label
-    data_dir: Annotated[str, msgspec.Meta(min_length=1)]
+    data_dir: Annotated[str, msgspec.Meta(min_length=1, description="a folder")]
     timezone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "Asia/Ho_Chi_Minh"
     root: Segment = DEFAULT_ROOT
     http: Http = Http()
@@ -127,70 +127,29 @@ class Config(Section, frozen=True, kw_only=True):
         return tuple(Counter(id=one.id, label=one.label, services=one.services) for one in self.counter)
 
 
-_READABLE = {
-    f"`str` matching regex {SEGMENT!r}": "1 to 32 of a-z, 0-9 and inner hyphens",
-    "`str` matching regex '^[A-Z]$'": "one letter of A to Z",
-}
-_WHERE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
-_NAMED = re.compile(r"(?:required|unknown) field `(?P<name>[^`]+)`")
-
-
 def read(path: Path) -> Config:
     """Return the configuration of a file; raise ConfigError with the one line an operator needs."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {explain_file(error)}") from error
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error, values)}") from error
+        raise ConfigError(f"{path}: {explain_setting(error, values, Config)}") from error
     _check(path, config)
     return config
-
-
-def _explain(error: msgspec.ValidationError, values: dict[str, Any]) -> str:
-    """Turn msgspec's complaint into `key.path: what is allowed, got …`."""
-    text, key = str(error), ""
-    if where := _WHERE.search(text):
-        key, text = where["path"].lstrip("."), text[: where.start()]
-    if named := _NAMED.search(text):
-        name = named["name"]
-        key = f"{key}.{name}" if key else name
-        return f"{key}: {'is missing' if 'required' in text else 'is not a key of the configuration'}"
-    for pattern, words in _READABLE.items():
-        text = text.replace(pattern, words)
-    if got := _got(key, values):
-        text = text.partition(", got `")[0]
-    return f"{key}: {text[:1].lower()}{text[1:]}{got}"
-
-
-def _got(key: str, values: Any) -> str:
-    """Return `, got …` for a key path such as `counter[0].label`, where it leads to a plain value."""
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", key):
-        try:
-            values = values[int(index)] if index else values[name]
-        except (KeyError, IndexError, TypeError):
-            return ""
-    return f", got {values!r:.60}" if isinstance(values, str | int | float | bool) else ""
 
 
 def _check(path: Path, config: Config) -> None:
     """Refuse what no single value shows to be wrong."""
     try:
         ZoneInfo(config.timezone)
-    except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError, caught below
+    except (KeyError, ValueError, OSError) as error:
         raise ConfigError(
-            f"{path}: timezone: must be a name such as Asia/Ho_Chi_Minh, got {config.timezone!r}"
+            f"{path}: timezone: a time zone such as Asia/Ho_Chi_Minh, got {show(config.timezone)}"
         ) from error
-    except KeyError as error:
-        raise ConfigError(f"{path}: timezone: is not known here, got {config.timezone!r}") from error
     _unique(path, "service", "id", [one.id for one in config.service])
     _unique(path, "service", "letter", [one.letter for one in config.service])
     _unique(path, "counter", "id", [one.id for one in config.counter])
@@ -198,33 +157,34 @@ def _check(path: Path, config: Config) -> None:
     known = {service.id for service in config.service}
     for at, counter in enumerate(config.counter):
         if counter.id == CENTER_STATION:
-            raise ConfigError(f"{path}: counter[{at}].id: must not be the center's own name, got {counter.id!r}")
+            raise ConfigError(f"{path}: counter[{at}].id: any name but the center's own, got {show(counter.id)}")
         if len(set(counter.services)) != len(counter.services):
-            raise ConfigError(f"{path}: counter[{at}].services: must name each service once, got {counter.services!r}")
+            given = ", ".join(map(show, counter.services))
+            raise ConfigError(f"{path}: counter[{at}].services: each service once, got {given}")
         for one in counter.services:
             if one not in known:
-                allowed = ", ".join(sorted(known))
-                raise ConfigError(f"{path}: counter[{at}].services: must be of {allowed}, got {one!r}")
+                allowed = ", ".join(map(show, sorted(known)))
+                raise ConfigError(f"{path}: counter[{at}].services: services of {allowed}, got {show(one)}")
     _check_broker(path, config.broker)
 
 
 def _check_broker(path: Path, broker: Broker) -> None:
     if (broker.username is None) != (broker.password_file is None):
-        raise ConfigError(f"{path}: broker.password_file: must stand together with broker.username")
+        raise ConfigError(f"{path}: broker: username and password_file together, got only one of them")
     if broker.kind == "external" or broker.on_loopback:
         return
     if broker.kind == "amqtt":
         raise ConfigError(
-            f"{path}: broker.host: amqtt has no passwords: must be a loopback address, got {broker.host!r}"
+            f"{path}: broker.host: a loopback address, because amqtt has no passwords, got {show(broker.host)}"
         )
     if broker.users_file is None or broker.username is None:
         raise ConfigError(
-            f"{path}: broker.users_file: must be given, with username and password_file, because broker.host ="
-            f" {broker.host!r} can be reached from other machines"
+            f"{path}: broker.users_file: a file, with username and password_file beside it, because broker.host ="
+            f" {show(broker.host)} can be reached from other machines, got nothing"
         )
 
 
 def _unique(path: Path, table: str, key: str, values: list[str]) -> None:
     for at, value in enumerate(values):
         if value in values[:at]:
-            raise ConfigError(f"{path}: {table}[{at}].{key}: must differ from every other, got {value!r} again")
+            raise ConfigError(f"{path}: {table}[{at}].{key}: different from every other, got {show(value)} again")

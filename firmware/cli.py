@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run(load(path, name, KINDS))
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"motcua: {error}\n")
         return 2
     except (MotcuaError, WorkerDiedError) as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - an operator's line; the trace would hide it
@@ -99,7 +99,10 @@ def run(config: DeviceConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.post(Stop()))
     logging.getLogger(__name__).info(
-        "%s %s of %s starts, version %s", config.kind, address.device, address.source, VERSION
+        "%s starts%s, version %s",
+        address.source,
+        "" if config.kind == address.device else f" as {config.kind}",
+        VERSION,
     )
     daemon.run(transport)
 

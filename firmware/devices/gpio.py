@@ -187,17 +187,17 @@ def _gpiozero() -> Any:
 
 
 def _no_factory(error: Exception, fallbacks: str) -> ConfigError | HardwareError:
-    """Say why gpiozero found no pin factory and what to do. `fallbacks` is what it tried before."""
-    reasons = fallbacks or str(error)
+    """Say what to do about a missing pin factory, then why. `fallbacks` is what gpiozero tried, one after the other."""
+    reasons = fallbacks.replace("Falling back from ", "") or str(error)
     if ".lgd-nfy" in reasons:  # lgpio's FIFO, which it makes where LG_WD says, else in the working directory
-        return HardwareError(f"lgpio cannot make its pipe ({reasons}): set LG_WD to a folder this user may write to")
+        return HardwareError(f"lgpio cannot make its pipe: set LG_WD to a folder this user may write to ({reasons})")
     if isinstance(error, ImportError) and "lgpio" not in sys.modules:
         return ConfigError(
-            f"no GPIO library works here ({reasons}): on a Raspberry Pi install motcua with its extra 'pi'"
+            f"no GPIO library works here: on a Raspberry Pi install motcua with its extra 'pi' ({reasons})"
         )
     return HardwareError(
-        f"the GPIO chip cannot be opened ({reasons}): check that this is a Raspberry Pi, that /dev/gpiochip0 exists "
-        "and that this user is in the group 'gpio'"
+        "the GPIO chip cannot be opened: check that this is a Raspberry Pi, that /dev/gpiochip0 exists and that this "
+        f"user is in the group 'gpio' ({reasons})"
     )
 
 

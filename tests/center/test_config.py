@@ -67,25 +67,29 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("port = 8081", "port = 80810", "http.port: expected `int` <= 65535, got 80810"),
-        ("port = 8081", "prot = 8081", "http.prot: is not a key of the configuration"),
-        ('id = "q01"', 'id = "Q 01"', "counter[0].id: expected 1 to 32 of a-z, 0-9 and inner hyphens, got 'Q 01'"),
-        ('letter = "A"', 'letter = "Đ"', "service[0].letter: expected one letter of A to Z, got 'Đ'"),
-        ('letter = "B"', 'letter = "A"', "service[1].letter: must differ from every other, got 'A' again"),
-        ('id = "q02"', 'id = "q01"', "counter[1].id: must differ from every other, got 'q01' again"),
-        ('id = "q02"', 'id = "center"', "counter[1].id: must not be the center's own name, got 'center'"),
-        ('label = "2"', 'label = "1"', "counter[1].label: must differ from every other, got '1' again"),
+        ("port = 8081", "port = 80810", "http.port: a TCP port from 1 to 65535, got 80810"),
+        ("port = 8081", "prot = 8081", "http.prot: unknown key, did you mean port?"),
+        ('id = "q01"', 'id = "Q 01"', 'counter[0].id: 1 to 32 of a-z, 0-9 and inner hyphens, got "Q 01"'),
+        ('letter = "A"', 'letter = "Đ"', 'service[0].letter: one letter of A to Z, got "Đ"'),
+        ('letter = "B"', 'letter = "A"', 'service[1].letter: different from every other, got "A" again'),
+        ('id = "q02"', 'id = "q01"', 'counter[1].id: different from every other, got "q01" again'),
+        ('id = "q02"', 'id = "center"', 'counter[1].id: any name but the center\'s own, got "center"'),
+        ('label = "2"', 'label = "1"', 'counter[1].label: different from every other, got "1" again'),
         ('label = "2"', 'label = "mười hai"', None),
-        ('label = "2"', 'label = "số mười hai"', "counter[1].label: expected `str` of length <= 8"),
-        ('["ho-tich"]', '["thue"]', "counter[1].services: must be of dat-dai, ho-tich, got 'thue'"),
-        ('["ho-tich"]', "[]", "counter[1].services: expected `array` of length >= 1"),
-        ('["ho-tich"]', '["ho-tich", "ho-tich"]', "counter[1].services: must name each service once"),
-        ('name = "Trung', '# name = "Trung', "name: is missing"),
-        ("max_recalls = 2", "max_recalls = true", "rules.max_recalls: expected `int`, got True"),
-        ("Asia/Ho_Chi_Minh", "Asia/Ben_Tre", "timezone: is not known here, got 'Asia/Ben_Tre'"),
-        ("Asia/Ho_Chi_Minh", "../etc/passwd", "timezone: must be a name such as Asia/Ho_Chi_Minh"),
-        ("vn-4", "vn-9", "rating.scale: invalid enum value 'vn-9'"),
-        ("[http]", "[http", "is not TOML: "),
+        ('label = "2"', 'label = "số mười hai"', 'counter[1].label: a text of 1 to 8 characters, got "số mười hai"'),
+        ('["ho-tich"]', '["thue"]', 'counter[1].services: services of "dat-dai", "ho-tich", got "thue"'),
+        (
+            '["ho-tich"]',
+            "[]",
+            "counter[1].services: a list of at least 1 item, each 1 to 32 of a-z",
+        ),
+        ('["ho-tich"]', '["ho-tich", "ho-tich"]', "counter[1].services: each service once, got"),
+        ('name = "Trung', '# name = "Trung', "name: a text of 1 to 100 characters, got nothing"),
+        ("max_recalls = 2", "max_recalls = true", "rules.max_recalls: a whole number from 0 to 20, got true"),
+        ("Asia/Ho_Chi_Minh", "Asia/Ben_Tre", 'timezone: a time zone such as Asia/Ho_Chi_Minh, got "Asia/Ben_Tre"'),
+        ("Asia/Ho_Chi_Minh", "../etc/passwd", "timezone: a time zone such as Asia/Ho_Chi_Minh, got"),
+        ("vn-4", "vn-9", 'rating.scale: one of "vn-3", "vn-4", "vn-5", got "vn-9"'),
+        ("[http]", "[http", "line 6, column 6: valid TOML, got: "),
     ],
 )
 def test_a_fault_is_one_line_with_file_key_and_what_is_allowed(
@@ -106,10 +110,10 @@ def test_a_fault_is_one_line_with_file_key_and_what_is_allowed(
 @pytest.mark.parametrize(
     ("broker", "line"),
     [
-        ('kind = "mosquito"', "broker.kind: invalid enum value 'mosquito'"),
-        ('host = "0.0.0.0"', "broker.users_file: must be given"),
-        ('kind = "amqtt"\nhost = "192.168.1.2"', "broker.host: amqtt has no passwords"),
-        ('kind = "external"\nusername = "center"', "broker.password_file: must stand together"),
+        ('kind = "mosquito"', 'broker.kind: one of "amqtt", "auto", "external", "mosquitto", got "mosquito"'),
+        ('host = "0.0.0.0"', "broker.users_file: a file, with username and password_file beside it"),
+        ('kind = "amqtt"\nhost = "192.168.1.2"', "broker.host: a loopback address, because amqtt has no passwords"),
+        ('kind = "external"\nusername = "center"', "broker: username and password_file together"),
         ('kind = "external"\nhost = "192.168.1.2"', None),
         ('host = "0.0.0.0"\nusers_file = "u"\nusername = "center"\npassword_file = "p"', None),
     ],
@@ -127,12 +131,12 @@ def test_a_broker_without_passwords_stays_on_loopback(tmp_path: Path, broker: st
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     """A wrong path is one line, too."""
-    with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read: no such file"):
         read(tmp_path / "nowhere.toml")
 
 
 def test_a_file_in_another_encoding_says_so(tmp_path: Path) -> None:
     """A file that an old editor saved in another code page is refused with the place."""
     (tmp_path / "center.toml").write_bytes('name = "Bến Tre"'.encode("cp1258", errors="replace") + b"\xff")
-    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"byte \d+: text in UTF-8, got 0x"):
         read(tmp_path / "center.toml")

@@ -50,7 +50,7 @@ def test_a_wrong_configuration_is_one_line_and_code_2(make: Callable[..., Progra
     """The line names file, key and what is allowed."""
     program = make()
     program.config.write_text(program.config.read_text().replace("[http]\nport", "[http]\nprot"))
-    assert program.run() == (2, f"motcua: {program.config}: http.prot: is not a key of the configuration\n")
+    assert program.run() == (2, f"motcua: {program.config}: http.prot: unknown key, did you mean port?\n")
 
 
 def test_a_full_disk_is_named_at_the_start_and_heals_while_running(tmp_path: Path) -> None:

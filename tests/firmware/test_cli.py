@@ -73,7 +73,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path: Path) -> None:
     )
     done = run("run", "rating", "--config", str(config))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"{config}: device.rating.scale: a text, got 3\n"
+    assert done.stderr == f"motcua: {config}: device.rating.scale: a text, got 3\n"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_the_journal_gets_priorities(tmp_path: Path) -> None:
         return lines
 
     info, warning = said(JOURNAL_STREAM="8:12345")
-    assert info.startswith("<6>firmware.cli: display display of /bentre/q03/display starts")
+    assert info.startswith("<6>firmware.cli: /bentre/q03/display starts, version ")
     assert warning.startswith("<4>firmware.mqtt.transport: no connection to the broker at 127.0.0.1:")
     info, _ = said(JOURNAL_STREAM="")
     assert re.match(r"<6>", info)

@@ -191,7 +191,7 @@ def test_a_missing_file_is_one_line(path: Path) -> None:
     """A file that is not there is named."""
     with pytest.raises(ConfigError) as caught:
         load(path, "left", KINDS_HERE)
-    assert str(caught.value) == f"{path}: a readable configuration file, got: no such file or directory"
+    assert str(caught.value) == f"{path}: cannot be read: no such file or directory"
 
 
 def test_a_file_that_is_no_text_is_one_line(path: Path) -> None:

@@ -92,6 +92,7 @@ async def _pages(
     make_app: MakeApp,
 ) -> int:
     app = make_app(hall, config)
+    app.state["hub"].reached = ingest.connected
     server = web_server(app, app.state["hub"], host=config.http.host, port=config.http.port)
     notifier = Notifier()
     task = asyncio.create_task(server.serve(sockets=[sock]), name="pages")

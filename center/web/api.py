@@ -148,8 +148,9 @@ class Hallway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
-    """The devices that ever reported."""
+    """The devices that ever reported, and whether the center has contact to its broker, without which none can."""
 
+    reached: bool
     devices: list[DeviceView]
 
 
@@ -329,7 +330,9 @@ async def fleet(state: AppState) -> Fleet:
     """Return every device with what it said last, and whether it needs a look."""
     hub = _hub(state)
     hub.catch_up()
-    return Fleet(devices=list(devices(hub.mirror, _hall(state).now_ms()).values()))
+    reached = hub.reached()
+    known = devices(hub.mirror, _hall(state).now_ms(), reached=reached)
+    return Fleet(reached=reached, devices=list(known.values()))
 
 
 # --- between the two -----------------------------------------------------------------------------------------------

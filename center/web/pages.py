@@ -50,7 +50,16 @@ _BOARD = (*_EVERYWHERE, "board_invite", "board_before")
 _KIOSK = (*(key for key in WORDS if key.startswith("kiosk_")), "other_language")
 _RATE = ("counter", "number", "other_language", *(key for key in WORDS if key.startswith("rate_")))
 _DEVICES = (
-    *("devices_all_well", "devices_problems", "devices_none", "seconds_ago", "minutes_ago", "hours_ago", "seen_now"),
+    *(
+        "devices_all_well",
+        "devices_problems",
+        "devices_cut_off",
+        "devices_none",
+        "seconds_ago",
+        "minutes_ago",
+        "hours_ago",
+        "seen_now",
+    ),
     *(key for key in WORDS if key.startswith(("status_", "why_", "trouble_", "kind_")) and key != "kind_priority"),
 )
 
@@ -212,10 +221,13 @@ class Pages:
         view = self._view("devices")
         lang = _language(request)
         now = self._hub.now_ms()
-        items: list[DeviceView] = sorted(view.values(), key=lambda one: (_RANK[one.level], one.name))
+        known: list[DeviceView] = [one for name, one in view.items() if name != "reached"]
+        items = sorted(known, key=lambda one: (_RANK[one.level], one.name))
         problems = sum(one.level in PROBLEMS for one in items)
         summary = say("devices_all_well", lang)
-        if not items:
+        if not view["reached"]:
+            summary = say("devices_cut_off", lang)
+        elif not items:
             summary = say("devices_none", lang)
         elif problems:
             summary = say("devices_problems", lang, n=problems)
@@ -224,7 +236,7 @@ class Pages:
             "devices",
             ("devices", "", view, pack(_DEVICES, lang)),
             items=items,
-            problems=problems,
+            level="warn" if problems or not view["reached"] else "ok" if items else "none",
             summary=summary,
             kind=lambda item: say(f"kind_{item.kind}", lang) if item.kind_known else item.kind,
             ago=lambda at: _ago(now - at, lang),

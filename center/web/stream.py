@@ -13,6 +13,7 @@ the rest of a burst, computes each view that somebody looks at once, and hands t
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -101,6 +102,8 @@ class Hub:
         self._config = config
         self._clock = clock
         self._asset = asset
+        self.reached: Callable[[], bool] = lambda: True
+        """Whether devices reach the center: the program that runs the ingest sets it to the ingest's own word."""
         self.server = uuid7()
         self.leases = Leases(clock.now_ms, clock.monotonic_s)
         self.last_id = 0
@@ -253,7 +256,8 @@ class Hub:
                 arm_ms = self._config.rating.arm_seconds * 1000
                 return views.rating(self.mirror, counter, scale=self._config.scale, arm_ms=arm_ms)
             case _:
-                return views.devices(self.mirror, self._clock.now_ms())
+                reached = self.reached()
+                return {"reached": reached, **views.devices(self.mirror, self._clock.now_ms(), reached=reached)}
 
     # --- pages -----------------------------------------------------------------------------------------------------
 

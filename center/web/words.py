@@ -190,6 +190,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "devices_title": ("Thiết bị", "Devices"),
     "devices_all_well": ("Tất cả thiết bị đều hoạt động tốt", "All devices work well"),
     "devices_problems": ("{n} thiết bị cần xem lại", "{n} devices need a look"),
+    "devices_cut_off": (
+        "Máy chủ MQTT không chạy hoặc không nối được: chưa rõ thiết bị nào đang hoạt động. Trung tâm đang tự nối lại.",
+        "The MQTT broker does not run or cannot be reached: no device is known to work. The center keeps trying.",
+    ),
     "devices_none": ("Chưa có thiết bị nào báo về trung tâm", "No device has reported to the center yet"),
     "device": ("Thiết bị", "Device"),
     "status": ("Tình trạng", "Status"),

@@ -27,13 +27,13 @@ function ago(at, now) {
   return say("hours_ago", { n: Math.floor(seconds / 3600) });
 }
 
-function paint(state) {
-  const items = Object.values(state).sort((one, two) =>
+function paint({ reached, ...devices }) {
+  const items = Object.values(devices).sort((one, two) =>
     ORDER.indexOf(one.level) - ORDER.indexOf(two.level) || one.name.localeCompare(two.name));
   const problems = items.filter((item) => PROBLEMS.has(item.level)).length;
   nodes.frame.hidden = !items.length;
-  nodes.sum.dataset.level = problems ? "warn" : items.length ? "ok" : "none";
-  text(nodes.sum, !items.length ? say("devices_none") : problems ? say("devices_problems", { n: problems }) : say("devices_all_well"));
+  nodes.sum.dataset.level = problems || !reached ? "warn" : items.length ? "ok" : "none";
+  text(nodes.sum, !reached ? say("devices_cut_off") : !items.length ? say("devices_none") : problems ? say("devices_problems", { n: problems }) : say("devices_all_well"));
   rows(nodes.rows, items, (item) => item.name, (row, item) => {
     const cell = (name) => row.querySelector(`[data-c="${name}"]`);
     row.querySelector(".mark").dataset.level = item.level;

@@ -114,6 +114,39 @@ def test_devices_in_trouble_come_first(center: Center, visitor: Visitor) -> None
     assert violations(page) == []
 
 
+def test_a_lost_broker_is_one_line_not_a_room_of_broken_devices(center: Center, visitor: Visitor) -> None:
+    """Without contact to its broker the center says that on the page and in the API, and calls no device broken."""
+    report(center, "q01", "callpad")
+    report(center, "q03", "display", state="lost")
+    center.hub.reached = lambda: False
+    page = visitor.open(f"{center.url}/devices")
+    top = page.get_by_role("status").first
+    expect(top).to_contain_text("Máy chủ MQTT không chạy")
+    expect(page.locator("tbody b")).to_have_text(["Chưa rõ", "Chưa rõ"])
+    assert violations(page) == []
+    fleet = center.http.get("/api/devices").json()
+    assert (fleet["reached"], [one["level"] for one in fleet["devices"]]) == (False, ["unknown", "unknown"])
+    center.hub.reached = lambda: True
+    report(center, "q01", "callpad")  # a page hears of it with the next change, or within 15 s
+    expect(top).to_have_text("1 thiết bị cần xem lại")
+    expect(page.locator("tbody b")).to_have_text(["Mất liên lạc", "Hoạt động tốt"])
+
+
+def test_devices_are_read_on_a_phone(center: Center, visitor: Visitor) -> None:
+    """On a phone each device shows its name, status and remark without any scrolling to the side."""
+    report(center, "q02", "rating", temperature_c=82.4, trouble="stuck:2")
+    page = visitor.open(f"{center.url}/devices", width=390, height=844, touch=True)
+    for name in ("status", "kind", "name", "remark"):
+        box = page.locator(f'tbody [data-c="{name}"]').bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    frame = page.locator(".frame")
+    assert frame.evaluate("node => node.scrollWidth <= node.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert violations(page) == []
+
+
 def test_every_trouble_of_our_devices_has_words() -> None:
     """Whatever a pad or a display reports as its trouble, the devices page says it in words."""
     troubles = {*get_args(Trouble), "no_contact", "no_answer", "not_stored", "stuck"}

@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 MIN_PYTHON := 3.11
+FOR ?= center
 
-.PHONY: help demo test test-vm check bench format constraints system-packages clean
+.PHONY: help demo test test-vm check bench format wheels constraints system-packages clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 24
@@ -31,6 +32,10 @@ bench: .venv/dev ## Speed and memory, beside the peer or the physical floor
 format: .venv/dev ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+wheels: .venv/bin/python ## All that `pip install --no-index` needs, into dist/wheels (FOR=center, FOR=pi,modbus for a counter's Pi)
+	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --constraint constraints.txt --wheel-dir dist/wheels '.[$(FOR)]'
+	@echo "dist/wheels: motcua[$(FOR)], for $$($(BIN)/python -c 'import platform as p; print(f"Python {p.python_version()} on {p.machine()}")')"
 
 constraints: ## Pin the newest versions that pyproject.toml allows, all extras
 	$(PYTHON) -m pip install --quiet --dry-run --ignore-installed --report .constraints.json \

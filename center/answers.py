@@ -42,7 +42,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class RatingStored:
-    """A rating was counted. `id` is the event's, or the key of a tablet's press."""
+    """A rating was counted. `id` is the event's, or one of its own for a tablet's press."""
 
     id: str
     ticket: str | None
@@ -79,7 +79,7 @@ class Snapshot:
 class Arrival:
     """An event of a device, as a row of `device_event`, and what it means for the other tables.
 
-    `fresh`: its outbox has never shown so high a number, so it need not be looked up.
+    `fresh`: its outbox has never shown so high a number, so it need not be looked up unless it is a rating.
     """
 
     row: dict[str, Any]

@@ -24,6 +24,7 @@ from center.queue.messages import refuse
 from center.queue.model import AnyCommand, Refusal
 from center.queue.state import State
 from center.storage.store import Row, Store
+from contract.ids import uuid7
 
 __all__ = ["Answer", "Change", "Delivery", "Device", "Done", "Hall", "Listener", "RatingStored", "Refusal", "Snapshot"]
 
@@ -57,6 +58,7 @@ class _Asked:
 @dataclass(slots=True)
 class _Rated:
     rating: RatingStored
+    key: str
     actor: str
     future: "Future[Answer]"
 
@@ -136,7 +138,7 @@ class Hall:
     def rate(self, *, counter: str, ticket: str, level: int, key: str, actor: str) -> "Future[Answer]":
         """Count a press on a rating page; the first rating of a ticket wins, wherever it comes from."""
         rating = RatingStored(
-            id=key[:KEY],
+            id=uuid7(),
             ticket=ticket,
             counter=counter,
             source=f"/{self._center}/{counter}/page",
@@ -144,7 +146,7 @@ class Hall:
             level=level,
             given_at=self.clock.now_ms(),
         )
-        return self._put(_Rated(rating, actor[:64], Future()))
+        return self._put(_Rated(rating, key[:KEY], actor[:64], Future()))
 
     def ingest(self, delivery: Delivery) -> "Future[Verdict]":
         """Store what arrived from the broker, in one transaction."""
@@ -299,7 +301,7 @@ class Hall:
                 late = ask.until_s is not None and self.clock.monotonic_s() > ask.until_s
                 return self._ledger.ask(this, ask.command, key=ask.key, actor=ask.actor, late=late)
             case _Rated():
-                return self._ledger.rate(this, ask.rating, actor=ask.actor)
+                return self._ledger.rate(this, ask.rating, key=ask.key, actor=ask.actor)
             case _Delivered():
                 self._ledger.deliver(this, ask.delivery)
                 return "stored"

@@ -40,7 +40,7 @@ from contract.states import Status
 log = logging.getLogger(__name__)
 
 COMMANDS_KEPT_MS = 3 * 86_400_000
-"""First answers are kept so long, at least; in memory, the keys of this business day and of the last."""
+"""First answers are kept so long, at least. Memory holds the keys of exactly those that the store holds."""
 
 STEP_MS = 60_000
 """A wall clock that gained or lost more since the last round was set by somebody."""
@@ -92,7 +92,7 @@ class Ledger:
         self._zone = config.zone
         kept = store.load()
         self._seq = kept.last_seq
-        self._keys, self._older_keys = set(kept.keys), set[str]()
+        self._keys = kept.keys
         self._log: list[AnyEvent] = [_event_decoder.decode(body) for body in kept.events]
         self._devices = {(row["station"], row["device"]): _device(row) for row in kept.devices}
         self._written = {name: device.seen_at for name, device in self._devices.items()}
@@ -156,14 +156,14 @@ class Ledger:
         self._remember(this, answer, key=key, ask=ask, at=command.at, actor=actor)
         return answer
 
-    def rate(self, this: Round, rating: RatingStored, *, actor: str) -> Answer:
+    def rate(self, this: Round, rating: RatingStored, *, key: str, actor: str) -> Answer:
         """Count a press on a rating page."""
-        ask = f"rate {rating.counter} {rating.ticket}"[:200]
-        earlier = self._earlier(this, rating.id, ask)
+        ask = f"rate {rating.level} {rating.counter} {rating.ticket}"[:200]
+        earlier = self._earlier(this, key, ask)
         if earlier is not None:
             return earlier
         answer = self._rated(this, rating)
-        self._remember(this, answer, key=rating.id, ask=ask, at=rating.given_at, actor=actor)
+        self._remember(this, answer, key=key, ask=ask, at=rating.given_at, actor=actor)
         return answer
 
     def _rated(self, this: Round, rating: RatingStored) -> Answer:
@@ -189,7 +189,9 @@ class Ledger:
         this.batch.streams += delivery.streams
 
     def _arrive(self, this: Round, arrivals: Sequence[Arrival]) -> None:
-        known = self._store.known_events([arrival.row["id"] for arrival in arrivals if not arrival.fresh])
+        # A rating is looked up in any case: if its id was another's, its ticket would count as rated without one.
+        doubtful = [arrival for arrival in arrivals if arrival.rating is not None or not arrival.fresh]
+        known = self._store.known_events([arrival.row["id"] for arrival in doubtful])
         for arrival in arrivals:
             event_id = arrival.row["id"]
             if event_id in known or event_id in this.device_events:
@@ -255,10 +257,12 @@ class Ledger:
         for event in this.events:
             if isinstance(event, DayStarted):
                 self._log.clear()
-                self._keys, self._older_keys = set(), self._keys
                 self._rated_tickets.clear()
             self._log.append(event)
-        self._keys.update(this.answers)
+        forgotten = batch.forget_commands_before
+        if forgotten is not None:
+            self._keys = {key: at for key, at in self._keys.items() if at >= forgotten}
+        self._keys.update((row["key"], row["at"]) for row in batch.commands)
         self._rated_tickets |= this.rated
         self._devices.update(this.devices)
         self._written.update({(row["station"], row["device"]): row["seen_at"] for row in batch.devices})
@@ -325,7 +329,7 @@ class Ledger:
             asked, answer = this.answers[key]
             if isinstance(answer, Done):
                 answer = Done(ticket=answer.ticket, counter=answer.counter, repeated=True)
-        elif key in self._keys or key in self._older_keys:
+        elif self._keys.get(key, -1) >= (this.batch.forget_commands_before or 0):
             kept = self._store.answered(key)
             if kept is None:
                 return None

@@ -72,7 +72,7 @@ class Kept:
 
     events: list[str]  # the day's queue events, as JSON, in order
     last_seq: int
-    keys: list[str]  # of commands that were answered
+    keys: dict[str, int]  # of commands that were answered, and when they were asked
     devices: list[Row]
     streams: list[Row]
 
@@ -152,7 +152,7 @@ class Store:
             return Kept(
                 events=list(bodies),
                 last_seq=last or 0,
-                keys=list(run(sa.select(tables.command.c.key)).scalars()),
+                keys={row.key: row.at for row in run(sa.select(tables.command.c.key, tables.command.c.at))},
                 devices=[dict(row) for row in run(sa.select(tables.device)).mappings()],
                 streams=[dict(row) for row in run(sa.select(tables.stream)).mappings()],
             )
@@ -206,6 +206,8 @@ class Store:
         """Commit a batch, whole or not at all; raise StoreError if it could not be."""
         with self._translated(), self._connect().begin():
             run = self._connect().execute
+            if batch.forget_commands_before is not None:  # first: a forgotten key may come again with these
+                run(sa.delete(tables.command).where(tables.command.c.at < batch.forget_commands_before))
             for statement, rows in self._statements.of(batch):
                 if rows:
                     run(statement, rows)
@@ -213,8 +215,6 @@ class Store:
                 table = tables.quarantine
                 oldest = sa.select(sa.func.max(table.c.seq) - self._quarantine_rows).scalar_subquery()
                 run(sa.delete(table).where(table.c.seq <= oldest))
-            if batch.forget_commands_before is not None:
-                run(sa.delete(tables.command).where(tables.command.c.at < batch.forget_commands_before))
 
     def _translated(self) -> "_Translated":
         return _Translated(self._name, self._drop)
@@ -277,12 +277,11 @@ class _Statements:
     def __init__(self, backend: str) -> None:
         self._insert: Callable[[sa.Table], Any] = postgresql.insert if backend == "postgresql" else sqlite.insert
         self._queue_event = sa.insert(tables.queue_event)
-        self._command = self._once(tables.command, "key")
+        self._command = sa.insert(tables.command)
         self._ticket = self._upsert(tables.ticket)
         self._device_event = self._once(tables.device_event, "id")
         self._quarantine = self._once(tables.quarantine, "digest")
-        # No column named: a rating whose id or whose ticket is known is not counted again.
-        self._rating = self._insert(tables.rating).on_conflict_do_nothing()
+        self._rating = sa.insert(tables.rating)
         self._device = self._upsert(tables.device)
         self._stream = self._upsert(tables.stream)
 

@@ -96,7 +96,7 @@ ticket = Table(
 rating = Table(
     "rating",
     metadata,
-    Column("id", String(160), primary_key=True),  # the event's id, or the key of the tablet's press
+    Column("id", String(160), primary_key=True),  # the event's, or one of its own for a tablet's press
     Column("ticket", String(64), unique=True),  # one a ticket; several without a ticket
     Column("counter", String(32), nullable=False),
     Column("source", String(128), nullable=False),

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import alembic.autogenerate
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 
-from center.answers import Delivery, Sighting
+from center.answers import Arrival, Delivery, RatingStored, Sighting
 from center.config import Config, CounterConfig, ServiceConfig
 from center.hall import Answer, Change, Done, Hall, Refusal
 from center.queue.model import CallNext, Finish, Issue, OpenCounter
@@ -96,6 +97,26 @@ def number(answer: Answer) -> str:
     return answer.ticket.number
 
 
+def served(hall: Hall, key: str) -> str:
+    """Take a number and be served at the first counter; returns the ticket."""
+    issue(hall, key)
+    for index, command in enumerate((OpenCounter, CallNext, Finish)):
+        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"{key}-{index}", actor="test").result(10)
+    return f"ticket-{key}"
+
+
+def rate(hall: Hall, ticket: str, key: str, level: int = 3) -> str:
+    """Press on a tablet; returns `counted`, or why it was not."""
+    answer = hall.rate(counter="q01", ticket=ticket, level=level, key=key, actor="tablet").result(10)
+    return answer.code if isinstance(answer, Refusal) else "counted"
+
+
+def query(store_url: str, text: str) -> list[tuple[object, ...]]:
+    """Read the database beside the hall."""
+    with closing(sqlite3.connect(store_url.removeprefix("sqlite:///"))) as database:
+        return database.execute(text).fetchall()
+
+
 def test_many_at_once_get_different_numbers(make: Callable[[], Hall]) -> None:
     """Forty kiosks that ask at once are given forty different numbers."""
     hall = make()
@@ -122,6 +143,24 @@ def test_a_key_cannot_be_used_for_something_else(make: Callable[[], Hall]) -> No
     answer = hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="key", actor="test").result(10)
     assert isinstance(answer, Refusal)
     assert answer.code == "key_reused"
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_key_is_answered_as_before_or_is_new(make: Callable[[], Hall], clock: Noon, restarts: bool) -> None:
+    """A key that comes again days later never gets one answer now and another, older one at the next try."""
+    hall = make()
+    issue(hall, "till-7")
+    for day in range(1, 8):
+        clock.ms += 86_400_000
+        if restarts:
+            hall.stop()
+            hall = make()
+        command = Issue(at=hall.now_ms(), ticket_id=f"ticket-{day}", service="land")
+        answers = [hall.submit(command, key="till-7", actor="test").result(10) for _ in range(3)]
+        tickets = [answer.ticket.id for answer in answers if isinstance(answer, Done) and answer.ticket is not None]
+        assert len(tickets) == 3
+        assert len(set(tickets)) == 1
+    assert tickets[0] != "ticket-till-7"
 
 
 def test_no_two_officers_call_one_ticket(make: Callable[[], Hall]) -> None:
@@ -180,6 +219,45 @@ def test_a_ticket_is_rated_once(make: Callable[[], Hall], store_url: str) -> Non
     with sqlite3.connect(store_url.removeprefix("sqlite:///")) as database:
         assert database.execute("SELECT ticket, level FROM rating").fetchall() == [("ticket-touch", 3)]
     database.close()
+
+
+def test_a_rating_that_was_counted_is_stored_also_when_its_key_came_before(
+    make: Callable[[], Hall], clock: Noon, store_url: str
+) -> None:
+    """A tablet that begins its keys anew loses no rating: each that was answered as counted is in the record."""
+    hall = make()
+    tickets = []
+    for day in range(10):
+        tickets.append(served(hall, f"visit-{day}"))
+        assert rate(hall, tickets[-1], key="tap-1") in {"counted", "key_reused"}
+        assert rate(hall, tickets[-1], key=f"tap-of-{day}") in {"counted", "already_rated"}
+        clock.ms += 86_400_000
+    assert query(store_url, "SELECT ticket FROM rating ORDER BY given_at") == [(ticket,) for ticket in tickets]
+
+
+def test_a_press_of_another_level_is_another_press(make: Callable[[], Hall]) -> None:
+    """A key that rated cannot change the level: only the very same press gets the first answer again."""
+    hall = make()
+    ticket = served(hall, "visit")
+    assert [rate(hall, ticket, key="tap", level=level) for level in (1, 1, 3)] == ["counted", "counted", "key_reused"]
+
+
+def test_an_event_id_that_comes_with_another_ticket_rates_nothing(make: Callable[[], Hall], store_url: str) -> None:
+    """An event that is known is dropped, whatever it says now; the ticket that it names can still be rated."""
+    hall = make()
+    tickets = [served(hall, "one"), served(hall, "two")]
+    for sequence, (event_id, ticket) in enumerate([("e1", tickets[0]), ("e1", tickets[1]), ("e2", tickets[1])], 1):
+        row = {
+            "id": event_id, "type": "t", "source": "/test/q01/rating", "stream": "s", "sequence": sequence, "time": 1,
+            "clock_synced": True, "occurred_at": 1, "received_at": 1, "body": "{}",
+        }  # fmt: skip
+        rating = RatingStored(
+            id=event_id, ticket=ticket, counter="q01", source="/test/q01/rating", scale="vn-3", level=3, given_at=1
+        )
+        arrival = Arrival(row=row, rating=rating, fresh=True)
+        assert hall.ingest(Delivery(arrivals=[arrival])).result(10) == "stored"
+    assert query(store_url, "SELECT id, ticket FROM rating") == [("e1", tickets[0]), ("e2", tickets[1])]
+    assert hall.snapshot().rated == set(tickets)
 
 
 @pytest.mark.parametrize(("days", "tomorrow"), [(-1, "A001"), (1, "A005"), (3650, "A001")])

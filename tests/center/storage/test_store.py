@@ -129,7 +129,7 @@ def test_it_opens_where_it_stopped(store: Store, file: Path) -> None:
     store.close()
     again = Store(f"sqlite:///{file}")
     kept = again.load()
-    assert (kept.events, kept.last_seq, kept.keys) == ([began, '{"n":3}', '{"n":4}'], 4, ["k"])
+    assert (kept.events, kept.last_seq, kept.keys) == ([began, '{"n":3}', '{"n":4}'], 4, {"k": 1})
     assert [row["seen_at"] for row in kept.devices] == [5]
     assert again.answered("k") == ("Issue", "{}")
     assert again.answered("other") is None
@@ -162,9 +162,13 @@ def test_thousands_of_ids_can_be_looked_up_at_once(store: Store) -> None:
 
 
 def test_a_ticket_has_one_counted_rating(store: Store, file: Path) -> None:
-    """The first rating of a ticket stands; ratings without a ticket all stand."""
-    store.write(Batch(ratings=[rating("r1", "t1", 3), rating("r2", "t1", 1)]))
-    store.write(Batch(ratings=[rating("r3", "t1", 2), rating("r4", None, 1), rating("r5", None, 2)]))
+    """A second rating of a ticket, or of an id, is refused and not dropped in silence; those without a ticket stand."""
+    store.write(Batch(ratings=[rating("r1", "t1", 3)]))
+    for second in (rating("r2", "t1", 1), rating("r1", "t2", 1)):
+        with pytest.raises(StoreError, match="UNIQUE") as error:
+            store.write(Batch(ratings=[second]))
+        assert error.value.poison
+    store.write(Batch(ratings=[rating("r4", None, 1), rating("r5", None, 2)]))
     assert rows(file, "SELECT id, level FROM rating ORDER BY id") == [("r1", 3), ("r4", 1), ("r5", 2)]
     assert store.rated(["t1", "t2"]) == {"t1"}
 

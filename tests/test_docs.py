@@ -32,6 +32,20 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert named <= made
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    """Every page below docs/ is linked from the README, and so is the changelog."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = ["CHANGELOG.md", *(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
+    assert [page for page in pages if f"]({page})" not in readme] == []
+
+
+def test_every_file_that_the_readme_names_exists() -> None:
+    """A path in the README, such as the test of a promise, is there."""
+    named = re.findall(r"`((?:tests|docs|systemd)/[\w./-]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert "tests/test_privacy.py" in named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_the_changelog_knows_this_version() -> None:
     """The changelog has a section for the version that is built."""
     from motcua import __version__

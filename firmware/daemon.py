@@ -7,18 +7,17 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 
-from contract.codec import decode, encode
-from contract.errors import ContractError
+from contract.codec import encode
 from contract.events import DeviceHealth, Fact
 from contract.requests import Ack, Reply, Request
 from contract.states import State, Status
 from contract.topics import Channel
 from firmware.errors import HardwareError, StoreError
+from firmware.inbox import Inbox, Message
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
 from firmware.mqtt.transport import Arrived, LinkDown, LinkUp
@@ -109,9 +108,6 @@ class _Retry:
         self.failures = 0
 
 
-M = TypeVar("M")
-
-
 class WorkerDiedError(Exception):
     """A thread that the daemon needs has ended; only a new process helps."""
 
@@ -134,14 +130,15 @@ class Daemon:
     ) -> None:
         self._source = source
         self._build = build
-        self._desired_type = desired
         self._outbox = outbox
         self._clock = clock
         self._notifier = notifier
         self._probe = probe
         self._pump = pump or Pump()
         self._health_every_ms = health_every_ms
-        self._inbox: SimpleQueue[object] = SimpleQueue()
+        self._inbox = Inbox(
+            {Channel.ACK: Ack, Channel.DESIRED: desired, Channel.REPLY: Reply, Channel.STATUS: Status}, clock=clock
+        )
         self._link: Link | None = None
         self._up = False
         self._center_gone = False  # as the center or its last will said; also after the link broke, until it speaks
@@ -161,14 +158,16 @@ class Daemon:
         self._reported: State | None = None
         self._asked: dict[str, int] = {}
         self._store_failed = False
-        self._complained: set[Channel] = set()
         self._health_at_ms = 0
         self._health_told = False
         self._watchdog_at_ms: int | None = None
 
     def post(self, news: object) -> None:
         """Put news on the inbox; from any thread, at once, also from a signal handler."""
-        self._inbox.put(news)
+        if isinstance(news, Arrived):
+            self._inbox.put_message(news)
+        else:
+            self._inbox.put(news)
 
     def run(self, link: Link) -> None:
         """Run until Stop is posted; raise ConfigError, OutboxInUseError or WorkerDiedError if it cannot go on."""
@@ -194,26 +193,17 @@ class Daemon:
         # Ready also when the hardware is not there yet: the daemon is at work, and its status line says on what.
         self._notifier.ready()
 
-    def _wait(self) -> object:
+    def _wait(self) -> object | None:
         deadline_ms = self._next_deadline_ms()
-        if deadline_ms is None:
-            return self._inbox.get()
-        timeout_s = self._clock.seconds_until(deadline_ms)
-        try:
-            return self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
-        except Empty:
-            return None
+        return self._inbox.get(None if deadline_ms is None else self._clock.seconds_until(deadline_ms))
 
-    def _handle_all(self, news: object) -> None:
+    def _handle_all(self, news: object | None) -> None:
         # Not endlessly: a flood of news must not keep from what falls due, such as the end of a debounce time.
         for _ in range(NEWS_AT_ONCE):
             if news is None or self._stopping:
                 return
             self._handle(news)
-            try:
-                news = self._inbox.get_nowait()
-            except Empty:
-                return
+            news = self._inbox.get(0)
         if news is not None:
             self._handle(news)
 
@@ -249,8 +239,8 @@ class Daemon:
                 if opening == self._opening:
                     now_ms = self._clock.monotonic_ms()
                     self._tell(lambda decisions: decisions.on_signal(content, now_ms))
-            case Arrived():
-                self._on_arrived(news)
+            case Message():
+                self._on_message(news)
             case LinkUp():
                 self._on_link_up()
             case LinkDown():
@@ -414,39 +404,29 @@ class Daemon:
         self._asked.clear()
         self._contact_changed()
 
-    def _on_arrived(self, message: Arrived) -> None:
+    def _on_message(self, message: Message) -> None:
         now_ms = self._clock.monotonic_ms()
-        if message.channel is Channel.STATUS:
-            self._on_presence(message, now_ms)
-            return
-        if message.retained and not message.channel.retained:
-            _log.debug("an old word on %s that somebody let the broker keep is ignored", message.channel.value)
-            return
-        if not message.retained:
+        if not message.retained and message.channel is not Channel.STATUS:
             self._center_is_there(now_ms)
-        match message.channel:
-            case Channel.ACK:
-                if ack := self._decode(message, Ack):
-                    self._on_ack(ack, now_ms)
-            case Channel.DESIRED:
-                if message.payload and (desired := self._decode(message, self._desired_type)):
-                    self._desired = desired
-                    self._tell(lambda decisions: decisions.on_desired(desired, now_ms))
-            case Channel.REPLY:
-                if (reply := self._decode(message, Reply)) and self._is_awaited(reply, now_ms):
-                    self._tell(lambda decisions: decisions.on_reply(reply, now_ms))
-            case _:
-                _log.debug("nothing to do for a message on %s", message.channel.value)
+        match message.content:
+            case Status() | None if message.channel is Channel.STATUS:
+                self._on_presence(message.content, now_ms, retained=message.retained)
+            case Ack() as ack:
+                self._on_ack(ack, now_ms)
+            case Reply() as reply if self._is_awaited(reply, now_ms):
+                self._tell(lambda decisions: decisions.on_reply(reply, now_ms))
+            case State() as desired:
+                self._desired = desired
+                self._tell(lambda decisions: decisions.on_desired(desired, now_ms))
 
-    def _on_presence(self, message: Arrived, now_ms: int) -> None:
-        if not message.payload:  # cleared: nothing is known
+    def _on_presence(self, status: Status | None, now_ms: int, *, retained: bool) -> None:
+        if status is None:  # cleared: nothing is known
             if self._center_gone:
                 self._center_is_there(now_ms)
-        elif status := self._decode(message, Status):
-            if status.state != "online":
-                self._center_is_gone(now_ms)
-            elif self._center_gone or not message.retained:
-                self._center_is_there(now_ms)
+        elif status.state != "online":
+            self._center_is_gone(now_ms)
+        elif self._center_gone or not retained:
+            self._center_is_there(now_ms)
 
     def _center_is_there(self, now_ms: int) -> None:
         self._pump.center_spoke(now_ms)
@@ -476,21 +456,6 @@ class Daemon:
         if self._is_open:
             self._say_status()
         self._tell_link()
-
-    def _decode(self, message: Arrived, kind: type[M]) -> M | None:
-        try:
-            content = decode(message.payload, kind)
-        except ContractError as error:
-            if message.channel not in self._complained:
-                self._complained.add(message.channel)
-                _log.warning(
-                    "a broken message on %s is ignored (%s); more of them are too: check who publishes there",
-                    message.channel.value,
-                    error,
-                )
-            return None
-        self._complained.discard(message.channel)
-        return content
 
     def _on_ack(self, ack: Ack, now_ms: int) -> None:
         # An ack for another stream belongs to a card that was in this device before; one beyond what we sent is wrong.

@@ -38,6 +38,7 @@ CONNECT_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 1.0
 _SUBSCRIBED = (Channel.ACK, Channel.DESIRED, Channel.REPLY)
 _QOS = 1
+_MANY = 1_000  # outgoing messages that paho may hold: a state that flickers must not fill the memory
 
 Presence = Literal["online", "offline", "lost"]
 
@@ -235,6 +236,7 @@ class Transport:
         self._subscription = None
         self._subscribed_once = self._skipped_logged = False
         client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_queued_messages_set(_MANY)
         client.will_set(self._address.topic(Channel.STATUS), self._status("lost"), qos=_QOS, retain=True)
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._password)

@@ -9,6 +9,7 @@ pytestmark = pytest.mark.browser
 
 PORTRAIT = {"width": 1080, "height": 1920}
 LANDSCAPE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
 
 
 def kiosk(visitor: Visitor, center: Center, *, clock: bool = False, size: dict[str, int] = PORTRAIT) -> Page:
@@ -271,6 +272,27 @@ def test_everything_can_be_reached_from_a_wheelchair(center: Center, visitor: Vi
         "document.documentElement.scrollHeight > innerHeight || document.body.scrollWidth > innerWidth"
     )
     assert not overflow
+
+
+def test_the_kiosk_fits_a_phone(center: Center, visitor: Visitor) -> None:
+    """On a phone the first fields are in sight, the rest a scroll away, large enough; a number fits the screen."""
+    page = kiosk(visitor, center, size=PHONE, clock=True)
+    header = page.locator("header").bounding_box()
+    assert header
+    assert header["height"] <= PHONE["height"] / 8
+    boxes = [box for one in page.locator(".tile").all() if (box := one.bounding_box())]
+    assert sum(box["y"] + box["height"] <= PHONE["height"] for box in boxes) >= 3
+    assert min(box["height"] for box in boxes) >= 88
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert violations(page) == []
+    language = page.get_by_role("button", name="English")
+    language.scroll_into_view_if_needed()
+    expect(language).to_be_in_viewport()
+    page.locator('[data-service="xay-dung"]').tap()
+    assert number(page) == "F001"
+    page.clock.run_for(1250)
+    expect(page.get_by_role("button", name="Xong")).to_be_in_viewport(ratio=1)
+    assert violations(page) == []
 
 
 @pytest.mark.parametrize("size", [PORTRAIT, LANDSCAPE], ids=["portrait", "landscape"])

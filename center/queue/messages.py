@@ -12,8 +12,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The counter is paused. Resume first.",
     ),
     "counter_taken": (
-        "Quầy đang có {officer} làm việc. Hãy đóng quầy ở phiên đó trước.",
-        "{officer} works at this counter. Close it in that session first.",
+        "Quầy đang có {officer} làm việc. Hãy đóng quầy ở máy đó trước.",
+        "{officer} works at this counter. Close it on that computer first.",
     ),
     "day_not_started": ("Chưa bắt đầu ngày làm việc.", "The business day has not begun."),
     "day_started": ("Ngày làm việc {day} đã bắt đầu.", "The business day {day} has begun already."),

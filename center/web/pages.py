@@ -155,7 +155,7 @@ class Pages:
             ("officer", counter_id, view, pack(_OFFICER, lang)),
             served_here=", ".join(names.get(one, one) for one in counter.services),
             headline=_headline(view, names, lang, now),
-            figures=_figures(view["figures"]),
+            figures=_figures(view["figures"], lang),
             outcomes=OUTCOMES,
             side=SIDE,
             tags=tags,
@@ -340,9 +340,9 @@ def _headline(view: View, names: dict[str, str], lang: Language, now: int) -> di
     }
 
 
-def _figures(figures: View) -> dict[str, str]:
+def _figures(figures: View, lang: Language) -> dict[str, str]:
     def time(value: int | None) -> str:
-        return "–" if value is None else _running(value)
+        return "–" if value is None else _minutes(value, lang)
 
     return {
         "served": str(figures["served"]),

@@ -46,7 +46,8 @@ function busyWords({ people, exact, at_once }, manned) {
 
 function aheadWords(people, exact) {
   if (!people) return say(exact ? "kiosk_ahead_none" : "kiosk_no_counter");
-  return say(`kiosk_ahead${people === 1 ? "_one" : ""}${exact ? "" : "_about"}`, { n: people });
+  if (people === 1) return say(exact ? "kiosk_ahead_one" : "kiosk_ahead_one_about");
+  return say(exact ? "kiosk_ahead" : "kiosk_ahead_about", { n: people });
 }
 
 const other = () => (language === "vi" ? "en" : "vi");

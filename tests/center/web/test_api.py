@@ -353,7 +353,7 @@ def _answers(center: Center) -> bool:
 
 def test_devices_that_reported_are_listed(center: Center) -> None:
     """The API lists every device that ever reported, none in the beginning."""
-    assert center.http.get("/api/devices").json() == {"devices": []}
+    assert center.http.get("/api/devices").json() == {"reached": True, "devices": []}
 
 
 def test_the_state_survives_a_restart(make_center: Callable[..., Center]) -> None:

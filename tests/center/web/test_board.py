@@ -27,7 +27,7 @@ def test_two_boards_show_a_call_at_once(center: Center, visitor: Visitor) -> Non
     center.at("q01", "open")
     boards = [board(visitor, center), board(visitor, center, width=1280, height=720)]
     for page in boards:
-        expect(page.get_by_text("Kính chào quý khách")).to_be_visible()
+        expect(page.get_by_text("Kính chào ông/bà")).to_be_visible()
         expect(page.locator('[data-id="next"]')).to_have_text("A001")
     center.at("q01", "call_next")
     for page in boards:
@@ -139,7 +139,7 @@ def test_who_did_not_come_leaves_the_board(center: Center, visitor: Visitor) -> 
         expect(shown.locator(".now small")).to_have_text("Mời số")
         expect(shown.locator(".list li")).to_have_count(0)
     center.at("q02", "no_show")
-    expect(page.get_by_text("Kính chào quý khách")).to_be_visible()
+    expect(page.get_by_text("Kính chào ông/bà")).to_be_visible()
 
 
 def test_a_recall_is_announced_again(center: Center, visitor: Visitor) -> None:

@@ -1,11 +1,15 @@
 """What all pages have in common, the first page, and the devices, in a real browser."""
 
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from playwright.sync_api import expect
 
+from center import web
 from center.answers import Delivery, Sighting
+from center.queue.model import Outcome
 from center.web.words import WORDS
 from contract.events import DeviceHealth
 from contract.states import Status
@@ -151,6 +155,21 @@ def test_every_trouble_of_our_devices_has_words() -> None:
     """Whatever a pad or a display reports as its trouble, the devices page says it in words."""
     troubles = {*get_args(Trouble), "no_contact", "no_answer", "not_stored", "stuck"}
     assert {f"trouble_{trouble}" for trouble in troubles} == {key for key in WORDS if key.startswith("trouble_")}
+
+
+def test_every_word_is_used() -> None:
+    """No word is kept that no page, script or message asks for: by its name, or by its group and a value of it."""
+    files = [file for file in Path(web.__file__).parent.rglob("*.*") if file.suffix in (".py", ".html", ".js")]
+    asking = "".join(file.read_text(encoding="utf-8") for file in files if file.name != "words.py")
+    named = set(re.findall(r"""["']([a-z0-9_]+)["']""", asking)) | set(get_args(Outcome)) | set(get_args(Trouble))
+    named |= {"no_contact", "no_answer", "not_stored", "stuck"}  # of pads: the test above holds them to the list
+    groups = set(re.findall(r"""[`"']([a-z]+_)(?:\$?\{|["'] ~)""", asking))
+    unused = [
+        word
+        for word in WORDS
+        if word not in named and not any(word.startswith(group) and word[len(group) :] in named for group in groups)
+    ]
+    assert unused == []
 
 
 def test_a_new_version_of_the_pages_is_loaded(center: Center, visitor: Visitor) -> None:

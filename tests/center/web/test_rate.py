@@ -46,14 +46,14 @@ def press(page: Page, name: str) -> None:
 def test_one_tap_is_a_rating(center: Center, visitor: Visitor) -> None:
     """After a service the faces appear with counter and number; one tap is stored and thanked for, for 4 s."""
     page = tablet(visitor, center, clock=True)
-    expect(page.get_by_text("Kính chào quý khách")).to_be_visible()
+    expect(page.get_by_text("Kính chào ông/bà")).to_be_visible()
     ticket = serve(center)
     expect(page.locator("header")).to_contain_text("Quầy 1 · Số A001")
     page.clock.run_for(400)
     page.get_by_role("button", name="Rất hài lòng").tap()
     expect(page.get_by_text("Xin cảm ơn ông/bà")).to_be_visible()
     page.clock.run_for(4100)
-    expect(page.get_by_text("Kính chào quý khách")).to_be_visible()
+    expect(page.get_by_text("Kính chào ông/bà")).to_be_visible()
     assert stored(center) == [(ticket, 3)]
 
 

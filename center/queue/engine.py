@@ -142,7 +142,7 @@ def _start_day(state: State, command: StartDay) -> Decision:
         elif ticket.state == "called":
             events.append(TicketNoShow(at=at, ticket=ticket.id, counter=ticket.counter))
         elif ticket.state == "serving":
-            events.append(TicketServed(at=at, ticket=ticket.id, counter=ticket.counter, outcome="other"))
+            events.append(TicketServed(at=at, ticket=ticket.id, counter=ticket.counter, outcome=None))
     events += [CounterClosed(at=at, counter=one.id) for one in state.counters.values() if one.state != "closed"]
     revision = max((one.revision for one in state.counters.values()), default=0) + len(events) + 1
     events.append(DayStarted(at=at, day=command.day, revision=revision, taken=command.taken))
@@ -185,7 +185,7 @@ def _free(at: int, counter: Counter) -> list[AnyEvent]:
     """Whoever is still at the counter when the next one is called has been served."""
     if counter.ticket is None:
         return []
-    return [TicketServed(at=at, ticket=counter.ticket, counter=counter.id, outcome="other")]
+    return [TicketServed(at=at, ticket=counter.ticket, counter=counter.id, outcome=None)]
 
 
 def _recall(state: State, command: Recall, counter: Counter) -> Decision:

@@ -106,9 +106,9 @@ class Start(CounterCommand, frozen=True, kw_only=True, tag="start"):
 
 
 class Finish(CounterCommand, frozen=True, kw_only=True, tag="finish"):
-    """Serving is over; the rating pad opens."""
+    """Serving is over; the rating pad opens. The outcome is None where the officer did not state it."""
 
-    outcome: Outcome = "other"
+    outcome: Outcome | None = None
 
 
 class NoShow(CounterCommand, frozen=True, kw_only=True, tag="no_show"):
@@ -231,9 +231,9 @@ class ServingStarted(TicketEvent, frozen=True, kw_only=True, tag="serving_starte
 
 
 class TicketServed(TicketEvent, frozen=True, kw_only=True, tag="ticket_served"):
-    """Serving ended."""
+    """Serving ended. The outcome is None where nobody stated it."""
 
-    outcome: Outcome
+    outcome: Outcome | None = None
 
 
 class TicketNoShow(TicketEvent, frozen=True, kw_only=True, tag="ticket_no_show"):

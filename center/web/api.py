@@ -270,7 +270,7 @@ def _command(action: Action, counter: str, body: ActionBody, at: int) -> AnyComm
         case "start":
             return Start(at=at, counter=counter, seen=seen)
         case "finish":
-            return Finish(at=at, counter=counter, seen=seen, outcome=body.outcome or "other")
+            return Finish(at=at, counter=counter, seen=seen, outcome=body.outcome)
         case "no_show":
             return NoShow(at=at, counter=counter, seen=seen)
         case "park":

@@ -28,7 +28,8 @@ const serviceName = (id) => live.state.services.find((service) => service.id ===
 function paint(state, keys) {
   const { counter: here, ticket, phase } = state;
   if (keys.has("lease")) paintLease(state.lease, here);
-  text(nodes.title, `${say("counter")} ${here.label} · ${here.services.map(serviceName).join(", ")}`);
+  nodes.title.title = `${say("counter")} ${here.label} · ${here.services.map(serviceName).join(", ")}`;
+  text(nodes.title, nodes.title.title);
   text(nodes.state, say(`state_${here.state}`));
   nodes.state.dataset.state = here.state;
   text(nodes.officer, here.officer ?? "");
@@ -51,7 +52,7 @@ function paint(state, keys) {
   }
   const fresh = nodes.outcomes.hidden && phase === "serving";
   nodes.outcomes.hidden = phase !== "serving";
-  if (fresh) nodes.outcomes.querySelector('[value="other"]').checked = true;
+  if (fresh) for (const choice of nodes.outcomes.querySelectorAll("input")) choice.checked = false;
   nodes.name.hidden = phase !== "closed";
   text(nodes["primary-text"], say(`do_${state.primary}`));
   nodes.pause.hidden = watching || !state.allowed.includes("pause");
@@ -83,8 +84,8 @@ function paint(state, keys) {
   const { figures } = state;
   text(nodes["figure-served"], figures.served);
   text(nodes["figure-no_show"], figures.no_show);
-  text(nodes["figure-service_time"], figures.service_ms === null ? "–" : running(figures.service_ms));
-  text(nodes["figure-wait_time"], figures.wait_ms === null ? "–" : running(figures.wait_ms));
+  text(nodes["figure-service_time"], figures.service_ms === null ? "–" : minutes(figures.service_ms));
+  text(nodes["figure-wait_time"], figures.wait_ms === null ? "–" : minutes(figures.wait_ms));
   search(state);
 }
 
@@ -182,13 +183,15 @@ function primary() {
     return ask("open", action === "open" && officer ? { officer } : {});
   }
   if (action === "finish") {
-    return ask("finish", { outcome: nodes.outcomes.querySelector(":checked").value }, "finished");
+    return ask("finish", { outcome: nodes.outcomes.querySelector(":checked")?.value ?? null }, "finished");
   }
   return ask(action);
 }
 
 function side(action) {
-  if (watching || !live.state.allowed.includes(action)) return;
+  if (watching) return;
+  if (action === "recall" && live.state.phase === "called") return ask(action); // once too often: the center says why not
+  if (!live.state.allowed.includes(action)) return;
   if (action !== "transfer") return ask(action);
   text(nodes["transfer-title"], say("transfer_title", { number: live.state.ticket.number }));
   nodes.transfer.showModal();

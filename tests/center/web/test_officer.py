@@ -45,6 +45,77 @@ def test_a_ticket_is_called_served_and_finished(center: Center, visitor: Visitor
     assert center.ticket_at("q01") is None
 
 
+def test_an_outcome_is_recorded_only_if_it_was_chosen(center: Center, visitor: Visitor) -> None:
+    """No outcome is chosen beforehand; one press finishes all the same, and the visit's outcome is then not stated."""
+    center.issue(count=2)
+    center.at("q01", "open")
+    page = desk(visitor, center)
+    for chosen, recorded in ((None, None), ("Việc khác", "other")):
+        primary(page, "Gọi số tiếp")
+        primary(page, "Bắt đầu phục vụ")
+        expect(page.get_by_role("radio", checked=True)).to_have_count(0)
+        if chosen:
+            page.get_by_label(chosen).check()
+        with page.expect_response("**/finish") as answer:
+            primary(page, "Hoàn thành và mời đánh giá")
+        assert answer.value.json()["ticket"]["outcome"] == recorded
+
+
+def test_one_recall_too_many_is_answered(center: Center, visitor: Visitor) -> None:
+    """After the last recall the key says that it was the last one, and what to do instead."""
+    center.issue()
+    center.at("q01", "open")
+    center.at("q01", "call_next")
+    for _ in range(3):
+        center.at("q01", "recall")
+    page = desk(visitor, center)
+    page.keyboard.press("r")
+    expect(page.get_by_role("alert")).to_have_text("Đã gọi lại số A001 3 lần. Hãy đánh dấu vắng mặt.")
+
+
+def test_the_days_figures_are_in_minutes(center: Center, visitor: Visitor) -> None:
+    """The figures of the day say times in words and units, in the first paint and afterwards."""
+    center.issue()
+    center.at("q01", "open")
+    page = desk(visitor, center)
+    for action in ("call_next", "start", "finish"):
+        center.at("q01", action)
+    for _ in range(2):
+        expect(page.locator(".figures")).to_contain_text("Phục vụ trung bình")
+        expect(page.locator('[data-id="figure-service_time"]')).to_have_text("dưới 1 phút")
+        expect(page.locator('[data-id="figure-wait_time"]')).to_have_text("dưới 1 phút")
+        page.reload()
+
+
+def test_a_long_title_is_cut_not_wrapped(center: Center, visitor: Visitor) -> None:
+    """However many services a counter has, the head of its desk is one line, with all of it in a hint."""
+    every = [service.id for service in center.config.service]
+    center.at("q01", "open", services=every, officer="Nguyễn Thị Hạnh")
+    page = visitor.open(f"{center.url}/counter/q01?lang=en", width=1024, height=768)
+    title = page.locator("h1")
+    assert title.evaluate("node => node.scrollWidth > node.clientWidth")
+    assert "Construction" in str(title.get_attribute("title"))
+    name = page.locator('[data-id="officer"]')
+    assert name.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+    assert page.locator(".top").evaluate("node => node.offsetHeight") <= 80
+    expect(page.get_by_role("button", name="Pause")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth") == 1024
+
+
+def test_a_phone_shows_no_keys(center: Center, visitor: Visitor) -> None:
+    """Where there is no keyboard, neither keycaps nor the switch for shortcuts take room."""
+    center.issue()
+    center.at("q01", "open")
+    center.at("q01", "call_next")
+    center.at("q01", "start")
+    page = desk(visitor, center, width=390, height=844, touch=True)
+    expect(page.locator(".primary")).to_be_visible()
+    expect(page.locator("kbd:visible")).to_have_count(0)
+    expect(page.locator('[data-id="keys"]')).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert violations(page) == []
+
+
 def test_a_double_click_calls_one_number_and_does_not_start_it(center: Center, visitor: Visitor) -> None:
     """A double click on the large button does one thing, though the button means something else by its second half."""
     center.issue(count=3)

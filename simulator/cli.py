@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("the center's libraries are missing: pip install 'motcua[center,modbus]'")
     try:
         http_port = _port("--http-port", options.http_port, HTTP_PORT)
-        mqtt_port = _port("--mqtt-port", options.mqtt_port, MQTT_PORT)
+        mqtt_port = _port("--mqtt-port", options.mqtt_port, MQTT_PORT, but=http_port)
     except PortBusyError as error:
         return _fail(str(error))
     if http_port == mqtt_port:
@@ -137,16 +137,23 @@ class PortBusyError(Exception):
     """A port that was asked for is in use."""
 
 
-def _port(option: str, asked: int | None, usual: int) -> int:
+def _port(option: str, asked: int | None, usual: int, *, but: int = 0) -> int:
     """Return the port to use; a usual one that is taken is replaced, one that was asked for is not."""
     if asked is not None:
         if asked and not port_is_free(asked):
             raise PortBusyError(f"port {asked} is in use: stop the program that uses it, or choose another {option}")
-        return asked or free_port()
-    if port_is_free(usual):
+        return asked or _any_port(but)
+    if usual != but and port_is_free(usual):
         return usual
-    port = free_port()
+    port = _any_port(but)
     _say(f"port {usual} is in use, taking {port} instead (choose one with {option})")
+    return port
+
+
+def _any_port(but: int) -> int:
+    """Return a free port that is not this one: nobody listens on it yet, so that the system may name it again."""
+    while (port := free_port()) == but:
+        pass
     return port
 
 

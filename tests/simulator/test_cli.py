@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator import cli
 from simulator.cli import addresses, main
 from simulator.premises import Premises, plan_counters
 
@@ -24,3 +25,11 @@ def test_all_desks_are_named_in_aligned_columns(tmp_path: Path) -> None:
     assert desks == [f"http://127.0.0.1:8080/counter/q{n:02d}" for n in range(1, 13)]
     columns = {line.index(line.split(maxsplit=1)[1]) for line in lines}
     assert len(columns) == 1
+
+
+def test_two_ports_that_the_demo_chooses_are_never_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may name a free port twice, as nobody listens on it yet; pages and broker still get different ones."""
+    named = iter([40001, 40001, 40002])
+    monkeypatch.setattr(cli, "free_port", lambda: next(named))
+    http_port = cli._port("--http-port", 0, 8080)
+    assert (http_port, cli._port("--mqtt-port", 0, 1883, but=http_port)) == (40001, 40002)

@@ -98,6 +98,7 @@ class Outbox:
         self._last_sequence = 0
         self._times_are_right = False
         self._corrupt: Exception | None = None
+        self._files: tuple[object, ...] = ()  # which ones are open
 
     @property
     def stream(self) -> str:
@@ -125,6 +126,7 @@ class Outbox:
 
     def append(self, fact: Fact, remember: Mapping[str, str] | None = None) -> int:
         """Commit a fact, and `remember` with it; return its sequence number once both are durable."""
+        self._look_for_files()
         data = _encoder.encode(fact)
         values = (
             self._new_id(),
@@ -214,6 +216,23 @@ class Outbox:
             self._lock = None
 
     # --- below the surface ---------------------------------------------------------------------------------------
+
+    def _look_for_files(self) -> None:
+        """Let go of files that were removed or replaced: a commit into them would be gone with this process.
+
+        What is there now is used then; where nothing is, a new outbox begins, with a stream of its own.
+        """
+        if self._db is None or _identities(self._path) == self._files:
+            return
+        _log.error(
+            "%s was removed or replaced while it was in use: facts in it that the center had not got yet are gone,"
+            " unless the file still exists elsewhere; going on with what is there now. Stop the device first next time",
+            self._path,
+        )
+        with self._translated():
+            # Into the file as it is elsewhere, if it is; and no page of it may be taken for one of another file.
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.close()
 
     def _open_db(self) -> sqlite3.Connection:
         if self._corrupt is not None:
@@ -325,6 +344,7 @@ class Outbox:
             _sync_folder(self._folder)
         self._last_sequence = last[0] if last else 0
         self._times_are_right = False
+        self._files = _identities(self._path)
         self._db = db
 
     def _check(self, db: sqlite3.Connection) -> None:
@@ -370,6 +390,19 @@ def _create(db: sqlite3.Connection) -> None:
 
 class _CorruptError(StoreError):
     """The database is damaged; the next call sets it aside and begins a new one."""
+
+
+def _identities(path: Path) -> tuple[object, ...]:
+    """Return which files a database and its log are now; None for one that is not there or not to be seen."""
+    return _identity(str(path)), _identity(f"{path}-wal")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - on the way of each press, and pathlib takes twice as long
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_corrupt(error: sqlite3.Error) -> bool:

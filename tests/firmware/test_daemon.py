@@ -163,6 +163,22 @@ def test_a_device_runs_while_its_outbox_cannot_be_opened(tmp_path: Path) -> None
         assert it.waiting() == [1, 2]
 
 
+def test_a_light_is_given_for_what_a_restart_finds(tmp_path: Path) -> None:
+    """After the outbox was removed under the daemon, each press that got its light is there for the next process."""
+    press = Record(ignored(2), then=(Drive("light"),), otherwise=(Drive("sorry"),))
+    with world(tmp_path) as it:
+        it.hands.do(Record(ignored(1)))
+        wait_for(it.waiting)
+        for file in tmp_path.glob("outbox.db*"):
+            file.unlink()
+        it.hands.do(press, press)
+        wait_for(lambda: it.diary == ["light", "light"])
+    with world(tmp_path, up=False) as it:
+        assert it.waiting() == [1, 2]
+        it.link.come_up()
+        wait_for(lambda: it.facts() == [2, 2])
+
+
 def test_memory_reaches_the_next_process(tmp_path: Path) -> None:
     """What a record asked to remember is what the device is built with after a restart."""
     with world(tmp_path) as it:

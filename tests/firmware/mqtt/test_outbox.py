@@ -1,13 +1,12 @@
 """The outbox on a real disk: what it confirmed is there, whatever happens to process, disk and clock."""
 
-import os
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -19,6 +18,7 @@ from contract.events import RatingGiven, RatingIgnored
 from firmware.errors import StoreError
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from tests.support.clock import ManualClock
+from tests.support.disk import small_disk
 
 IGNORED = RatingIgnored(why="late", level=2)
 SOURCE = "/bentre/q03/rating"
@@ -286,38 +286,88 @@ def test_a_write_that_the_disk_refuses_confirms_nothing_and_recovers(outbox: Out
     assert outbox.memory() == {"last": "2"}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root; the kernel's file limit is tested without")
 def test_a_full_disk_loses_nothing_that_was_confirmed(tmp_path: Path) -> None:
     """On a real full file system facts fail with `the disk is full`, rows stay readable, and space heals it."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"no right to mount a tmpfs here: {done.stderr.strip()}")
-    try:
-        with closing(make(folder)) as outbox:
-            stored = [outbox.append(IGNORED) for _ in range(5)]
-            ballast = folder / "ballast"
-            with ballast.open("wb", buffering=0) as file, suppress(OSError):
-                while file.write(bytes(4096)):
-                    pass
-            assert os.statvfs(folder).f_bavail == 0
-            failed = 0
-            for _ in range(200):  # what the log had reserved already is used up first
-                try:
-                    stored.append(outbox.append(IGNORED))
-                except StoreError as error:
-                    assert "disk" in str(error)  # noqa: PT017 - whether one comes depends on the round
-                    failed += 1
-            assert failed > 100
-            assert sequences(outbox) == stored
-            ballast.unlink()
-            stored.append(outbox.append(IGNORED))
-            assert sequences(outbox) == stored
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "small", kilobytes=256) as disk, closing(make(disk.folder)) as outbox:
+        stored = [outbox.append(IGNORED) for _ in range(5)]
+        disk.fill()
+        failed = 0
+        for _ in range(200):  # what the log had reserved already is used up first
+            try:
+                stored.append(outbox.append(IGNORED))
+            except StoreError as error:
+                assert "disk" in str(error)  # noqa: PT017 - whether one comes depends on the round
+                failed += 1
+        assert failed > 100
+        assert sequences(outbox) == stored
+        disk.free()
+        stored.append(outbox.append(IGNORED))
+        assert sequences(outbox) == stored
+
+
+# --- files that somebody takes away -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pattern", ["outbox.db*", "outbox.db", "outbox.*"])
+def test_a_fact_is_not_written_into_files_that_were_removed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, pattern: str
+) -> None:
+    """After the files were removed under the daemon, what it confirms is in a new outbox that a restart finds."""
+    with closing(make(tmp_path)) as outbox:
+        outbox.append(IGNORED)
+        old = outbox.stream
+        for file in tmp_path.glob(pattern):
+            file.unlink()
+        assert outbox.append(IGNORED, {"last": "1"}) == 1
+        assert outbox.stream != old
+        assert outbox.append(IGNORED) == 2
+    with closing(make(tmp_path)) as outbox:
+        assert sequences(outbox) == [1, 2]
+        assert outbox.memory() == {"last": "1"}
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert str(tmp_path) in caplog.text
+
+
+def test_a_removed_log_takes_no_fact_with_it(tmp_path: Path) -> None:
+    """When only the write-ahead log is removed, what was confirmed before and after is there, in the same stream."""
+    with closing(make(tmp_path)) as outbox:
+        outbox.append(IGNORED)
+        stream = outbox.stream
+        (tmp_path / "outbox.db-wal").unlink()
+        outbox.append(IGNORED)
+        assert outbox.stream == stream
+        with closing(sqlite3.connect(tmp_path / "outbox.db")) as other:
+            assert other.execute("SELECT count(*) FROM event").fetchone() == (2,)
+
+
+def test_an_outbox_that_is_put_in_place_of_another_is_used(tmp_path: Path) -> None:
+    """After the file was replaced, facts go where a restart reads them, and what was in the new one is still there."""
+    with closing(make(tmp_path / "other")) as other:
+        other.append(IGNORED)
+        other.append(IGNORED)
+        stream = other.stream
+    with closing(make(tmp_path / "rating")) as outbox:
+        outbox.append(IGNORED)
+        (tmp_path / "other" / "outbox.db").rename(tmp_path / "rating" / "outbox.db")
+        assert outbox.append(IGNORED) == 3
+        assert outbox.stream == stream
+    with closing(make(tmp_path / "rating")) as outbox:
+        assert sequences(outbox) == [1, 2, 3]
+
+
+def test_nothing_is_confirmed_while_there_is_no_place_for_a_new_outbox(tmp_path: Path) -> None:
+    """When the folder itself is gone and cannot be made, facts fail; once it can, a new outbox begins."""
+    folder = tmp_path / "rating"
+    with closing(make(folder)) as outbox:
+        outbox.append(IGNORED)
+        folder.rename(tmp_path / "away")
+        folder.write_text("in the way")
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                outbox.append(IGNORED)
+        folder.unlink()
+        assert outbox.append(IGNORED) == 1
+        assert (folder / "outbox.db").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The center's configuration: one TOML file, read once; a fault is one line with file, key and what is allowed."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -9,12 +8,17 @@ import msgspec
 
 from center.errors import ConfigError
 from center.queue.model import Counter, Rules, Service
-from contract.errors import explain_file, explain_setting, show
 from contract.scales import SCALES, Scale
+from contract.settings import SettingsError, explain_os_error, explain_setting, parse, show
 from contract.topics import CENTER_STATION, DEFAULT_ROOT, SEGMENT
 
 Segment = Annotated[str, msgspec.Meta(pattern=SEGMENT, description="1 to 32 of a-z, 0-9 and inner hyphens")]
-Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Label = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=100, pattern=r"\S", description="a text of 1 to 100 characters, not only spaces"
+    ),
+]
 FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096, description="a file")]
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, description="a host name or an IP address")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535, description="a TCP port from 1 to 65535")]
@@ -83,7 +87,12 @@ class CounterConfig(Section, frozen=True, kw_only=True):
     """A counter; its id is also the station's name on the wire, its label what people read."""
 
     id: Segment
-    label: Annotated[str, msgspec.Meta(min_length=1, max_length=8)]
+    label: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1, max_length=8, pattern=r"\S", description="a text of 1 to 8 characters, not only spaces"
+        ),
+    ]
     services: Annotated[tuple[Segment, ...], msgspec.Meta(min_length=1)]
 
 
@@ -130,10 +139,11 @@ class Config(Section, frozen=True, kw_only=True):
 def read(path: Path) -> Config:
     """Return the configuration of a file; raise ConfigError with the one line an operator needs."""
     try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {explain_file(error)}") from error
+        values = parse(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: {explain_os_error(error)}") from error
+    except SettingsError as error:
+        raise ConfigError(f"{path}: {error}") from error
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:

@@ -2,14 +2,13 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 
-from contract.errors import explain_file, explain_setting, show
+from contract.settings import SettingsError, explain_os_error, explain_setting, parse, show
 from contract.topics import CENTER_STATION, DEFAULT_ROOT, SEGMENT, Address
 from firmware.errors import ConfigError
 
@@ -139,10 +138,11 @@ def _state_dir(station: _File, path: Path, environment: Mapping[str, str]) -> Pa
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {explain_file(error)}") from error
+        return parse(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: {explain_os_error(error)}") from error
+    except SettingsError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _reason(error: Exception) -> str:

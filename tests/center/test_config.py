@@ -76,7 +76,8 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ('id = "q02"', 'id = "center"', 'counter[1].id: any name but the center\'s own, got "center"'),
         ('label = "2"', 'label = "1"', 'counter[1].label: different from every other, got "1" again'),
         ('label = "2"', 'label = "mười hai"', None),
-        ('label = "2"', 'label = "số mười hai"', 'counter[1].label: a text of 1 to 8 characters, got "số mười hai"'),
+        ('label = "2"', 'label = "số mười hai"', "counter[1].label: a text of 1 to 8 characters, not only spaces, got"),
+        ('label = "2"', 'label = "  "', 'counter[1].label: a text of 1 to 8 characters, not only spaces, got "  "'),
         ('["ho-tich"]', '["thue"]', 'counter[1].services: services of "dat-dai", "ho-tich", got "thue"'),
         (
             '["ho-tich"]',
@@ -84,7 +85,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
             "counter[1].services: a list of at least 1 item, each 1 to 32 of a-z",
         ),
         ('["ho-tich"]', '["ho-tich", "ho-tich"]', "counter[1].services: each service once, got"),
-        ('name = "Trung', '# name = "Trung', "name: a text of 1 to 100 characters, got nothing"),
+        ('name = "Trung', '# name = "Trung', "name: a text of 1 to 100 characters, not only spaces, got nothing"),
         ("max_recalls = 2", "max_recalls = true", "rules.max_recalls: a whole number from 0 to 20, got true"),
         ("Asia/Ho_Chi_Minh", "Asia/Ben_Tre", 'timezone: a time zone such as Asia/Ho_Chi_Minh, got "Asia/Ben_Tre"'),
         ("Asia/Ho_Chi_Minh", "../etc/passwd", "timezone: a time zone such as Asia/Ho_Chi_Minh, got"),

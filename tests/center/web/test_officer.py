@@ -102,17 +102,18 @@ def test_a_long_title_is_cut_not_wrapped(center: Center, visitor: Visitor) -> No
     assert page.evaluate("document.documentElement.scrollWidth") == 1024
 
 
-def test_a_phone_shows_no_keys(center: Center, visitor: Visitor) -> None:
+@pytest.mark.parametrize(("width", "touch"), [(390, False), (1024, True)], ids=["narrow", "touch"])
+def test_a_phone_shows_no_keys(center: Center, visitor: Visitor, width: int, touch: bool) -> None:
     """Where there is no keyboard, neither keycaps nor the switch for shortcuts take room."""
     center.issue()
     center.at("q01", "open")
     center.at("q01", "call_next")
     center.at("q01", "start")
-    page = desk(visitor, center, width=390, height=844, touch=True)
+    page = desk(visitor, center, width=width, height=844, touch=touch)
     expect(page.locator(".primary")).to_be_visible()
     expect(page.locator("kbd:visible")).to_have_count(0)
     expect(page.locator('[data-id="keys"]')).to_be_hidden()
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.documentElement.scrollWidth") == width
     assert violations(page) == []
 
 

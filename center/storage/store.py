@@ -4,10 +4,13 @@ One thread owns it. Nothing here decides anything: the hall hands over a batch, 
 survives a power cut; if `write` raises, none of it happened.
 """
 
+import contextlib
+import fcntl
 import logging
+import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import NullPool
 
-from center.errors import StoreError
+from center.errors import BusyError, StoreError
 from center.storage import tables
 from center.storage.tables import metadata
 
@@ -35,6 +38,7 @@ _BUSY_S = 5
 _ROOM = 1 << 20  # bytes: less than this, and a disk counts as full
 _DAY_STARTED = '{"event":"day_started"%'  # how msgspec writes the event's tag, always first
 _CHUNK = 500  # bound variables in one IN (…)
+_ADVISORY_LOCK = 0x4D6F74637561  # "Motcua"
 
 
 @dataclass(slots=True)
@@ -88,32 +92,29 @@ class Store:
             raise StoreError(f"store.url: {url!r} is not an SQLAlchemy URL such as sqlite:////var/lib/x.db") from error
         self._connection: sa.Connection | None = None
         self._sqlite = self._url.get_backend_name() == "sqlite"
-        if self._sqlite and self._url.database:
-            folder = Path(self._url.database).parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(f"{folder}: cannot be made: {error.strerror}; check data_dir") from error
+        self._opened: int | None = None  # holds on to the file that was opened: another one in its place is not ours
         try:
             self._engine = _engine(self._url)
         except (sa.exc.SQLAlchemyError, ImportError) as error:
             raise StoreError(f"store.url: {error}") from error
         self._statements = _Statements(self._url.get_backend_name())
-        self._migrate()
+        with contextlib.ExitStack() as held:
+            if self._sqlite and self._url.database:
+                held.enter_context(_alone(Path(self._url.database)))
+            held.callback(self._let_go)
+            self._migrate()
+            self._held = held.pop_all()
 
     def close(self) -> None:
         """Let the database go."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._held.close()
         self._engine.dispose()
 
     # --- opening ---------------------------------------------------------------------------------------------------
 
     def _migrate(self) -> None:
         scripts = ScriptDirectory.from_config(alembic_config())
-        with self._translated(), self._connect().begin():
-            connection = self._connect()
+        with self._transaction() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
             newest = scripts.get_current_head()
             if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
@@ -133,16 +134,47 @@ class Store:
 
     def _connect(self) -> sa.Connection:
         if self._connection is None:
+            self._check_file()  # or SQLite would make a new one in its place
             self._connection = self._engine.connect()
+            if self._opened is None and self._sqlite and self._url.database:
+                with contextlib.suppress(OSError):  # what is no plain file is not watched
+                    self._opened = os.open(self._url.database, os.O_RDONLY | os.O_CLOEXEC)
+            if not self._sqlite:
+                if not self._connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))):
+                    raise StoreError(_in_use(self._name))
+                self._connection.rollback()  # the lock stays as long as the connection
         return self._connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """Commit at the end, unless there was a fault, or the file is not the one that was opened."""
+        with _Translated(self._name, self._drop):
+            connection = self._connect()
+            with connection.begin():
+                yield connection
+                self._check_file()
+
+    def _check_file(self) -> None:
+        """Refuse to go on with a file that was removed or replaced: what is written there, nobody finds again."""
+        if self._opened is None:
+            return
+        try:
+            same = os.path.samestat(os.stat(self._name), os.fstat(self._opened))  # noqa: PTH116 – at every commit
+        except OSError:
+            same = False
+        if not same:
+            raise StoreError(
+                f"{self._name}: was removed or replaced while the center ran; put that very file back, or restart the"
+                " center to go on with what is there now"
+            )
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def load(self) -> Kept:
         """Return what the last run left."""
         queue = tables.queue_event
-        with self._translated(), self._connect().begin():
-            run = self._connect().execute
+        with self._transaction() as connection:
+            run = connection.execute
             newest = queue.c.seq.desc()
             last = run(sa.select(queue.c.seq).order_by(newest).limit(1)).scalar()
             # Backwards from the end, so no older day is read. A corrected date stands within the day it belongs to.
@@ -161,24 +193,24 @@ class Store:
         """Return the last number of each letter that was given out at a date: none, unless the clock was wrong."""
         table = tables.ticket
         last: dict[str, int] = {}
-        with self._translated(), self._connect().begin():
-            for number in self._connect().execute(sa.select(table.c.number).where(table.c.day == day)).scalars():
+        with self._transaction() as connection:
+            for number in connection.execute(sa.select(table.c.number).where(table.c.day == day)).scalars():
                 last[number[:1]] = max(last.get(number[:1], 0), int(number[1:]))
         return last
 
     def answered(self, key: str) -> tuple[str, str] | None:
         """Return what was asked with a key and its first answer, as JSON."""
         table = tables.command
-        with self._translated(), self._connect().begin():
-            row = self._connect().execute(sa.select(table.c.ask, table.c.answer).where(table.c.key == key)).first()
+        with self._transaction() as connection:
+            row = connection.execute(sa.select(table.c.ask, table.c.answer).where(table.c.key == key)).first()
         return (row.ask, row.answer) if row else None
 
     def served_at(self, ticket: str) -> str | None:
         """Return the counter at which a ticket of any day was served; None if it was not."""
         table = tables.ticket
-        with self._translated(), self._connect().begin():
+        with self._transaction() as connection:
             query = sa.select(table.c.counter).where(table.c.id == ticket, table.c.state == "served")
-            counter: str | None = self._connect().execute(query).scalar()
+            counter: str | None = connection.execute(query).scalar()
         return counter
 
     def known_events(self, ids: Collection[str]) -> set[str]:
@@ -194,18 +226,18 @@ class Store:
         if not values:
             return found
         every = list(values)
-        with self._translated(), self._connect().begin():
+        with self._transaction() as connection:
             for at in range(0, len(every), _CHUNK):
                 query = sa.select(column).where(column.in_(every[at : at + _CHUNK]))
-                found.update(self._connect().execute(query).scalars())
+                found.update(connection.execute(query).scalars())
         return found
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, batch: Batch) -> None:
         """Commit a batch, whole or not at all; raise StoreError if it could not be."""
-        with self._translated(), self._connect().begin():
-            run = self._connect().execute
+        with self._transaction() as connection:
+            run = connection.execute
             if batch.forget_commands_before is not None:  # first: a forgotten key may come again with these
                 run(sa.delete(tables.command).where(tables.command.c.at < batch.forget_commands_before))
             for statement, rows in self._statements.of(batch):
@@ -216,8 +248,11 @@ class Store:
                 oldest = sa.select(sa.func.max(table.c.seq) - self._quarantine_rows).scalar_subquery()
                 run(sa.delete(table).where(table.c.seq <= oldest))
 
-    def _translated(self) -> "_Translated":
-        return _Translated(self._name, self._drop)
+    def _let_go(self) -> None:
+        self._drop()
+        if self._opened is not None:
+            os.close(self._opened)  # last: it lets go of all locks of this process on the file
+            self._opened = None
 
     def _drop(self) -> None:
         """Forget the connection after a fault: the next use makes a new one."""
@@ -227,6 +262,29 @@ class Store:
                 connection.close()
             except sa.exc.SQLAlchemyError:
                 log.debug("closing a failed connection", exc_info=True)
+
+
+def _in_use(name: str) -> str:
+    return f"{name}: another center writes this store; stop it, or set another data_dir or store.url"
+
+
+@contextlib.contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Hold an SQLite file for this process alone: two centers on one store would give numbers twice."""
+    folder = database.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Beside the file, not in it: whoever closes a file of SQLite's lets go of SQLite's own locks on it.
+        lock = os.open(f"{database}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be used: {error.strerror}; check data_dir and its rights") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise BusyError(_in_use(str(database))) from error
+    finally:
+        os.close(lock)
 
 
 class _Translated:
@@ -246,21 +304,40 @@ class _Translated:
             cause = error.orig or error
             full = _is_full(cause) or (_is_io(cause) and _no_room(self._name))
             poison = isinstance(error, sa.exc.IntegrityError | sa.exc.DataError | sa.exc.ProgrammingError)
-            advice = "the disk is full; free some space" if full else "check the disk and the rights of the file"
-            message = str(cause).strip() if poison else f"{str(cause).strip()}: {advice}"
+            message = str(cause).strip() if poison else f"{str(cause).strip()}: {_advice(cause, full=full)}"
             raise StoreError(f"{self._name}: {message}", full=full, poison=poison) from error
         if isinstance(error, sa.exc.SQLAlchemyError | OverflowError):
             raise StoreError(f"{self._name}: {error}", poison=True) from error
 
 
+def _advice(cause: BaseException, *, full: bool) -> str:
+    """Return what an operator can do about a fault of the database."""
+    if full:
+        return "the disk is full; free some space"
+    if _is(cause, "SQLITE_BUSY", "SQLITE_LOCKED"):
+        return (
+            "another program holds the file, such as a backup not made by VACUUM INTO or an sqlite3 left in a"
+            " transaction; end it (fuser -v names it)"
+        )
+    if _is(cause, "SQLITE_CORRUPT", "SQLITE_NOTADB"):
+        return (
+            "the file is damaged; stop the center, set the file aside with its -wal and -shm, and put the last backup"
+            " in its place"
+        )
+    return "check the disk and the rights of the file"
+
+
+def _is(cause: BaseException, *names: str) -> bool:
+    """Whether SQLite calls a fault so; its finer names begin with the coarse one."""
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorname", "").startswith(names)
+
+
 def _is_full(cause: BaseException) -> bool:
-    if isinstance(cause, sqlite3.Error):
-        return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"
-    return getattr(cause, "sqlstate", None) == "53100"
+    return _is(cause, "SQLITE_FULL") or getattr(cause, "sqlstate", None) == "53100"
 
 
 def _is_io(cause: BaseException) -> bool:
-    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorname", "").startswith("SQLITE_IOERR")
+    return _is(cause, "SQLITE_IOERR")
 
 
 def _no_room(database: str) -> bool:

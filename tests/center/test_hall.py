@@ -260,6 +260,26 @@ def test_an_event_id_that_comes_with_another_ticket_rates_nothing(make: Callable
     assert hall.snapshot().rated == set(tickets)
 
 
+def test_a_database_that_is_taken_away_confirms_nothing(
+    make: Callable[[], Hall], store_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While its file is gone the center refuses; when it is back, it goes on where it was."""
+    hall = make()
+    issue(hall, "before")
+    file = Path(store_url.removeprefix("sqlite:///"))
+    file.rename(file.with_name("elsewhere.db"))
+    for key in ("during", "again"):
+        answer = issue(hall, key)
+        assert isinstance(answer, Refusal)
+        assert answer.code == "store_failed"
+    assert not file.exists()
+    assert caplog.text.count("was removed or replaced while the center ran") == 1
+    file.with_name("elsewhere.db").rename(file)
+    assert number(issue(hall, "after")) == "A002"
+    hall.stop()
+    assert number(issue(make(), "restarted")) == "A003"
+
+
 @pytest.mark.parametrize(("days", "tomorrow"), [(-1, "A001"), (1, "A005"), (3650, "A001")])
 def test_a_clock_that_is_set_takes_nobody_s_number(
     make: Callable[[], Hall], clock: Noon, days: int, tomorrow: str

@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -122,6 +124,36 @@ def test_a_signal_ends_it_in_order_also_with_open_streams(make: Callable[..., Pr
     assert took_s < 5
     assert "Traceback" not in program.log()
     assert "WARNING" not in program.log()
+
+
+def test_an_early_ctrl_c_ends_it_quietly(make: Callable[..., Program]) -> None:
+    """Ctrl-C while the program is still being loaded ends it with code 130 and not with a traceback."""
+    impatient = """
+import os, signal, sys
+class WhenServeIsLoaded:
+    def find_spec(self, name, *_):
+        if name == "center.serve":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, WhenServeIsLoaded())
+from motcua.cli import main
+sys.exit(main(["center", "serve", "--config", sys.argv[1]]))
+"""
+    command = [sys.executable, "-c", impatient, str(make().config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_two_data_folders_never_share_a_database(make: Callable[..., Program], tmp_path: Path) -> None:
+    """A second center that is pointed to the first one's database from a folder of its own is refused in a line."""
+    first = make()
+    first.start()
+    (tmp_path / "second").mkdir()
+    second = Program(tmp_path / "second")
+    database = first.folder / "data" / "center.db"
+    with second.config.open("a", encoding="utf-8") as config:
+        config.write(f'[store]\nurl = "sqlite:///{database}"\n')
+    line = f"motcua: {database}: another center writes this store; stop it, or set another data_dir or store.url\n"
+    assert second.run() == (1, line)
 
 
 def test_systemd_hears_that_it_is_ready_alive_and_ending(make: Callable[..., Program], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from center.errors import StoreError
+from center.errors import BusyError, StoreError
 from center.storage import store as store_module
 from center.storage.store import Batch, Row, Store, metadata
 
@@ -186,6 +186,62 @@ def test_a_full_disk_is_told_from_other_faults(store: Store, file: Path) -> None
     assert rows(file, "SELECT count(*) FROM queue_event") == [(1,)]
     store.write(Batch(queue_events=[event(2)]))  # on a new connection, which has no such bound
     assert rows(file, "SELECT count(*) FROM queue_event") == [(2,)]
+
+
+def test_a_file_that_was_replaced_is_not_written(store: Store, file: Path) -> None:
+    """Another database in the place of the one that was opened is left alone, and the fault says what to do."""
+    store.write(Batch(queue_events=[event(1)]))
+    for suffix in ("", "-wal", "-shm"):
+        file.with_name(f"center.db{suffix}").unlink()
+    with pytest.raises(StoreError, match=f"{file}: was removed or replaced while the center ran; put that very file"):
+        store.write(Batch(queue_events=[event(2)]))
+    assert not file.exists()
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE other (x)")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="was removed or replaced") as error:
+            store.write(Batch(queue_events=[event(2)]))
+        assert not error.value.poison
+    with pytest.raises(StoreError, match="was removed or replaced"):
+        store.answered("k")
+    assert rows(file, "SELECT name FROM sqlite_master") == [("other",)]
+
+
+def test_two_centers_never_share_a_database(store: Store, file: Path) -> None:
+    """A second center on one file is refused in a line, whatever its data folder; the first goes on."""
+    with pytest.raises(BusyError, match=f"{file}: another center writes this store; stop it, or set another data_dir"):
+        Store(f"sqlite:///{file}")
+    store.write(Batch(queue_events=[event(1)]))
+    store.close()
+    Store(f"sqlite:///{file}").close()
+
+
+def test_a_lock_of_another_program_is_named(store: Store, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that somebody else holds is no broken disk: the fault says what kind of program to look for."""
+    monkeypatch.setattr(store_module, "_BUSY_S", 0)
+    store.close()
+    store = Store(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(
+            StoreError, match=r"database is locked: another program .* a backup not made by VACUUM INTO"
+        ) as error:
+            store.write(Batch(queue_events=[event(1)]))
+    assert not error.value.poison
+    store.write(Batch(queue_events=[event(1)]))
+    store.close()
+
+
+def test_a_damaged_file_is_named(store: Store, file: Path) -> None:
+    """A damaged database is no full disk: the fault says to set it aside and restore the backup."""
+    store.write(Batch(queue_events=[event(seq) for seq in range(1, 500)]))
+    store.close()
+    damaged = bytearray(file.read_bytes())
+    damaged[4096:] = b"\xa5" * (len(damaged) - 4096)
+    file.write_bytes(damaged)
+    with pytest.raises(StoreError, match=r"malformed: the file is damaged; stop the center, .* the last backup"):
+        Store(f"sqlite:///{file}")
+    assert file.read_bytes() == damaged
 
 
 def test_quarantine_does_not_fill_the_disk(file: Path) -> None:

@@ -15,8 +15,14 @@ USAGE = f"""motcua {__version__}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 1 failed, 2 asked wrongly or configured wrongly."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    """Run a command; returns the exit code: 0 done, 1 failed, 2 asked or configured wrongly, 130 interrupted."""
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # before the program was so far that it takes signals itself
+        return 130
+
+
+def _run(args: list[str]) -> int:
     run: Callable[[list[str]], int]
     # Each program is imported only when it is asked for: a device must not carry the center's libraries.
     match args:

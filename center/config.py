@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -125,7 +126,7 @@ class Config(Section, frozen=True, kw_only=True):
     @property
     def store_url(self) -> str:
         """Where everything is kept."""
-        return self.store.url or f"sqlite:///{Path(self.data_dir) / 'center.db'}"
+        return self.store.url or f"sqlite:///{quote(str(Path(self.data_dir) / 'center.db'))}"
 
     def services(self) -> tuple[Service, ...]:
         """Return the services as the queue knows them."""

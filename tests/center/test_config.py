@@ -6,6 +6,7 @@ import pytest
 
 from center.config import Config, read
 from center.errors import ConfigError
+from center.storage.store import Store
 
 WHOLE = """\
 id = "bentre"
@@ -62,6 +63,14 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert [service.vi for service in config.services()] == ["Đất đai", "Hộ tịch"]
     assert [(one.id, one.state, one.services) for one in config.counters()][1] == ("q02", "closed", ("ho-tich",))
     assert config.store_url == "sqlite:////var/lib/motcua-center/center.db"
+
+
+def test_the_database_stands_in_data_dir_whatever_its_name(tmp_path: Path) -> None:
+    """A folder's name may hold what has a meaning in a URL."""
+    folder = tmp_path / "dữ liệu 100%41?a=b#c"
+    text = WHOLE.replace("/var/lib/motcua-center", str(folder))
+    Store(parsed(tmp_path, text).store_url).close()
+    assert {each.name for each in folder.iterdir()} == {"center.db", "center.db.lock"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A hand and an eye at a board that runs the real rating program in another process, and that may be killed."""
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
@@ -20,6 +21,16 @@ async def until(true: Callable[[], bool]) -> None:
     """Wait for something that another process brings about."""
     async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110 - another process does it, which sets no event here
+            await asyncio.sleep(0.01)
+
+
+async def until_watched(board: Board, pin: int) -> None:
+    """Wait until the program has taken a contact, which it does after its lights."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with contextlib.suppress(NoPowerError):
+                await board.release(pin)  # it is open already
+                return
             await asyncio.sleep(0.01)
 
 
@@ -47,6 +58,7 @@ def test_a_press_is_made_on_the_boards_own_clock(premises: Premises) -> None:
         board = Board(premises.board_socket("q01", "rating"))
         following = asyncio.create_task(board.run())
         await until(lambda: board.powered and set(RATING_LEDS.values()) <= board.pins.keys())
+        await until_watched(board, RATING_BUTTONS["3"])
         before_ns = time.monotonic_ns()
         closed_ns = await board.press(RATING_BUTTONS["3"])
         opened_ns = await board.release(RATING_BUTTONS["3"])

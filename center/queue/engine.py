@@ -101,7 +101,8 @@ def _requeue(state: State, command: Requeue) -> Decision:
         return refuse("return_too_late", number=ticket.number, minutes=str(state.rules.return_within_s // 60))
     # A ticket that was sent to a counter which does not serve its service can wait nowhere else.
     called_at = state.counters.get(ticket.counter or "")
-    alone = called_at.id if called_at is not None and ticket.service not in called_at.services else None
+    elsewhere = called_at is None or called_at.state == "closed" or ticket.service in called_at.services
+    alone = None if called_at is None or elsewhere else called_at.id
     return [TicketRequeued(at=command.at, ticket=ticket.id, counter=alone, behind=state.rules.requeue_behind)]
 
 
@@ -170,9 +171,9 @@ def _call(state: State, command: Call, counter: Counter) -> Decision:
         return refuse("unknown_number", number=command.number)
     if ticket.id == counter.ticket:
         return refuse("already_here", number=ticket.number)
-    if ticket.state in ("called", "serving"):
-        at = state.counters.get(ticket.counter or "")
-        return refuse("at_other_counter", number=ticket.number, counter=at.label if at else "?")
+    at = state.counters.get(ticket.counter or "")  # none: the configuration has lost it, and with it a ticket's place
+    if ticket.state in ("called", "serving") and at is not None:
+        return refuse("at_other_counter", number=ticket.number, counter=at.label)
     if ticket.state in ("served", "cancelled"):
         return refuse("not_waiting", number=ticket.number)
     if ticket.service not in counter.services and ticket.counter != counter.id:
@@ -238,8 +239,12 @@ def _transfer(state: State, command: Transfer, counter: Counter) -> Decision:
     to_service = command.to_service or ticket.service
     if to_service not in state.services:
         return refuse("unknown_service", service=to_service)
-    if command.to_counter is not None and command.to_counter not in state.counters:
-        return refuse("unknown_counter", counter=command.to_counter)
+    if command.to_counter is not None:
+        to_counter = state.counters.get(command.to_counter)
+        if to_counter is None:
+            return refuse("unknown_counter", counter=command.to_counter)
+        if to_counter.state == "closed":
+            return refuse("transfer_closed", counter=to_counter.label)
     if to_service == ticket.service and command.to_counter in (None, counter.id):
         return refuse("transfer_nowhere")
     return [
@@ -257,7 +262,7 @@ def _transfer(state: State, command: Transfer, counter: Counter) -> Decision:
 def _open(state: State, command: OpenCounter, counter: Counter) -> Decision:
     if not state.day:
         return refuse("day_not_started")
-    services = counter.services if command.services is None else command.services
+    services = counter.services if command.services is None else tuple(dict.fromkeys(command.services))
     for service in services:
         if service not in state.services:
             return refuse("unknown_service", service=service)
@@ -279,7 +284,13 @@ def _pause(_state: State, command: PauseCounter, counter: Counter) -> Decision:
 def _close(state: State, command: CloseCounter, counter: Counter) -> Decision:
     if counter.ticket is not None:
         return refuse("ticket_open", number=state.tickets[counter.ticket].number)
-    return [] if counter.state == "closed" else [CounterClosed(at=command.at, counter=counter.id)]
+    if counter.state == "closed":
+        return []
+    # Who was sent to this counter alone waits for the service again, as far in front as those put back may be.
+    back = [
+        TicketRequeued(at=command.at, ticket=ticket, counter=None, behind=0) for ticket in state.sent_to(counter.id)
+    ]
+    return [CounterClosed(at=command.at, counter=counter.id), *back]
 
 
 _HALL: dict[type, Callable[[State, Any], Decision]] = {

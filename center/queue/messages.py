@@ -44,6 +44,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Còn số {number} ở quầy. Hãy kết thúc số này trước.",
         "Number {number} is still at the counter. Finish it first.",
     ),
+    "transfer_closed": (
+        "Quầy {counter} đang đóng. Hãy chọn quầy khác.",
+        "Counter {counter} is closed. Choose another one.",
+    ),
     "transfer_nowhere": (
         "Hãy chọn lĩnh vực hoặc quầy khác để chuyển.",
         "Choose another service or counter to transfer to.",

@@ -117,6 +117,10 @@ class State:
                 yield self.tickets[ordinary[2]]
                 ordinary, run = next(normal, None), 0
 
+    def sent_to(self, counter: str) -> list[str]:
+        """Return the tickets that wait for this counter alone, in the order of their lines."""
+        return [key[2] for kind in _CLASSES for key in self._lanes.get(("counter", counter, kind), ())]
+
     def waiting_count(self, counter: str) -> int:
         """Return how many wait for a counter."""
         one = self.counters[counter]

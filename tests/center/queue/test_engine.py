@@ -11,6 +11,7 @@ from center.queue.engine import State, decide
 from center.queue.model import (
     AnyCommand,
     AnyEvent,
+    Call,
     CallNext,
     Cancel,
     CloseCounter,
@@ -410,3 +411,50 @@ def test_a_newcomer_does_not_wait_where_a_counter_is_free(day: Day) -> None:
     assert day.state.people_ahead_of_newcomer("land", "normal") == (0, True)
     day.done(PauseCounter(at=0, counter="q01"))
     assert not day.state.calls_at_once("land", "normal")
+
+
+def test_a_ticket_is_not_sent_to_a_closed_counter(day: Day) -> None:
+    """A transfer to a counter where nobody sits is refused: the ticket would wait there without end."""
+    day.issue()
+    day.open("q01")
+    day.call("q01")
+    refused = day.do(Transfer(at=0, counter="q01", to_counter="q02"))
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.facts) == ("transfer_closed", {"counter": "2"})
+
+
+def test_who_waits_for_a_counter_alone_is_not_lost_when_it_closes(day: Day) -> None:
+    """Those who were sent to a counter wait for their service again when it closes: in front, taking turns."""
+    numbers = [day.issue() for _ in range(4)]
+    day.open("q01")
+    day.open("q02")
+    for number in numbers[:2]:
+        assert day.call("q01") == number
+        day.done(Transfer(at=0, counter="q01", to_counter="q02"))
+    day.done(CloseCounter(at=0, counter="q02"))
+    assert [day.call("q01") for _ in numbers] == ["A001", "A003", "A002", "A004"]
+
+
+def test_a_service_named_twice_is_served_once(day: Day) -> None:
+    """A counter that opens with a service named twice does not count its citizens twice."""
+    day.issue()
+    day.done(OpenCounter(at=0, counter="q02", services=("land", "land", "civil")))
+    assert day.state.counters["q02"].services == ("land", "civil")
+    assert day.state.waiting_count("q02") == 1
+
+
+def test_a_ticket_whose_counter_is_gone_can_be_called(day: Day) -> None:
+    """A number that was at a counter which the configuration has no more can be called by another one."""
+    day.issue()
+    day.open("q02")
+    number = day.call("q02")
+    left = State(SERVICES, [one for one in COUNTERS if one.id != "q02"], day.rules)
+    for event in day.log:
+        left.apply(event)
+    called = None
+    for command in (OpenCounter(at=0, counter="q01"), Call(at=0, counter="q01", number=number)):
+        called = decide(left, command)
+        assert isinstance(called, list), called
+        for event in called:
+            left.apply(event)
+    assert left.counters["q01"].ticket is not None

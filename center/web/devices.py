@@ -53,12 +53,12 @@ def look(known: Device, now_ms: int) -> DeviceView:
                 why.append("disk")
             if health.outbox_depth > OUTBOX_LONG:
                 why.append("outbox")
-            if not health.clocksynced:
-                why.append("clock")
         if now_ms - known.seen_at > SILENT_S * 1000:
             why.append("silent")
         if why or trouble:
             level = "warn"
+        if health is not None and not health.clocksynced:
+            why.append("clock")  # a remark only: without internet no clock is ever set, and no event depends on it
     return DeviceView(
         name=f"{known.station}/{known.device}",
         station=known.station,

@@ -81,7 +81,7 @@ def test_the_days_figures_are_in_minutes(center: Center, visitor: Visitor) -> No
     for action in ("call_next", "start", "finish"):
         center.at("q01", action)
     for _ in range(2):
-        expect(page.locator(".figures")).to_contain_text("Phục vụ trung bình")
+        expect(page.locator(".figures")).to_contain_text("Thường phục vụ")
         expect(page.locator('[data-id="figure-service_time"]')).to_have_text("dưới 1 phút")
         expect(page.locator('[data-id="figure-wait_time"]')).to_have_text("dưới 1 phút")
         page.reload()

@@ -163,6 +163,22 @@ def test_a_key_is_answered_as_before_or_is_new(make: Callable[[], Hall], clock: 
     assert tickets[0] != "ticket-till-7"
 
 
+def test_long_asks_are_told_apart(make: Callable[[], Hall]) -> None:
+    """Two asks that differ after hundreds of characters are two asks: the second use of the key is refused."""
+    hall = make()
+    services = [f"a-service-with-a-long-name-{each:03}" for each in range(40)]
+
+    def opened(services: list[str]) -> Answer:
+        command = OpenCounter(at=hall.now_ms(), counter="q01", services=tuple(services))
+        return hall.submit(command, key="once", actor="test").result(10)
+
+    first, again, other = opened(services), opened(services), opened([*services[:-1], "another"])
+    assert isinstance(first, Refusal)
+    assert first == again
+    assert isinstance(other, Refusal)
+    assert (first.code, other.code) == ("unknown_service", "key_reused")
+
+
 def test_no_two_officers_call_one_ticket(make: Callable[[], Hall]) -> None:
     """Three officers who call at once, again and again, never get the same ticket."""
     hall = make()

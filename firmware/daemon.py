@@ -425,8 +425,10 @@ class Daemon:
                 self._center_is_there(now_ms)
         elif status.state != "online":
             self._center_is_gone(now_ms)
-        elif self._center_gone or not retained:
+        elif self._center_gone:
             self._center_is_there(now_ms)
+        elif not retained:
+            self._pump.center_heard()  # it says so every few seconds
 
     def _center_is_there(self, now_ms: int) -> None:
         self._pump.center_spoke(now_ms)
@@ -509,9 +511,12 @@ class Daemon:
     def _ack_is_late(self, now_ms: int) -> None:
         if self._link is None:
             return
-        match self._pump.due(now_ms, pubacks_missing=self._link.unconfirmed() > 0):
-            case "reconnect":
+        pubacks_missing = self._link.unconfirmed() > 0
+        match self._pump.due(now_ms, pubacks_missing=pubacks_missing):
+            case "reconnect" if pubacks_missing:
                 self._link.drop("the broker confirms nothing on a connection that looks alive")
+            case "reconnect":
+                self._link.drop("nothing comes from the center over a connection that looks alive")
             case "resend":
                 _log.debug("no ack from the center: sending again from the first row")
 

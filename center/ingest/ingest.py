@@ -63,7 +63,7 @@ class Ingest:
 
         self._put_aside = 0
         self._said_put_aside_s: float | None = None
-        self._presence = CenterPresence(config.id, root=config.root, clock=hall.clock)
+        self._presence = CenterPresence(config.id, root=config.root)
         self._link = make_link(
             config.broker,
             client_id=f"center-{config.id}",

@@ -26,6 +26,10 @@ KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 5.0
 FIRST_BACK_OFF_S = 0.1
 LAST_BACK_OFF_S = 5.0
+SAY_ONLINE_EVERY_S = 5.0
+"""So often the center says that it is there: a message of 150 bytes to each device."""
+DEAF_AFTER_S = 15.0
+"""So long it waits to hear that itself: a broker may forget on a living connection what was subscribed there."""
 _LOOK_S = 1.0
 _GOODBYE_S = 0.5
 _PAHO = "paho-mqtt-client"  # how paho names its thread
@@ -43,8 +47,8 @@ class Presence(Protocol):
         """Where it is said."""
         ...
 
-    def status(self, state: State) -> bytes:
-        """Return how it is said."""
+    def status(self, state: State, *, since_ms: int) -> bytes:
+        """Return how it is said of a connection that began then."""
         ...
 
 
@@ -83,6 +87,10 @@ class Link:
         # Held for saying `online` and for the end: `offline` is said after it, or it is not said at all.
         self._coming_and_going = threading.Lock()
         self._client: paho.Client | None = None  # only while connected
+        self._since_ms = 0
+        self._said_online_s = 0.0
+        self._unheard_since_s: float | None = None  # when it said what it has not heard itself yet
+        self._hears_itself = False  # did once on this connection: access rules may forbid it
         self._said_lost = False
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -112,7 +120,18 @@ class Link:
 
     def say_online(self) -> None:
         """Say again that the center is there. Any thread."""
-        self.publish(self._presence.topic, self._presence.status("online"), retain=True)
+        client = self._client
+        if client is not None:
+            self._say_online_on(client)
+
+    def _say_online_on(self, client: paho.Client) -> None:
+        self._said_online_s = self._clock.monotonic_s()
+        if self._unheard_since_s is None:
+            self._unheard_since_s = self._said_online_s
+        client.publish(self._presence.topic, self._status("online"), qos=1, retain=True)
+
+    def _status(self, state: State) -> bytes:
+        return self._presence.status(state, since_ms=self._since_ms)
 
     def ack(self, taken: Taken) -> None:
         """Tell the broker that a message has been dealt with, on the connection it came by. Any thread."""
@@ -136,8 +155,10 @@ class Link:
 
     def _connect_once(self) -> None:
         """Connect, and return when the connection has ended; raises OSError where there is no broker."""
+        self._since_ms = self._clock.now_ms()
         client = self._make_client()
         self._gone.clear()
+        self._unheard_since_s, self._hears_itself = None, False
         network: threading.Thread | None = None
         try:
             client.connect(self._config.connect_host, self._config.port, KEEPALIVE_S)
@@ -149,6 +170,11 @@ class Link:
                 if network is None or not network.is_alive():
                     self._lost("the connection's thread has ended")
                     break
+                if self._is_deaf():
+                    self._lost("what is said does not come back; does another program use the center's name there?")
+                    break
+                if self._clock.monotonic_s() - self._said_online_s >= SAY_ONLINE_EVERY_S:
+                    self.say_online()
         finally:
             with self._coming_and_going:
                 up, self._client = self._client, None
@@ -162,8 +188,13 @@ class Link:
                 _shut(sock)
             client.loop_stop()
 
+    def _is_deaf(self) -> bool:
+        """Whether the center hears itself no more: then it does not hear devices either."""
+        since_s = self._unheard_since_s
+        return self._hears_itself and since_s is not None and self._clock.monotonic_s() - since_s >= DEAF_AFTER_S
+
     def _say_offline(self, client: paho.Client) -> None:
-        goodbye = client.publish(self._presence.topic, self._presence.status("offline"), qos=1, retain=True)
+        goodbye = client.publish(self._presence.topic, self._status("offline"), qos=1, retain=True)
         if goodbye.rc == paho.MQTT_ERR_SUCCESS:
             goodbye.wait_for_publish(_GOODBYE_S)
 
@@ -176,7 +207,7 @@ class Link:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.will_set(self._presence.topic, self._presence.status("lost"), qos=1, retain=True)
+        client.will_set(self._presence.topic, self._status("lost"), qos=1, retain=True)
         client.max_inflight_messages_set(_MANY)
         client.max_queued_messages_set(_MANY)
         client.on_socket_open = _without_delay
@@ -218,7 +249,7 @@ class Link:
             if self._stop.is_set():
                 return
             # Only now, and before the desired states: who reads `online` may speak to us.
-            client.publish(self._presence.topic, self._presence.status("online"), qos=1, retain=True)
+            self._say_online_on(client)
             self._client = client
         if self._said_lost:
             log.info("in contact with the broker again")
@@ -236,6 +267,8 @@ class Link:
         except UnicodeDecodeError:
             client.ack(message.mid, message.qos)
             return
+        if topic == self._presence.topic:
+            self._unheard_since_s, self._hears_itself = None, True
         size = len(message.payload)
         payload = bytes(message.payload[:MAX_BYTES])  # a larger one is only looked at
         taken = Taken(

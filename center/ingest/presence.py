@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from center.clock import Clock, rfc3339
+from center.clock import rfc3339
 from center.ingest.link import State
 from contract.codec import decode, encode
 from contract.errors import ContractError
@@ -16,8 +16,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class CenterPresence:
     """The status of one center."""
 
-    def __init__(self, center: str, *, root: str = DEFAULT_ROOT, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, center: str, *, root: str = DEFAULT_ROOT) -> None:
         self._topic = center_address(center, root=root).topic(Channel.STATUS)
         self._version = _version()
         self._boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
@@ -27,9 +26,9 @@ class CenterPresence:
         """Where it is said."""
         return self._topic
 
-    def status(self, state: State) -> bytes:
-        """Return how it is said, as of now."""
-        since = rfc3339(self._clock.now_ms())
+    def status(self, state: State, *, since_ms: int) -> bytes:
+        """Return how it is said of a connection that began then."""
+        since = rfc3339(since_ms)
         return encode(Status(state=state, version=self._version, bootid=self._boot_id, since=since))
 
     def is_denied_by(self, payload: bytes) -> bool:

@@ -11,6 +11,11 @@ _ACK_TIMEOUT_MAX_MS = 60_000
 _PATIENCE_MS = 500
 """An ack takes milliseconds. Rows older than this, when the center speaks again, were sent to nobody."""
 
+_DEAF_AFTER = 2
+_DEAF_AFTER_MAX = 32
+"""So many time-outs without a word of a center that is not known to be gone ask for another connection, the second time
+twice as many, and so on: it may be the center that says nothing, and then no connection helps."""
+
 _RECENT = 4 * WINDOW
 """Rows whose ids are known: acks may come a few windows late."""
 
@@ -22,7 +27,8 @@ class Pump:
 
     Rows go out in the order of their sequence numbers, at most `window` without an ack. Without any ack for
     `ack_timeout_ms` everything is sent again from the first row; while the center stays silent only that first row
-    knocks, ever more seldom.
+    knocks, ever more seldom. A connection over which nothing comes may be deaf (a broker may have forgotten what was
+    subscribed on it), so now and then it is replaced.
     """
 
     def __init__(
@@ -41,6 +47,9 @@ class Pump:
         self._cursor = 0
         self._highest_sent = 0
         self._silences = 0
+        self._unheard = 0  # time-outs without a word of the center
+        self._deaf_after = _DEAF_AFTER
+        self._gone = False
         self._waiting_since_ms: int | None = None
 
     @property
@@ -69,7 +78,7 @@ class Pump:
     def connected(self) -> None:
         """Begin on a new connection, from the first row that waits."""
         self._up = True
-        self._silences = 0
+        self._silences = self._unheard = 0
         self._rewind()
         self._cursor = 0
 
@@ -104,22 +113,31 @@ class Pump:
             for sequence in [each for each in self._in_flight if each <= upto]:
                 del self._in_flight[sequence]
         if named or upto is not None:
+            self.center_heard()
             self._silences = 0
             self._waiting_since_ms = now_ms if self._in_flight else None
         return named
 
     def center_spoke(self, now_ms: int) -> None:
         """Hear anything else from the center: if it was silent to our rows, it has come back and gets them now."""
+        self.center_heard()
         waited = self._waiting_since_ms is not None and now_ms - self._waiting_since_ms >= _PATIENCE_MS
         if self._silences or waited:
             self._silences = 0
             self._rewind()
+
+    def center_heard(self) -> None:
+        """Hear that the center is there and can be heard; that does not say that it can take rows."""
+        self._gone = False
+        self._unheard = 0
+        self._deaf_after = _DEAF_AFTER
 
     def center_left(self) -> None:
         """Hear that the center is gone: what is on its way went to nobody, and from now on only the first row knocks.
 
         It does go on knocking: whoever said that the center is gone may be wrong.
         """
+        self._gone = True
         self._silences = max(self._silences, 1)
         self._rewind()
 
@@ -132,8 +150,12 @@ class Pump:
         if deadline is None or now_ms < deadline:
             return None
         self._silences += 1
+        self._unheard += not self._gone
         self._rewind()
-        return "reconnect" if pubacks_missing else "resend"
+        if self._unheard < self._deaf_after:
+            return "reconnect" if pubacks_missing else "resend"
+        self._deaf_after = min(2 * self._deaf_after, _DEAF_AFTER_MAX)
+        return "reconnect"
 
     def deadline_ms(self) -> int | None:
         """When `due` has something to say, if nothing else happens before."""

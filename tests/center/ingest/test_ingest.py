@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -26,9 +27,10 @@ from contract.ids import uuid7
 from contract.requests import Ack, Request
 from contract.states import Status
 from contract.topics import Address, Channel, center_address
-from tests.support.brokers import Broker
+from tests.support.brokers import Broker, Mosquitto
 from tests.support.center import CenterSide
 from tests.support.device import DeviceSide, rated, sealed
+from tests.support.stranger import take_over
 from tests.support.waiting import wait_for
 
 PAD = Address(center="bentre", station="q01", device="rating")
@@ -312,6 +314,45 @@ def test_the_center_says_that_it_is_there_on_every_connection(
 
 
 # --- desired states ------------------------------------------------------------------------------------------------
+
+
+def test_a_center_whose_name_was_used_once_hears_its_devices_again(
+    any_broker: Broker, listen: Callable[[Broker], Ingest], clock: Any
+) -> None:
+    """Whether the broker ended its connection or only forgot its subscriptions, events are acknowledged again."""
+    ingest = listen(any_broker)
+    with DeviceSide(any_broker.host, any_broker.port, PAD) as pad:
+        first = pad.tell(rated(), sequence=1)
+        wait_for(lambda: first in pad.acked())
+        take_over(any_broker, "center-bentre")
+        sent: list[str] = []
+
+        def is_heard() -> bool:
+            clock.advance(1)
+            sent.append(pad.tell(rated(), sequence=2 + len(sent)))
+            return ingest.connected() and bool(pad.acked() & set(sent))
+
+        wait_for(is_heard, timeout_s=40, every_s=0.1)
+
+
+def test_a_center_that_may_not_hear_itself_is_not_deaf(
+    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path, listen: Callable[[Broker], Ingest], clock: Any
+) -> None:
+    """Where the broker's access list hides the center's own words from it, its connection is kept all the same."""
+    rules = tmp_path / "rules"
+    rules.write_text(
+        "topic write #\n" + "".join(f"topic read motcua/v1/bentre/q01/rating/{each}\n" for each in Channel)
+    )
+    rules.chmod(0o600)
+    broker = make_mosquitto(options=f"allow_anonymous true\nacl_file {rules}")
+    listen(broker)
+    with DeviceSide(broker.host, broker.port, PAD) as pad:
+        for sequence in range(1, 5):
+            clock.advance(10)
+            event = pad.tell(rated(), sequence=sequence)
+            wait_for(lambda event=event: event in pad.acked())
+            time.sleep(1.1)  # it looks once a second
+    assert broker.log().count("as center-bentre") == 1
 
 
 def test_a_broker_that_forgot_everything_is_told_again(

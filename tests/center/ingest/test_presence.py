@@ -9,9 +9,14 @@ import pytest
 from center.ingest.presence import CenterPresence
 from contract.codec import decode
 from contract.states import Status
-from tests.center.conftest import TestClock
+from tests.center.conftest import MORNING_MS
 
-HERE = CenterPresence("bentre", root="test", clock=TestClock())
+HERE = CenterPresence("bentre", root="test")
+
+
+def said(state: Literal["online", "offline", "lost"]) -> bytes:
+    """Return what the center says."""
+    return HERE.status(state, since_ms=MORNING_MS)
 
 
 @pytest.mark.parametrize("state", ["online", "offline", "lost"])
@@ -19,18 +24,18 @@ def test_the_center_says_how_it_is_as_a_device_does(state: Literal["online", "of
     """Its status is the ordinary one: state, program, boot and time, at the center's own place."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert HERE.topic == "test/v1/bentre/center/hall/status"
-    assert decode(HERE.status(state), Status) == Status(
+    assert decode(said(state), Status) == Status(
         state=state, version=version("motcua"), bootid=boot, since="2026-11-23T01:00:00.000Z"
     )
 
 
 def test_online_is_no_contradiction() -> None:
     """Its own word that comes back is not answered: that would never end."""
-    assert not HERE.is_denied_by(HERE.status("online"))
+    assert not HERE.is_denied_by(said("online"))
 
 
 @pytest.mark.parametrize(
-    "payload", [HERE.status("lost"), HERE.status("offline"), b"", b"{", b"\xff", b"[" * 9_000, b'{"state":"online"}']
+    "payload", [said("lost"), said("offline"), b"", b"{", b"\xff", b"[" * 9_000, b'{"state":"online"}']
 )
 def test_anything_else_is(payload: bytes) -> None:
     """Whatever a device could not read as online is a contradiction, a cleared state and rubbish too."""

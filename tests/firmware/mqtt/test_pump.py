@@ -80,12 +80,13 @@ def test_a_new_connection_begins_at_the_first_row_that_waits() -> None:
 
 
 def test_without_acks_the_first_row_knocks_ever_more_seldom() -> None:
-    """Time-outs double from 5 s to 60 s; while the center is silent one row goes out at a time, the first."""
+    """Time-outs double from 5 s to 60 s; while the center stores nothing one row goes out at a time, the first."""
     wire = Wire(30)
     wire.pump.connected()
     wire.turn()
     waits = []
     for _ in range(6):
+        wire.pump.center_heard()
         what, waited = wire.late()
         assert what == "resend"
         waits.append(waited)
@@ -111,6 +112,51 @@ def test_missing_pubacks_ask_for_another_connection() -> None:
     wire.pump.connected()
     wire.turn()
     assert wire.late(pubacks_missing=True) == ("reconnect", 5_000)
+
+
+def test_a_connection_over_which_nothing_comes_is_replaced() -> None:
+    """Two time-outs in a row without a word of the center ask for another connection, as if this one were deaf."""
+    wire = Wire(3)
+    wire.pump.connected()
+    wire.turn()
+    assert wire.late() == ("resend", 5_000)
+    wire.turn()
+    assert wire.late() == ("reconnect", 10_000)
+    wire.pump.disconnected()
+    wire.pump.connected()
+    assert wire.turn() == [1, 2, 3]
+
+
+def test_a_silent_center_does_not_cost_a_connection_every_few_seconds() -> None:
+    """If another connection brings no word either, the next one is asked for after twice as many time-outs."""
+    wire = Wire(3)
+    until_next = []
+    for _ in range(6):
+        wire.pump.connected()
+        wire.turn()
+        late = 1
+        while wire.late()[0] == "resend":
+            wire.turn()
+            late += 1
+        until_next.append(late)
+        wire.pump.disconnected()
+    assert until_next == [2, 4, 8, 16, 32, 32]
+    wire.pump.connected()
+    wire.turn()
+    wire.ack(1)
+    wire.turn()
+    assert [wire.late()[0], wire.turn(), wire.late()[0]] == ["resend", [2], "reconnect"]
+
+
+def test_a_center_that_is_known_to_be_gone_costs_no_connection() -> None:
+    """While the broker says that the center is gone the silence has its reason, and the connection is kept."""
+    wire = Wire(3)
+    wire.pump.connected()
+    wire.pump.center_left()
+    wire.turn()
+    for _ in range(10):
+        assert wire.late()[0] == "resend"
+        wire.turn()
 
 
 def test_progress_puts_the_time_out_off() -> None:
@@ -212,6 +258,7 @@ STEPS = st.lists(
         st.tuples(st.just("ack"), st.integers(1, 60)),
         st.tuples(st.just("ids"), st.integers(1, 60)),
         st.tuples(st.just("spoke"), st.integers(0, 3_000)),
+        st.tuples(st.just("heard"), st.just(0)),
         st.tuples(st.just("left"), st.just(0)),
         st.tuples(st.just("late"), st.just(0)),
         st.tuples(st.just("drop"), st.just(0)),
@@ -237,10 +284,14 @@ def test_whatever_happens_nothing_is_forgotten(steps: list[tuple[str, int]]) -> 
             case "spoke":
                 wire.now_ms += number
                 wire.pump.center_spoke(wire.now_ms)
+            case "heard":
+                wire.pump.center_heard()
             case "left":
                 wire.pump.center_left()
             case "late" if wire.pump.deadline_ms() is not None:
-                wire.late()
+                if wire.late()[0] == "reconnect":
+                    wire.pump.disconnected()
+                    wire.pump.connected()
             case "drop":
                 wire.pump.disconnected()
                 wire.pump.connected()

@@ -270,9 +270,13 @@ class Ingest:
         self._link.ack(taken)  # a request is never replayed
         try:
             address, _ = parse(message.topic)
+        except ContractError as error:
+            log.debug("a request that no device can have made: %s", error)
+            return
+        try:
             request = decode(message.payload, Request)
         except ContractError as error:
-            self._broken_request(message, error)
+            self._broken_request(address, message, error)
             return
         if message.retained:
             self._reply(address, request.id, refuse("request_expired"))
@@ -300,11 +304,10 @@ class Ingest:
             self._asking -= 1
         self._reply(address, request_id, answer)
 
-    def _broken_request(self, message: Message, error: ContractError) -> None:
+    def _broken_request(self, address: Address, message: Message, error: ContractError) -> None:
         request_id, _, _ = lenient(message.payload)
         log.debug("broken request on %s: %s", message.topic, error)
         if request_id is not None:
-            address, _ = parse(message.topic)
             self._reply(address, request_id, refuse("request_invalid", reason=str(error)[:200]))
 
     def _reply(self, address: Address, request_id: str, answer: Answer) -> None:

@@ -422,6 +422,18 @@ def test_a_request_that_the_broker_kept_is_not_carried_out(
     assert hall.snapshot().state.waiting() == 1
 
 
+def test_a_request_on_a_topic_that_no_device_can_have_is_passed_over(
+    mosquitto_broker: Broker, listen: Callable[[Broker], Ingest], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It costs no line of the log, and requests behind it are answered."""
+    listen(mosquitto_broker)
+    with DeviceSide(mosquitto_broker.host, mosquitto_broker.port, CALLPAD) as callpad:
+        for payload in (b'{"id":"request-1","action":"call_next"}', b"{", b""):
+            callpad.say(Channel.REQUEST, payload, topic="motcua/v1/bentre/Q01/x/request")
+        assert callpad.ask("call_next").code == "counter_closed"
+    assert not caplog.records
+
+
 def test_a_request_that_waited_too_long_is_not_carried_out(
     mosquitto_broker: Broker, listen: Callable[[Broker], Ingest], hall: Hall, clock: Any
 ) -> None:

@@ -89,7 +89,7 @@ REPORTED: dict[str, State] = {
     "display": DisplayReported(revision=17, text="A007", proof="echoed"),
     "callpad": CallpadReported(revision=41, trouble="no_contact"),
 }
-REQUEST = Request(id="019ab9f1-aa10-7d55-b0b1-6a2f3c4d5e6f", action="call_next", seen=41)
+REQUEST = Request(id="019ab9f1-aa10-7d55-b0b1-6a2f3c4d5e6f", action="call_next", seen=41, asked_at_ms=86_412_345)
 CALL = Request(id="019ab9f1-bb20-7e66-b1c2-7b304d5e6f70", action="call", args=Args(number="A007"), seen=41)
 DONE = Reply(
     id=REQUEST.id,

@@ -27,7 +27,9 @@ class Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An ask. `seen` is the counter's revision that the asker acted on: a later one makes the ask stale.
 
-    So a request that the network held back, and the one the officer pressed again, cannot both call a number.
+    So a request that the network held back, and the one the officer pressed again, cannot both call a number; and by
+    `asked_at_ms` the center knows one that was held back though nothing has changed since. It needs no clock that is
+    set: the asker adds to the center's last live `clock_ms` what has passed since by its own.
     """
 
     id: Annotated[
@@ -42,6 +44,13 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     action: Annotated[Action, Meta(description="What to do at the counter that is the topic's station")]
     args: Annotated[Args, Meta(description="What the action needs")] = Args()
     expires_in_ms: Annotated[int, Meta(ge=1, le=60_000, description="Not carried out later than this")] = 5000
+    asked_at_ms: Annotated[
+        Count | None,
+        Meta(
+            description="When it was made, by the center's clock as `clock_ms` of its status told it; null while that"
+            " is not known: then the time counts from the arrival"
+        ),
+    ] = None
     seen: Annotated[Count | None, Meta(description="The counter's revision acted on; null skips the check")] = None
 
 

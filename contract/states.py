@@ -20,7 +20,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What every retained state has in common: frozen, and no field that the contract does not know."""
 
 
-class Status(State, frozen=True, kw_only=True):
+class Status(State, frozen=True, kw_only=True, omit_defaults=True):
     """Whether a device, or the center itself, is there. The broker itself says `lost`: it is the last will."""
 
     state: Annotated[
@@ -38,6 +38,13 @@ class Status(State, frozen=True, kw_only=True):
             description="When it connected: RFC 3339 in UTC, by its own clock",
         ),
     ]
+    clock_ms: Annotated[
+        Count | None,
+        Meta(
+            description="The center, every few seconds: milliseconds of its clock that never steps, at this word; a"
+            " request's `asked_at_ms` is reckoned from it"
+        ),
+    ] = None
 
 
 class Armed(State, frozen=True, kw_only=True):

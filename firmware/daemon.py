@@ -142,6 +142,7 @@ class Daemon:
         self._link: Link | None = None
         self._up = False
         self._center_gone = False  # as the center or its last will said; also after the link broke, until it speaks
+        self._center_ahead_ms: int | None = None  # its clock and ours, by its last live word on this connection
         self._gone_said_ms: int | None = None
         self._back_unsaid = False
         self._told_up = False
@@ -401,6 +402,7 @@ class Daemon:
     def _on_link_down(self) -> None:
         self._up = False
         self._pump.disconnected()
+        self._center_ahead_ms = None
         self._asked.clear()
         self._contact_changed()
 
@@ -425,10 +427,12 @@ class Daemon:
                 self._center_is_there(now_ms)
         elif status.state != "online":
             self._center_is_gone(now_ms)
-        elif self._center_gone:
-            self._center_is_there(now_ms)
-        elif not retained:
-            self._pump.center_heard()  # it says so every few seconds
+        else:
+            if self._center_gone:
+                self._center_is_there(now_ms)
+            if not retained:  # it says so every few seconds
+                self._pump.center_heard()
+                self._center_ahead_ms = None if status.clock_ms is None else status.clock_ms - now_ms
 
     def _center_is_there(self, now_ms: int) -> None:
         self._pump.center_spoke(now_ms)
@@ -444,6 +448,7 @@ class Daemon:
         if self._center_gone:
             return
         self._center_gone = True
+        self._center_ahead_ms = None
         self._pump.center_left()
         self._asked.clear()
         if self._gone_said_ms is None or now_ms - self._gone_said_ms >= SAY_GONE_EVERY_MS:
@@ -474,8 +479,14 @@ class Daemon:
 
     def _ask(self, ask: Ask) -> None:
         now_ms = self._clock.monotonic_ms()
+        ahead_ms = self._center_ahead_ms
         request = Request(
-            id=ask.request_id, action=ask.action, args=ask.args, expires_in_ms=ask.expires_in_ms, seen=ask.seen
+            id=ask.request_id,
+            action=ask.action,
+            args=ask.args,
+            expires_in_ms=ask.expires_in_ms,
+            seen=ask.seen,
+            asked_at_ms=None if ahead_ms is None else now_ms + ahead_ms,
         )
         if self._contact and self._publish(Channel.REQUEST, encode(request)):
             self._asked = {each: until for each, until in self._asked.items() if until > now_ms}

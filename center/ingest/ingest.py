@@ -21,7 +21,7 @@ from center.config import Config
 from center.hall import Hall
 from center.ingest import requests
 from center.ingest.link import Link, Taken
-from center.ingest.presence import CenterPresence
+from center.ingest.presence import CenterPresence, monotonic_ms
 from center.ingest.progress import Progress
 from center.ingest.publisher import Publisher
 from center.ingest.sorting import Broken, Event, Message, Sorted, lenient, sort, unstorable
@@ -63,7 +63,7 @@ class Ingest:
 
         self._put_aside = 0
         self._said_put_aside_s: float | None = None
-        self._presence = CenterPresence(config.id, root=config.root)
+        self._presence = CenterPresence(config.id, root=config.root, clock=hall.clock)
         self._link = make_link(
             config.broker,
             client_id=f"center-{config.id}",
@@ -278,7 +278,8 @@ class Ingest:
         except ContractError as error:
             self._broken_request(address, message, error)
             return
-        if message.retained:
+        within_ms = requests.left_ms(request, now_ms=monotonic_ms(self._hall.clock))
+        if message.retained or within_ms is None:
             self._reply(address, request.id, refuse("request_expired"))
             return
         command = requests.command(request, counter=address.station, at=message.at)
@@ -292,9 +293,7 @@ class Ingest:
             self._answered(address, request.id, command)
             return
         device = f"{address.station}/{address.device}"
-        asked = self._hall.submit(
-            command, key=f"mqtt:{device}/{request.id}", actor=device, within_s=request.expires_in_ms / 1000
-        )
+        asked = self._hall.submit(command, key=f"mqtt:{device}/{request.id}", actor=device, within_s=within_ms / 1000)
         asked.add_done_callback(
             lambda done: self._answered(address, request.id, refuse("stopping") if done.cancelled() else done.result())
         )

@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from center.clock import rfc3339
+from center.clock import Clock, rfc3339
 from center.ingest.link import State
 from contract.codec import decode, encode
 from contract.errors import ContractError
@@ -16,7 +16,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class CenterPresence:
     """The status of one center."""
 
-    def __init__(self, center: str, *, root: str = DEFAULT_ROOT) -> None:
+    def __init__(self, center: str, *, root: str = DEFAULT_ROOT, clock: Clock) -> None:
+        self._clock = clock
         self._topic = center_address(center, root=root).topic(Channel.STATUS)
         self._version = _version()
         self._boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
@@ -29,7 +30,8 @@ class CenterPresence:
     def status(self, state: State, *, since_ms: int) -> bytes:
         """Return how it is said of a connection that began then."""
         since = rfc3339(since_ms)
-        return encode(Status(state=state, version=self._version, bootid=self._boot_id, since=since))
+        clock_ms = monotonic_ms(self._clock) if state == "online" else None
+        return encode(Status(state=state, version=self._version, bootid=self._boot_id, since=since, clock_ms=clock_ms))
 
     def is_denied_by(self, payload: bytes) -> bool:
         """Whether what is said there, by an old session's will that came late or by a stranger, is not `online`."""
@@ -37,6 +39,11 @@ class CenterPresence:
             return decode(payload, Status).state != "online"
         except ContractError:
             return True
+
+
+def monotonic_ms(clock: Clock) -> int:
+    """Return what devices are told of the clock that never steps, and what they reckon with."""
+    return round(clock.monotonic_s() * 1000)
 
 
 def _version() -> str:

@@ -23,6 +23,9 @@ from center.queue.model import (
 )
 from contract.requests import Reply, Request, TicketView
 
+_AHEAD_MS = 1_000
+"""A clock that reckons from ours for a while may get so far ahead of it."""
+
 _PLAIN: dict[str, Callable[..., AnyCommand]] = {
     "call_next": CallNext,
     "recall": Recall,
@@ -50,6 +53,19 @@ def command(request: Request, *, counter: str, at: int) -> AnyCommand | Refusal:
     if outcome is None:
         return refuse("request_invalid", reason="args.outcome")
     return Finish(at=at, counter=counter, seen=seen, outcome=outcome)
+
+
+def left_ms(request: Request, *, now_ms: int) -> int | None:
+    """Return how long a request that comes now may still be carried out; None if it has expired on its way.
+
+    One that says it was made later than now reckons by a clock of another boot, so nothing is known of its age.
+    """
+    if request.asked_at_ms is None:
+        return request.expires_in_ms
+    age_ms = now_ms - request.asked_at_ms
+    if not -_AHEAD_MS <= age_ms <= request.expires_in_ms:
+        return None
+    return request.expires_in_ms - max(age_ms, 0)
 
 
 def reply(request_id: str, answer: Answer) -> Reply:

@@ -10,11 +10,11 @@ from contract.requests import ACTIONS, Ack, Args, Reply, Request, TicketView
 
 GOLDEN: list[tuple[bytes, msgspec.Struct]] = [
     (
-        b'{"id":"0197-request","action":"call_next","args":{},"expires_in_ms":5000,"seen":41}',
+        b'{"id":"0197-request","action":"call_next","args":{},"expires_in_ms":5000,"asked_at_ms":null,"seen":41}',
         Request(id="0197-request", action="call_next", seen=41),
     ),
     (
-        b'{"id":"0197-request","action":"call","args":{"number":"A007"},"expires_in_ms":1000,"seen":null}',
+        b'{"id":"0197-request","action":"call","args":{"number":"A007"},"expires_in_ms":1000,"asked_at_ms":null,"seen":null}',
         Request(id="0197-request", action="call", args=Args(number="A007"), expires_in_ms=1000),
     ),
     (

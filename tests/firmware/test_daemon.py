@@ -507,6 +507,36 @@ def test_requests_are_sent_while_connected_and_only_then(tmp_path: Path) -> None
         assert not sent.retain
 
 
+def test_a_request_says_when_it_was_made_by_the_center_s_clock(tmp_path: Path) -> None:
+    """Reckoned from the center's last live word on this connection; null before it, and after the center was gone."""
+    told = Status(state="online", version="1", bootid="b", since="x", clock_ms=5_000_000)
+    with world(tmp_path, up=True) as it:
+
+        def asked_at(request_id: str) -> int | None:
+            before = len(it.link.published(Channel.REQUEST))
+            it.hands.do(ask(request_id))
+            sent = wait_for(lambda: it.link.published(Channel.REQUEST)[before:])
+            return decode(sent[0].payload, Request).asked_at_ms
+
+        it.link.say(Channel.STATUS, told, retained=True)  # nobody knows how old that is
+        time.sleep(0.1)
+        assert asked_at("request-1") is None
+        it.link.say(Channel.STATUS, told)
+        time.sleep(0.3)
+        assert 5_000_250 <= (asked_at("request-2") or 0) < 5_001_000
+        it.link.say(Channel.STATUS, LOST)
+        wait_for(lambda: it.decisions.heard[-1] == "down")
+        it.link.say(Channel.STATUS, ONLINE, retained=True)
+        wait_for(lambda: it.decisions.heard[-1] == "up")
+        assert asked_at("request-3") is None
+        it.link.say(Channel.STATUS, told)
+        it.link.go_down()
+        it.link.come_up()
+        wait_for(lambda: it.decisions.heard[-1] == "up")
+        time.sleep(0.1)
+        assert asked_at("request-4") is None
+
+
 def test_a_reply_reaches_its_request_once(tmp_path: Path) -> None:
     """Only the first reply to an open request is heard; strange, late and repeated ones are not."""
     with world(tmp_path, up=True) as it:

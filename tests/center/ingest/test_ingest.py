@@ -461,6 +461,26 @@ def test_a_request_that_waited_too_long_is_not_carried_out(
     assert hall.snapshot().state.waiting() == 1
 
 
+def test_a_request_that_a_broker_held_back_is_not_carried_out(
+    any_broker: Broker, listen: Callable[[Broker], Ingest], hall: Hall, clock: Any
+) -> None:
+    """What was pressed before the broker stood still for longer than the request lives is refused, not carried out."""
+    listen(any_broker)
+    do(hall, OpenCounter(at=0, counter="q01"), Issue(at=0, ticket_id="t1", service="dat-dai"))
+    with DeviceSide(any_broker.host, any_broker.port, CALLPAD) as callpad:
+        seen = wait_for(lambda: callpad.desired().get("revision"))
+        made_ms = round(clock.monotonic_s() * 1000)
+        request = Request(id="request-1", action="call_next", seen=seen, expires_in_ms=1000, asked_at_ms=made_ms)
+        any_broker.freeze()
+        callpad.say(Channel.REQUEST, request)
+        clock.advance(8)
+        any_broker.thaw()
+        wait_for(lambda: callpad.replies("request-1"))
+        assert callpad.replies("request-1")[0].code == "request_expired"
+        assert hall.snapshot().state.waiting() == 1
+        assert callpad.ask("call_next", seen=seen, asked_at_ms=made_ms + 7_500, expires_in_ms=1000).ok
+
+
 def test_a_request_that_acted_on_an_older_state_is_stale(
     mosquitto_broker: Broker, listen: Callable[[Broker], Ingest], hall: Hall
 ) -> None:

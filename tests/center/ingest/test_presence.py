@@ -9,9 +9,9 @@ import pytest
 from center.ingest.presence import CenterPresence
 from contract.codec import decode
 from contract.states import Status
-from tests.center.conftest import MORNING_MS
+from tests.center.conftest import MORNING_MS, TestClock
 
-HERE = CenterPresence("bentre", root="test")
+HERE = CenterPresence("bentre", root="test", clock=TestClock())
 
 
 def said(state: Literal["online", "offline", "lost"]) -> bytes:
@@ -21,11 +21,15 @@ def said(state: Literal["online", "offline", "lost"]) -> bytes:
 
 @pytest.mark.parametrize("state", ["online", "offline", "lost"])
 def test_the_center_says_how_it_is_as_a_device_does(state: Literal["online", "offline", "lost"]) -> None:
-    """Its status is the ordinary one: state, program, boot and time, at the center's own place."""
+    """Its status is the ordinary one, at the center's own place; while it is there its clock goes with it."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert HERE.topic == "test/v1/bentre/center/hall/status"
     assert decode(said(state), Status) == Status(
-        state=state, version=version("motcua"), bootid=boot, since="2026-11-23T01:00:00.000Z"
+        state=state,
+        version=version("motcua"),
+        bootid=boot,
+        since="2026-11-23T01:00:00.000Z",
+        clock_ms=1_000_000 if state == "online" else None,
     )
 
 

@@ -83,3 +83,27 @@ def test_a_refusal_is_a_reply_with_a_code_and_a_sentence() -> None:
     assert requests.reply("r", refuse("queue_empty")) == Reply(
         id="r", ok=False, code="queue_empty", message="Không còn ai chờ."
     )
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "left_ms"),
+    [
+        (0, 5000),
+        (1200, 3800),
+        (5000, 0),
+        (5001, None),
+        (3_600_000, None),
+        (-1000, 5000),
+        (-1001, None),
+    ],
+)
+def test_a_request_ages_on_its_way(age_ms: int, left_ms: int | None) -> None:
+    """What is left of its time is what the way did not take; one from the future reckons by a clock that is no more."""
+    now_ms = 86_400_000
+    request = Request(id="request-1", action="call_next", expires_in_ms=5000, asked_at_ms=now_ms - age_ms)
+    assert requests.left_ms(request, now_ms=now_ms) == left_ms
+
+
+def test_a_request_that_does_not_know_when_it_was_made_counts_from_its_arrival() -> None:
+    """Where the device has not heard the center's clock yet, all of its time is left."""
+    assert requests.left_ms(Request(id="request-1", action="call_next", expires_in_ms=700), now_ms=1) == 700

@@ -43,6 +43,11 @@ def state(center: CenterSide) -> str:
     return decode(center.heard(Channel.STATUS)[-1].payload, Status).state
 
 
+def takes_presses(center: CenterSide, *, since: int) -> bool:
+    """Whether a pad that was started after `since` reports has taken the state that the broker kept."""
+    return any(decode(each.payload, RatingReported).revision for each in center.heard(Channel.REPORTED)[since:])
+
+
 def wait_armed(center: CenterSide, ticket: str) -> None:
     """Wait until the pad reports that it is open for a ticket."""
     wait_for(
@@ -165,8 +170,10 @@ def test_a_killed_pad_is_armed_again_by_the_retained_state(mosquitto_broker: Bro
             pad.push(2)
             first = wait_for(lambda: given(center))
         pad.kill()
+        wait_for(lambda: state(center) == "lost")
+        before = len(center.heard(Channel.REPORTED))
         pad.start()
-        wait_for(lambda: state(center) == "online", timeout_s=10)
+        wait_for(lambda: takes_presses(center, since=before), timeout_s=10)
         pad.push(3)
         wait_for(
             lambda: RatingIgnored(why="repeated", level=3) in [event.fact() for event in center.events()], timeout_s=10

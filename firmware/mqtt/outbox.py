@@ -98,7 +98,8 @@ class Outbox:
         self._last_sequence = 0
         self._times_are_right = False
         self._corrupt: Exception | None = None
-        self._files: tuple[object, ...] = ()  # which ones are open
+        self._names = str(self._path), f"{self._path}-wal"  # as text: looking at them is on the way of each press
+        self._files: object = None  # which ones are open
 
     @property
     def stream(self) -> str:
@@ -222,7 +223,7 @@ class Outbox:
 
         What is there now is used then; where nothing is, a new outbox begins, with a stream of its own.
         """
-        if self._db is None or _identities(self._path) == self._files:
+        if self._db is None or _identities(*self._names) == self._files:
             return
         _log.error(
             "%s was removed or replaced while it was in use: facts in it that the center had not got yet are gone,"
@@ -344,7 +345,7 @@ class Outbox:
             _sync_folder(self._folder)
         self._last_sequence = last[0] if last else 0
         self._times_are_right = False
-        self._files = _identities(self._path)
+        self._files = _identities(*self._names)
         self._db = db
 
     def _check(self, db: sqlite3.Connection) -> None:
@@ -392,17 +393,13 @@ class _CorruptError(StoreError):
     """The database is damaged; the next call sets it aside and begins a new one."""
 
 
-def _identities(path: Path) -> tuple[object, ...]:
-    """Return which files a database and its log are now; None for one that is not there or not to be seen."""
-    return _identity(str(path)), _identity(f"{path}-wal")
-
-
-def _identity(path: str) -> tuple[int, int] | None:
+def _identities(database: str, log: str) -> object:
+    """Return which files a database and its log are now; None if one is not there or not to be seen."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - on the way of each press, and pathlib takes twice as long
+        one, other = os.stat(database), os.stat(log)  # noqa: PTH116 - pathlib takes twice as long
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return one.st_ino, one.st_dev, other.st_ino, other.st_dev
 
 
 def _is_corrupt(error: sqlite3.Error) -> bool:

@@ -141,6 +141,7 @@ class Daemon:
         )
         self._link: Link | None = None
         self._up = False
+        self._early: State | None = None  # what came before the connection was up
         self._center_gone = False  # as the center or its last will said; also after the link broke, until it speaks
         self._center_ahead_ms: int | None = None  # its clock and ours, by its last live word on this connection
         self._gone_said_ms: int | None = None
@@ -398,9 +399,13 @@ class Daemon:
         if not self._health_told:
             self._health_at_ms = now_ms
         self._contact_changed()
+        if (early := self._early) is not None:
+            self._early = None
+            self._tell(lambda decisions: decisions.on_desired(early, now_ms))
 
     def _on_link_down(self) -> None:
         self._up = False
+        self._early = None
         self._pump.disconnected()
         self._center_ahead_ms = None
         self._asked.clear()
@@ -419,7 +424,10 @@ class Daemon:
                 self._tell(lambda decisions: decisions.on_reply(reply, now_ms))
             case State() as desired:
                 self._desired = desired
-                self._tell(lambda decisions: decisions.on_desired(desired, now_ms))
+                if self._up:
+                    self._tell(lambda decisions: decisions.on_desired(desired, now_ms))
+                else:  # a broker may hand out what it kept before it answers the subscription
+                    self._early = desired
 
     def _on_presence(self, status: Status | None, now_ms: int, *, retained: bool) -> None:
         if status is None:  # cleared: nothing is known

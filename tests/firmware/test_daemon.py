@@ -268,6 +268,17 @@ def test_acks_that_cannot_be_true_are_ignored(tmp_path: Path) -> None:
         wait_for(lambda: it.facts() == [1, 2])
 
 
+def test_a_state_that_comes_before_the_connection_is_up_is_heard_after_it(tmp_path: Path) -> None:
+    """A broker may hand out what it kept before it answers the subscription: a device hears of contact first."""
+    wanted = RatingDesired(revision=1, armed=None)
+    with world(tmp_path) as it:
+        wait_for(lambda: "start" in it.decisions.heard)
+        it.link.say(Channel.DESIRED, wanted, retained=True)
+        it.link.come_up()
+        wait_for(lambda: wanted in it.decisions.heard)
+        assert [each for each in it.decisions.heard if each in ("up", wanted)] == ["up", wanted]
+
+
 def test_an_ack_that_the_broker_kept_deletes_nothing(tmp_path: Path) -> None:
     """Acks are never retained, so one that is does not come from the center: rows stay until a live one."""
     with world(tmp_path, up=True) as it:

@@ -49,8 +49,8 @@ def command(request: Request, *, counter: str, at: int) -> AnyCommand | Refusal:
         return Call(at=at, counter=counter, seen=seen, number=args.number)
     if request.action == "transfer":
         return Transfer(at=at, counter=counter, seen=seen, to_service=args.to_service, to_counter=args.to_counter)
-    outcome = next((one for one in get_args(Outcome) if one == (args.outcome or "other")), None)
-    if outcome is None:
+    outcome = next((one for one in get_args(Outcome) if one == args.outcome), None)
+    if outcome is None and args.outcome is not None:
         return refuse("request_invalid", reason="args.outcome")
     return Finish(at=at, counter=counter, seen=seen, outcome=outcome)
 

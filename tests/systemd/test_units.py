@@ -105,4 +105,8 @@ def test_the_install_guide_names_every_file() -> None:
     """The guide says where each file of this folder goes."""
     guide = (SYSTEMD.parent / "docs" / "guide" / "install.md").read_text(encoding="utf-8")
     folders = {file.parent.name for file in SYSTEMD.rglob("*.conf")}
-    assert [name for name in [*folders, *(file.name for file in SYSTEMD.glob("*.service"))] if f"systemd/{name}" not in guide] == []
+    assert [
+        name
+        for name in [*folders, *(file.name for file in SYSTEMD.glob("*.service"))]
+        if f"systemd/{name}" not in guide
+    ] == []

@@ -107,3 +107,9 @@ def test_a_request_ages_on_its_way(age_ms: int, left_ms: int | None) -> None:
 def test_a_request_that_does_not_know_when_it_was_made_counts_from_its_arrival() -> None:
     """Where the device has not heard the center's clock yet, all of its time is left."""
     assert requests.left_ms(Request(id="request-1", action="call_next", expires_in_ms=700), now_ms=1) == 700
+
+
+def test_a_visit_that_ends_without_an_outcome_has_none() -> None:
+    """What a device does not say is recorded as not stated, not as something else."""
+    request = Request(id="r", action="finish", seen=7, expires_in_ms=5000)
+    assert requests.command(request, counter="q01", at=5) == Finish(at=5, counter="q01", seen=7, outcome=None)

@@ -236,7 +236,7 @@ def test_what_was_answered_survives_a_kill(make: Callable[..., Program], kind: s
     for thread in threads:
         thread.start()
     try:
-        for round_of in range(3):
+        for _ in range(2):
             with DeviceSide("127.0.0.1", program.mqtt_port, PAD) as pad:
                 for _ in range(100):
                     sent.append(pad.tell(rated(), sequence=len(sent) + 1))
@@ -247,7 +247,6 @@ def test_what_was_answered_survives_a_kill(make: Callable[..., Program], kind: s
             answers = len(given)
             program.start()
             wait_for(lambda answers=answers: len(given) > answers + 20, timeout_s=20)  # type: ignore[misc]
-            assert round_of < 3
     finally:
         stopped.set()
         for thread in threads:

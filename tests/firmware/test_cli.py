@@ -159,16 +159,12 @@ def test_a_killed_pad_is_armed_again_by_the_retained_state(mosquitto_broker: Bro
         for _ in range(2):
             pad.kill()
             wait_for(lambda: state(center) == "lost")
+            before = len(center.heard(Channel.REPORTED))
             pad.start()
             wait_for(lambda: state(center) == "online", timeout_s=10)
-        pad.press(2)  # the retained state may still be on its way: press until it counts
-        time.sleep(0.1)
-        pad.release(2)
-        wait_for(center.events)
-        first = given(center)
-        if not first:
-            pad.push(2)
-            first = wait_for(lambda: given(center))
+        wait_for(lambda: takes_presses(center, since=before), timeout_s=10)
+        pad.push(2)
+        wait_for(lambda: given(center))
         pad.kill()
         wait_for(lambda: state(center) == "lost")
         before = len(center.heard(Channel.REPORTED))

@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from sqlalchemy import Connection
+
 from center.answers import Answer, Change, Delivery, Device, Done, RatingStored, Snapshot, Verdict
 from center.clock import Clock, next_midnight_ms
 from center.config import Config
@@ -191,6 +193,19 @@ class Hall:
         """Run something short in the hall's thread that reads the state, after what is pending now."""
         future: Future[T] = Future()
         self._work.put(_Called(lambda: read(self._ledger.state), future))
+        return future
+
+    def transact(self, job: Callable[[Connection], T]) -> "Future[T]":
+        """Read or write what is kept beside the record, in a transaction of its own in the hall's thread.
+
+        For rows of other capabilities (people, alerts, keys): the hall is the only writer of the database. The future
+        has the job's result once it is committed, or StoreError; the job must be short and may not keep the connection.
+        """
+        future: Future[T] = Future()
+        if self._accepting:
+            self._work.put(_Called(lambda: self._ledger.transact(job), future))
+        else:
+            future.set_exception(StoreError("the center stops"))
         return future
 
     def later(self, delay_s: float, run: Callable[[State], None]) -> None:

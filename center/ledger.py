@@ -6,11 +6,13 @@ the commit nobody is told anything; if it fails the state is what the committed 
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import asdict, replace
+from sqlalchemy import Connection
 
 from center.answers import Answer, Arrival, Change, Delivery, Device, Done, RatingStored, Sighting, Snapshot
 from center.clock import Clock, business_day
@@ -39,6 +41,8 @@ from contract.events import DeviceHealth
 from contract.states import Status
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 COMMANDS_KEPT_MS = 3 * 86_400_000
 """First answers are kept so long, at least. Memory holds the keys of exactly those that the store holds."""
@@ -111,6 +115,10 @@ class Ledger:
     def close(self) -> None:
         """Let the store go."""
         self._store.close()
+
+    def transact(self, job: Callable[[Connection], T]) -> T:
+        """Run a job on the store in a transaction of its own. Only between rounds."""
+        return self._store.transact(job)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of what is. Only between rounds."""

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command as alembic
@@ -30,6 +30,7 @@ from center.storage.tables import metadata
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 QUARANTINE_ROWS = 10_000
 """So many broken messages are kept, the newest: a flood of them must not fill the disk."""
@@ -247,6 +248,14 @@ class Store:
                 table = tables.quarantine
                 oldest = sa.select(sa.func.max(table.c.seq) - self._quarantine_rows).scalar_subquery()
                 run(sa.delete(table).where(table.c.seq <= oldest))
+
+    def transact(self, job: Callable[[sa.Connection], T]) -> T:
+        """Run what others keep beside the record (people, alerts) in a transaction of its own; return its result.
+
+        Raises StoreError if it could not be committed; what the job raises itself takes the transaction back.
+        """
+        with self._transaction() as connection:
+            return job(connection)
 
     def _let_go(self) -> None:
         self._drop()

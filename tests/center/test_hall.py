@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 
 from center.answers import Arrival, Delivery, RatingStored, Sighting
 from center.config import Config, CounterConfig, ServiceConfig
+from center.errors import StoreError
 from center.hall import Answer, Change, Done, Hall, Refusal
 from center.queue.model import CallNext, Finish, Issue, OpenCounter
 from center.storage.store import Store, metadata
@@ -51,8 +52,6 @@ class BrokenStore(Store):
     def write(self, batch: object) -> None:
         """Fail as a full disk does, while it is."""
         if self.full:
-            from center.errors import StoreError
-
             raise StoreError("disk full", full=True)
         super().write(batch)  # type: ignore[arg-type]
 
@@ -210,6 +209,27 @@ def test_a_full_disk_refuses_and_changes_nothing(make: Callable[[], Hall]) -> No
     assert not hall.storing()
     assert number(issue(hall, "after")) == "A002"
     assert hall.storing()
+
+
+def test_what_stands_beside_the_record_is_written_whole_or_not_at_all(make: Callable[[], Hall], store_url: str) -> None:
+    """Other capabilities keep their rows through the hall's one writer: committed when answered, or not there."""
+    hall = make()
+    number(issue(hall, "a"))
+    forget = sa.text("DELETE FROM command")
+
+    def half(connection: sa.Connection) -> None:
+        connection.execute(forget)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        hall.transact(half).result(10)
+    assert query(store_url, "SELECT count(*) FROM command") == [(1,)]
+    assert hall.transact(lambda connection: connection.execute(forget).rowcount).result(10) == 1
+    assert query(store_url, "SELECT count(*) FROM command") == [(0,)]
+    number(issue(hall, "b"))
+    hall.stop()
+    with pytest.raises(StoreError):
+        hall.transact(half).result(10)
 
 
 def test_a_new_day_begins_by_the_center_s_clock(make: Callable[[], Hall], clock: Noon) -> None:

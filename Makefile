@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 MIN_PYTHON := 3.11
 FOR ?= center
 
-.PHONY: help demo test test-vm check bench format wheels constraints system-packages clean
+.PHONY: help demo test test-long test-powercut test-vm check bench format wheels constraints system-packages clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 24
@@ -13,8 +13,14 @@ help: ## Show what can be made
 demo: .venv/demo ## A whole center in a box, on simulated hardware; prints its address (ARGS="--day" plays a day)
 	@$(BIN)/motcua demo $(ARGS)
 
-test: .venv/dev ## All tests but those that need a virtual machine or a Raspberry Pi (ARGS="-k name" picks some)
+test: .venv/dev ## All tests but the long ones and those that need a virtual machine or a Raspberry Pi (ARGS="-k name" picks some)
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+test-long: .venv/dev ## What takes minutes: bad networks, fuzzers, a compressed month
+	@$(BIN)/python -m pytest -m long --numprocesses auto --dist loadfile $(ARGS)
+
+test-powercut: .venv/dev ## Cuts the power of a device and of a center at hundreds of points, in QEMU
+	@$(BIN)/python -m pytest -m powercut tests/vm $(ARGS)
 
 test-vm: .venv/dev ## The rating daemon on a real kernel with simulated GPIO lines, in QEMU
 	@$(BIN)/python -m pytest -m vm tests/vm $(ARGS)

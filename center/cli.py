@@ -1,4 +1,4 @@
-"""`motcua center`: serve a center by its configuration file."""
+"""`motcua center`: serve a center by its configuration file, and look after it."""
 
 import argparse
 import logging
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from center.config import read
+from center.config import Config, read
 from center.errors import CenterError, ConfigError
 
 _PRIORITIES = ((logging.ERROR, "<3>"), (logging.WARNING, "<4>"), (logging.INFO, "<6>"), (0, "<7>"))
@@ -19,6 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="run the center until it is stopped")
     serve.add_argument("--config", type=Path, required=True, metavar="FILE", help="the center's TOML file")
+    audit = commands.add_parser("audit", help="read the audit log").add_subparsers(dest="what", required=True)
+    verify = audit.add_parser("verify", help="check that no entry was changed or taken out")
+    verify.add_argument("--config", type=Path, required=True, metavar="FILE", help="the center's TOML file")
+    verify.add_argument(
+        "--head", action="append", default=[], metavar="SEQ:HASH", help="a head that the journal has; may be repeated"
+    )
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as error:
@@ -28,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         config = read(arguments.config)
+        if arguments.command == "audit":
+            return _verify(config, arguments.head)
         from center.serve import serve as run  # after the configuration: its faults are told at once
 
         return run(config)
@@ -37,6 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CenterError as error:
         sys.stderr.write(f"motcua: {error}\n")
         return 1
+
+
+def _verify(config: Config, heads: Sequence[str]) -> int:
+    """Check the audit log; returns 0 where it is whole, 1 where it is not."""
+    from center import audit
+    from center.storage.reading import read_only
+
+    known = [audit.parse_head(each) for each in heads]
+    if None in known:
+        raise ConfigError(f"--head {heads[known.index(None)]}: write it as the journal has it, SEQ:HASH")
+    with read_only(config.store_url) as connection:
+        found = audit.verify(connection, [each for each in known if each is not None])
+    if isinstance(found, audit.Broken):
+        sys.stdout.write(f"broken: entry {found.seq} {found.why}\n")
+        return 1
+    sys.stdout.write(f"whole: {found.seq} entries, head {found}\n")
+    return 0
 
 
 class _JournalFormatter(logging.Formatter):

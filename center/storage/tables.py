@@ -126,3 +126,16 @@ stream = Table(
     Column("upto", BigInteger, nullable=False),  # every event from 1 to here is stored or in quarantine
     Column("highest", BigInteger, nullable=False),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=False),  # without a gap, from 1
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("object", String(200), nullable=False),
+    Column("detail", String(500), nullable=False),
+    Column("previous", String(64), nullable=False),  # the hash of the entry before
+    Column("hash", String(64), nullable=False),
+)

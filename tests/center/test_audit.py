@@ -18,6 +18,7 @@ from center.storage.reading import read_only
 from center.storage.store import Store
 
 TEN = [Entry(at=1_000 + each, actor="person:an", action="login", detail="á") for each in range(10)]
+CHANGED = "UPDATE audit SET detail = 'x' WHERE seq = 7"
 CUT = "DELETE FROM audit WHERE seq > 8"
 REMOVED = "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; "
 
@@ -163,6 +164,6 @@ counter = [{{id = "q01", label = "1", services = ["dat-dai"]}}]
     assert said.startswith("whole: 10 entries, head 10:")
     assert main([*command, "--head", said.split()[-1]]) == 0
     assert main([*command, "--head", "12"]) == 2
-    log(f"{REMOVED} UPDATE audit SET detail = 'x' WHERE seq = 7")
+    log(REMOVED + CHANGED)
     assert main(command) == 1
     assert "broken: entry 7 was changed" in capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""The machine a program runs on, as devices and center both see it; knows nothing of either."""

@@ -1,0 +1,1 @@
+"""What a check-up of any machine of ours needs: findings, checks with a time limit, and what the kernel tells."""

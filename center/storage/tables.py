@@ -2,7 +2,7 @@
 
 `queue_event` and `device_event` are the truth; `ticket` and what a pad rated are made of them, in the same transaction,
 for those who ask. A rating from a tablet stands in `rating` alone; `device` keeps each device's last states. `command`
-keeps first answers, `stream` how far each outbox has been stored.
+keeps first answers, `stream` how far each outbox has been stored. `alert` and `device_quarter` are of the fleet.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
@@ -138,4 +138,37 @@ audit = Table(
     Column("detail", String(500), nullable=False),
     Column("previous", String(64), nullable=False),  # the hash of the entry before
     Column("hash", String(64), nullable=False),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("station", String(32), nullable=False),
+    Column("device", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("detail", String(64), nullable=False),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # null while it is so
+    Column("acknowledged_at", BigInteger),
+    Column("acknowledged_by", String(64)),
+    Column("told", Integer, nullable=False),  # to the webhook: 0 nothing, 1 that it began, 2 all there is to tell
+    Index(None, "ended_at"),
+    Index(None, "begun_at"),
+)
+
+device_quarter = Table(
+    "device_quarter",
+    metadata,
+    Column("station", String(32), primary_key=True),
+    Column("device", String(32), primary_key=True),
+    Column("at", BigInteger, primary_key=True),  # when this quarter of an hour begins
+    Column("level", String(1), nullable=False),  # the worst that was in it
+)
+
+swept = Table(
+    "swept",
+    metadata,
+    Column("what", String(32), primary_key=True),
+    Column("upto", BigInteger, nullable=False),  # what is older has been thinned
 )

@@ -12,6 +12,7 @@ from typing import Any
 HARDWARE = (
     *("-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-smp", "2", "-m", "768"),
     *("-nodefaults", "-display", "none", "-device", "virtio-rng-pci"),
+    *("-device", "pcie-root-port,id=socket,chassis=1"),  # a disk can be plugged in there while the machine runs
     *("-append", "root=/dev/vda rw quiet mitigations=off nokaslr apparmor=0 audit=0 random.trust_cpu=on console=ttyS0"),
 )
 """Debian's kernels hang under some hosts' KVM, and most of CI has none; an emulated processor is slow but works."""
@@ -47,7 +48,7 @@ class Machine:
             stderr=subprocess.STDOUT,
         )
         deadline = time.monotonic() + timeout_s
-        while not qmp.exists():
+        while not _listens(qmp):
             self._check(deadline)
         self._port = int(_found(r"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", self.monitor("info usernet")))
         while subprocess.run(self.login("true"), capture_output=True).returncode:
@@ -110,18 +111,40 @@ class Machine:
         """Give the machine, which may come out of an old snapshot, today's time."""
         self.run(f"date -s @{time.time():.3f}")
 
+    def plug_logged_disk(self, disk: Path, log: Path) -> None:
+        """Plug a disk in, as /dev/vdb, whose writes and flushes are recorded in the order of their completion.
+
+        Both files are raw: `disk` has its size, `log` is empty (see blocklog.py for what comes into it).
+        """
+        raw = {"driver": "raw", "cache": {"no-flush": True}}  # what the host keeps need not survive the host
+        self._qmp(
+            "blockdev-add",
+            {
+                "driver": "blklogwrites",
+                "node-name": "logged",
+                "log-sector-size": 512,
+                "file": {**raw, "file": {"driver": "file", "filename": str(disk)}},
+                "log": {**raw, "file": {"driver": "file", "filename": str(log)}},
+            },
+        )
+        self._qmp("device_add", {"driver": "virtio-blk-pci", "drive": "logged", "bus": "socket", "id": "plugged"})
+        self.run("for _ in $(seq 200); do test -b /dev/vdb && exit; sleep 0.1; done; exit 1")
+
     def monitor(self, command: str) -> str:
         """Give a command to QEMU's own monitor and return its answer."""
+        answer = self._qmp("human-monitor-command", {"command-line": command})
+        if answer.startswith("Error"):
+            raise RuntimeError(f"QEMU to {command!r}: {answer}")
+        return answer
+
+    def _qmp(self, execute: str, arguments: dict[str, Any]) -> str:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(120)
             connection.connect(str(self._folder / "qmp.sock"))
             with connection.makefile("rw") as lines:
                 lines.readline()  # the greeting
                 _ask(lines, "qmp_capabilities")
-                answer = _ask(lines, "human-monitor-command", {"command-line": command})
-        if answer.startswith("Error"):
-            raise RuntimeError(f"QEMU to {command!r}: {answer}")
-        return answer
+                return _ask(lines, execute, arguments)
 
     def _boot_id(self) -> str | None:
         """Return the kernel's name for this boot, None while nobody can log in."""
@@ -139,7 +162,13 @@ class Machine:
         time.sleep(0.1)
 
 
-def _ask(lines: Any, execute: str, arguments: dict[str, str] | None = None) -> str:
+def _listens(path: Path) -> bool:
+    """Whether somebody answers a socket: QEMU makes its name a moment before."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        return connection.connect_ex(str(path)) == 0
+
+
+def _ask(lines: Any, execute: str, arguments: dict[str, Any] | None = None) -> str:
     lines.write(json.dumps({"execute": execute, "arguments": arguments or {}}) + "\n")
     lines.flush()
     while True:

@@ -38,6 +38,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     status: Status | None = None
     health: DeviceHealth | None = None
     reported: dict[str, Any] | None = None
+    ahead_ms: int | None = None
+    """Its clock less the center's when its last health came; None where its clock is not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class Change:
     ratings: tuple[RatingStored, ...]
     devices: tuple[Device, ...]
     state: State
+    forgotten: tuple[tuple[str, str], ...] = ()  # stations and devices that were taken off the list
+    stored: int = 0  # events of devices that were new
+    commit_s: float = 0.0  # how long the disk took
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ class Sighting:
     status: Status | None = None
     health: DeviceHealth | None = None
     reported: dict[str, Any] | None = None
+    ahead_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

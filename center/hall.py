@@ -208,6 +208,15 @@ class Hall:
             future.set_exception(StoreError("the center stops"))
         return future
 
+    def forget(self, station: str, device: str) -> "Future[bool]":
+        """Take a device off the list that was taken away; false if it is not on it. Its next word brings it back."""
+        future: Future[bool] = Future()
+        if self._accepting:
+            self._work.put(_Called(lambda: self._forget(station, device), future))
+        else:
+            future.set_exception(StoreError("the center stops"))
+        return future
+
     def later(self, delay_s: float, run: Callable[[State], None]) -> None:
         """Run something short in the hall's thread after a while. Only for the hall's own thread: a listener, `run`."""
         heapq.heappush(self._timers, (self.clock.monotonic_s() + delay_s, next(self._timer_count), run))
@@ -302,13 +311,22 @@ class Hall:
                 log.info("storing works again")
                 self._failing = False
             if change is not None:
-                for listener in tuple(self._listeners):
-                    self._guard(listener, change)
+                self._tell(change)
             for ask, answer in zip(asks, answers, strict=True):
                 _settle(ask.future, answer)
             return None
         self._ledger.undo(this)
         return fault
+
+    def _forget(self, station: str, device: str) -> bool:
+        change = self._ledger.forget(station, device)
+        if change is not None:
+            self._tell(change)
+        return change is not None
+
+    def _tell(self, change: Change) -> None:
+        for listener in tuple(self._listeners):
+            self._guard(listener, change)
 
     def _decide(self, this: Round, ask: _Asked | _Rated | _Delivered) -> Answer | Verdict:
         match ask:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
+import sqlalchemy as sa
 from msgspec.structs import asdict, replace
-from sqlalchemy import Connection
 
 from center.answers import Answer, Arrival, Change, Delivery, Device, Done, RatingStored, Sighting, Snapshot
 from center.clock import Clock, business_day
@@ -36,6 +36,7 @@ from center.queue.model import (
     Ticket,
 )
 from center.queue.state import State
+from center.storage import tables
 from center.storage.store import Batch, Row, Store
 from contract.events import DeviceHealth
 from contract.states import Status
@@ -116,7 +117,7 @@ class Ledger:
         """Let the store go."""
         self._store.close()
 
-    def transact(self, job: Callable[[Connection], T]) -> T:
+    def transact(self, job: Callable[[sa.Connection], T]) -> T:
         """Run a job on the store in a transaction of its own. Only between rounds."""
         return self._store.transact(job)
 
@@ -253,6 +254,7 @@ class Ledger:
             status=sighting.status or known.status,
             health=sighting.health or known.health,
             reported=known.reported if sighting.reported is None else sighting.reported,
+            ahead_ms=known.ahead_ms if sighting.health is None else sighting.ahead_ms,
         )
 
     def commit(self, this: Round) -> Change | None:
@@ -262,8 +264,10 @@ class Ledger:
         batch.devices = [
             _device_row(device) for name, device in this.devices.items() if self._worth_writing(name, device)
         ]
+        began_s = self._clock.monotonic_s()
         if batch:
             self._store.write(batch)
+        commit_s = self._clock.monotonic_s() - began_s
         self._clock_ahead_ms = this.clock_ahead_ms
         self._seq += len(batch.queue_events)
         for event in this.events:
@@ -285,7 +289,21 @@ class Ledger:
             ratings=tuple(this.ratings),
             devices=tuple(this.devices.values()),
             state=self.state,
+            stored=len(batch.device_events),
+            commit_s=commit_s,
         )
+
+    def forget(self, station: str, device: str) -> Change | None:
+        """Take a device off the list, until it speaks again; None if it is not on it. Only between rounds."""
+        name = (station, device)
+        if name not in self._devices:
+            return None
+        table = tables.device
+        delete = sa.delete(table).where(table.c.station == station, table.c.device == device)
+        self._store.transact(lambda connection: connection.execute(delete))
+        del self._devices[name]
+        self._written.pop(name, None)
+        return Change(events=(), ratings=(), devices=(), state=self.state, forgotten=(name,))
 
     def undo(self, this: Round) -> None:
         """Forget a round that was not committed."""

@@ -50,6 +50,8 @@ class Publisher:
         """Publish what a commit changed."""
         state = change.state
         self._take_note(change)
+        for station, device in change.forgotten:
+            self._forget(Address(center=self._center, station=station, device=device, root=self._root))
         if not change.events:
             return
         for counter in state.counters.values():
@@ -58,6 +60,11 @@ class Publisher:
         if not self._look_pending and any(self._waits_changed(state, one) for one in state.counters.values()):
             self._look_pending = True
             self._later(WAITING_EVERY_S, self._look)
+
+    def _forget(self, address: Address) -> None:
+        """Clear what the broker keeps of a device: it would be on the list again after the next connect."""
+        for channel in (Channel.STATUS, Channel.REPORTED):
+            self._publish(address.topic(channel), b"")
 
     def _take_note(self, change: Change) -> None:
         """Close a pad whose ticket was rated on a page. What the pad itself sent it knows, and it thanks twice."""

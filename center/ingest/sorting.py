@@ -148,6 +148,7 @@ def _event(message: Message, address: Address) -> Event:
             device=address.device,
             at=message.at,
             health=fact if isinstance(fact, DeviceHealth) else None,
+            ahead_ms=time_ms - message.at if envelope.clocksynced else None,
         ),
     )
 

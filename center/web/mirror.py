@@ -98,6 +98,11 @@ class Mirror:
         for device in devices:
             self.devices[f"{device.station}/{device.device}"] = device
 
+    def forget(self, devices: Iterable[tuple[str, str]]) -> None:
+        """Take devices off the list."""
+        for station, device in devices:
+            self.devices.pop(f"{station}/{device}", None)
+
     def tally(self, counter: str) -> Tally:
         """Return what a counter did today."""
         return self.tallies.get(counter) or self.tallies.setdefault(counter, Tally())

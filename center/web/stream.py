@@ -174,6 +174,7 @@ class Hub:
     def _take(self, change: Change) -> None:
         self.mirror.apply(change.events)
         self.mirror.meet(change.devices)
+        self.mirror.forget(change.forgotten)
         self.mirror.rated.update(rating.ticket for rating in change.ratings if rating.ticket is not None)
 
     def _flush_soon(self) -> None:

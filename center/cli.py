@@ -2,15 +2,13 @@
 
 import argparse
 import logging
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from center.config import Config, read
 from center.errors import CenterError, ConfigError
-
-_PRIORITIES = ((logging.ERROR, "<3>"), (logging.WARNING, "<4>"), (logging.INFO, "<6>"), (0, "<7>"))
+from host import journal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,21 +27,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 2
-    _log_to_stderr(os.environ)
+    about = journal.start(logging.INFO)
     for talkative in ("alembic", "uvicorn"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         config = read(arguments.config)
+        about["MOTCUA_CENTER"] = config.id
         if arguments.command == "audit":
             return _verify(config, arguments.head)
         from center.serve import serve as run  # after the configuration: its faults are told at once
 
         return run(config)
     except ConfigError as error:
-        sys.stderr.write(f"motcua: {error}\n")
+        journal.complain(str(error))
         return 2
     except CenterError as error:
-        sys.stderr.write(f"motcua: {error}\n")
+        journal.complain(str(error))
         return 1
 
 
@@ -62,23 +61,6 @@ def _verify(config: Config, heads: Sequence[str]) -> int:
         return 1
     sys.stdout.write(f"whole: {found.seq} entries, head {found}\n")
     return 0
-
-
-class _JournalFormatter(logging.Formatter):
-    """Lines for journald: it has the time already, and reads the priority from the prefix."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        prefix = next(prefix for level, prefix in _PRIORITIES if record.levelno >= level)
-        return "\n".join(prefix + line for line in super().format(record).splitlines())
-
-
-def _log_to_stderr(environment: Mapping[str, str]) -> None:
-    handler = logging.StreamHandler()
-    if "JOURNAL_STREAM" in environment:
-        handler.setFormatter(_JournalFormatter("%(name)s: %(message)s"))
-    else:
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 if __name__ == "__main__":

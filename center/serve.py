@@ -22,10 +22,10 @@ from center.config import Config
 from center.errors import BusyError, StoreError
 from center.hall import Hall
 from center.ingest.ingest import Ingest
-from center.notify import Notifier
 from center.storage.store import Store
 from center.web.app import create_app
 from center.web.server import web_server
+from host.notify import Notifier
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -116,7 +116,8 @@ async def _pages(
 
 async def _watch(notifier: Notifier, hall: Hall, ingest: Ingest, broker: BrokerProcess | None) -> None:
     """Feed systemd's watchdog while every part works; return when one has died."""
-    every_s = min(_LOOK_S, notifier.watchdog_s / 3) if notifier.watchdog_s else _LOOK_S
+    interval_ms = notifier.watchdog_interval_ms
+    every_s = _LOOK_S if interval_ms is None else min(_LOOK_S, interval_ms / 1000)
     while True:
         for name, alive in (("hall", hall.alive), ("ingest", ingest.alive)):
             if not alive():
@@ -131,7 +132,7 @@ async def _watch(notifier: Notifier, hall: Hall, ingest: Ingest, broker: BrokerP
         except TimeoutError:
             log.exception("the hall does not answer for %.0f s: is the disk stuck?", _STUCK_S)
             continue
-        notifier.alive()
+        notifier.watchdog()
         await asyncio.sleep(every_s)
 
 

@@ -1,7 +1,6 @@
 """`motcua device`: the composition root of a device's daemon."""
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,9 @@ from firmware.errors import ConfigError, MotcuaError
 from firmware.health import HealthProbe
 from firmware.mqtt.outbox import Outbox
 from firmware.mqtt.transport import Presence, Transport
-from firmware.notify import Notifier
 from firmware.version import VERSION
+from host import journal
+from host.notify import Notifier
 
 USAGE = """usage: motcua device run NAME --config FILE [--log-level debug|info|warning|error]
 
@@ -33,8 +33,6 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-# sd-daemon(3): journald reads a line's priority from its first characters.
-_PRIORITIES = ((logging.ERROR, "<3>"), (logging.WARNING, "<4>"), (logging.INFO, "<6>"), (0, "<7>"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,11 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         path, level = _options(options)
     except ValueError as error:
         return _misused(str(error))
-    _log_to_stderr(level, os.environ)
+    about = journal.start(level)
     try:
-        run(load(path, name, KINDS))
+        config = load(path, name, KINDS)
+        address = config.address
+        about |= {
+            "MOTCUA_CENTER": address.center,
+            "MOTCUA_STATION": address.station,
+            "MOTCUA_DEVICE": address.device,
+        }
+        run(config)
     except ConfigError as error:
-        sys.stderr.write(f"motcua: {error}\n")
+        journal.complain(str(error))
         return 2
     except (MotcuaError, WorkerDiedError) as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - an operator's line; the trace would hide it
@@ -134,22 +139,3 @@ def _options(options: Sequence[str]) -> tuple[Path, int]:
 def _misused(why: str) -> int:
     sys.stderr.write(f"motcua device: {why}\n\n{USAGE}")
     return 2
-
-
-class _JournalFormatter(logging.Formatter):
-    """Lines for journald: it has the time already, and reads the priority from the prefix."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        prefix = next(prefix for level, prefix in _PRIORITIES if record.levelno >= level)
-        return "\n".join(prefix + line for line in super().format(record).splitlines())
-
-
-def _log_to_stderr(level: int, environment: Mapping[str, str]) -> None:
-    handler = logging.StreamHandler()
-    if "JOURNAL_STREAM" in environment:
-        handler.setFormatter(_JournalFormatter("%(name)s: %(message)s"))
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(level)

@@ -21,8 +21,8 @@ from firmware.inbox import Inbox, Message
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
 from firmware.mqtt.transport import Arrived, LinkDown, LinkUp
-from firmware.notify import Notifier
 from firmware.ports import Ask, Clock, Decisions, Drive, Driver, Effect, Record, Report
+from host.notify import Notifier
 
 _log = logging.getLogger(__name__)
 

@@ -223,41 +223,40 @@ def test_a_device_that_runs_already_is_not_started_twice(mosquitto_broker: Broke
     assert "Traceback" not in done.stderr
 
 
-def test_the_journal_gets_priorities(tmp_path: Path) -> None:
-    """Under systemd each line carries its priority; in a terminal it carries time and level."""
+def test_a_terminal_gets_lines_with_time_and_level(tmp_path: Path) -> None:
+    """What a device says stands on stderr with time and level, also when a journal is named that stderr is not."""
     config = tmp_path / "station.toml"
     config.write_text(
         f'center = "bentre"\nstation = "q03"\nstate_dir = "{tmp_path}"\n[broker]\nport = {free_port()}\n'
         '[device.display]\ncodec = "screen"\n'
     )
-
-    def said(**environment: str) -> list[str]:
-        with subprocess.Popen(
-            [sys.executable, "-m", "motcua.cli", "device", "run", "display", "--config", str(config)],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | environment,
-        ) as process:
-            assert process.stderr is not None
-            lines = [process.stderr.readline() for _ in range(2)]
-            process.terminate()
-        return lines
-
-    info, warning = said(JOURNAL_STREAM="8:12345")
-    assert info.startswith("<6>firmware.cli: /bentre/q03/display starts, version ")
-    assert warning.startswith("<4>firmware.mqtt.transport: no connection to the broker at 127.0.0.1:")
-    info, _ = said(JOURNAL_STREAM="")
-    assert re.match(r"<6>", info)
-    environment = {key: value for key, value in os.environ.items() if key != "JOURNAL_STREAM"}
     with subprocess.Popen(
         [sys.executable, "-m", "motcua.cli", "device", "run", "display", "--config", str(config)],
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=os.environ | {"JOURNAL_STREAM": "8:12345"},
     ) as process:
         assert process.stderr is not None
-        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO +firmware\.cli: ", process.stderr.readline())
+        info, warning = [process.stderr.readline() for _ in range(2)]
         process.terminate()
+    time_of_day = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
+    assert re.match(time_of_day + r" INFO +firmware\.cli: /bentre/q03/display starts, version ", info)
+    assert re.match(time_of_day + r" WARNING firmware\.mqtt\.transport: no connection to the broker at 127\.", warning)
+
+
+def test_the_journal_gets_an_entry_for_a_wrong_configuration(tmp_path: Path) -> None:
+    """Why a device does not start is an error in the journal: `journalctl -p err` shows it."""
+    with (tmp_path / "stderr").open("w+b") as stderr:
+        status = os.fstat(stderr.fileno())
+        code = subprocess.run(
+            [sys.executable, "-m", "motcua.cli", "device", "run", "rating", "--config", str(tmp_path / "none")],
+            stderr=stderr,
+            timeout=30,
+            check=False,
+            env=os.environ | {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"},
+        ).returncode
+    assert code == 2
+    assert (tmp_path / "stderr").read_text().startswith(f"<3>motcua: {tmp_path / 'none'}: ")
 
 
 # --- what it costs ----------------------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ from firmware.errors import ConfigError, HardwareError
 from firmware.health import HealthProbe
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
-from firmware.notify import Notifier
 from firmware.ports import Ask, Drive, Record, Report
+from host.notify import Notifier
 from tests.support.hands import FakeLink, Hands, Obedient
 from tests.support.waiting import wait_for
 

@@ -15,8 +15,8 @@ from firmware.health import HealthProbe
 from firmware.mqtt.outbox import Outbox
 from firmware.mqtt.pump import Pump
 from firmware.mqtt.transport import Presence, Transport
-from firmware.notify import Notifier
 from firmware.ports import Record
+from host.notify import Notifier
 from tests.support.brokers import Broker
 from tests.support.center import CenterSide
 from tests.support.hands import Hands, Obedient

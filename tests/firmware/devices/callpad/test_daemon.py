@@ -18,7 +18,7 @@ from firmware.devices.debounce import Edge, Reading
 from firmware.devices.gpio import Read, Switch
 from firmware.health import HealthProbe
 from firmware.mqtt.outbox import Outbox
-from firmware.notify import Notifier
+from host.notify import Notifier
 from tests.support.hands import FakeLink, Hands
 from tests.support.waiting import wait_for
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.notify import Notifier
+from host.notify import Notifier
 
 
 class Manager:

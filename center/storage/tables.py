@@ -172,3 +172,27 @@ swept = Table(
     Column("what", String(32), primary_key=True),
     Column("upto", BigInteger, nullable=False),  # what is older has been thinned
 )
+
+account = Table(
+    "account",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("full_name", String(60), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("password", String(200), nullable=False),  # argon2id, with salt and cost
+    Column("must_change", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", String(64), primary_key=True),  # SHA-256 of the token
+    Column("account", String(32), nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("address", String(64), nullable=False),
+)

@@ -23,7 +23,7 @@ from firmware.ports import Clock
 
 _log = logging.getLogger(__name__)
 
-_SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1
 # AUTOINCREMENT: a sequence number is never given twice, even after its row is gone. `time_ms` is UTC as the wall clock
 # had it when the row was written.
 _SCHEMA = (
@@ -350,9 +350,9 @@ class Outbox:
 
     def _check(self, db: sqlite3.Connection) -> None:
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
-        if version != _SCHEMA_VERSION:
+        if version != SCHEMA_VERSION:
             raise StoreError(
-                f"{self._path}: has schema {version}, this program knows {_SCHEMA_VERSION}: install the version of"
+                f"{self._path}: has schema {version}, this program knows {SCHEMA_VERSION}: install the version of"
                 " Motcua that wrote it"
             )
         said: str = db.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -385,7 +385,7 @@ def _create(db: sqlite3.Connection) -> None:
     for statement in _SCHEMA:
         db.execute(statement)
     db.execute("INSERT INTO meta VALUES ('stream', ?)", (os.urandom(16).hex(),))
-    db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.execute("COMMIT")
 
 

@@ -86,7 +86,7 @@ class Transport:
         # Brokers answer in this order; amqtt does not, but hardly outlives its center.
         presence = center_address(address.center, root=address.root).topic(Channel.STATUS)
         self._topics = {presence: Channel.STATUS} | {address.topic(channel): channel for channel in _SUBSCRIBED}
-        self._tls = _tls_context(broker)
+        self._tls = tls_context(broker)
         self._paho = import_paho(tls=self._tls is not None)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._stopping = threading.Event()
@@ -355,7 +355,7 @@ def import_paho(*, tls: bool) -> ModuleType:
     return paho.mqtt.client
 
 
-def _tls_context(broker: BrokerConfig) -> "SSLContext | None":
+def tls_context(broker: BrokerConfig) -> "SSLContext | None":
     """Return how to trust and be trusted; raise ConfigError for a file that cannot be used."""
     if broker.ca_file is None:
         return None

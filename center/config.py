@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -75,6 +75,46 @@ class Store(Section, frozen=True, kw_only=True):
     url: Label | None = None
 
 
+class Alerts(Section, frozen=True, kw_only=True):
+    """Who is told when something needs somebody: an address that takes a POST for each alert, off unless it is given.
+
+    `secret_file` holds one line that both sides know: with it every message is signed.
+    """
+
+    webhook: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                max_length=2000,
+                pattern=r"^https?://[^\s/?#@]+([/?][^\s#]*)?$",
+                description="an address that begins with https:// or http://, without a name and password in it",
+            ),
+        ]
+        | None
+    ) = None
+    secret_file: FilePath | None = None
+
+
+class Metrics(Section, frozen=True, kw_only=True):
+    """Who may read /metrics: programs on this machine, and others that send the token of `token_file`."""
+
+    token_file: FilePath | None = None
+
+
+Days = Annotated[int, msgspec.Meta(ge=1, le=36_500, description="1 to 36500 days")]
+"""How long something is kept."""
+
+
+class Retention(Section, frozen=True, kw_only=True):
+    """How many days what is kept, reckoned by the record's own days: a clock that is years ahead deletes nothing."""
+
+    health_days: Days = 90
+    tickets_days: Days = 1826
+    ratings_days: Days = 1826
+    quarantine_days: Days = 365
+    alerts_days: Days = 365
+
+
 class ServiceConfig(Section, frozen=True, kw_only=True):
     """A service people take a ticket for; `letter` starts its numbers."""
 
@@ -110,6 +150,9 @@ class Config(Section, frozen=True, kw_only=True):
     rating: Rating = Rating()
     rules: Rules = Rules()
     store: Store = Store()
+    alerts: Alerts = Alerts()
+    metrics: Metrics = Metrics()
+    retention: Retention = Retention()
     service: Annotated[tuple[ServiceConfig, ...], msgspec.Meta(min_length=1)]
     counter: Annotated[tuple[CounterConfig, ...], msgspec.Meta(min_length=1)]
 
@@ -165,6 +208,7 @@ def _check(path: Path, config: Config) -> None:
     _unique(path, "service", "letter", [one.letter for one in config.service])
     _unique(path, "counter", "id", [one.id for one in config.counter])
     _unique(path, "counter", "label", [one.label for one in config.counter])
+    _check_alerts(path, config.alerts)
     known = {service.id for service in config.service}
     for at, counter in enumerate(config.counter):
         if counter.id == CENTER_STATION:
@@ -193,6 +237,19 @@ def _check_broker(path: Path, broker: Broker) -> None:
             f"{path}: broker.users_file: a file, with username and password_file beside it, because broker.host ="
             f" {show(broker.host)} can be reached from other machines, got nothing"
         )
+
+
+def _check_alerts(path: Path, alerts: Alerts) -> None:
+    if alerts.webhook is None:
+        if alerts.secret_file is not None:
+            raise ConfigError(f"{path}: alerts.webhook: an address beside secret_file, got nothing")
+        return
+    try:
+        sound = urlsplit(alerts.webhook).hostname and urlsplit(alerts.webhook).port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ConfigError(f"{path}: alerts.webhook: an address with a host and a port, got {show(alerts.webhook)}")
 
 
 def _unique(path: Path, table: str, key: str, values: list[str]) -> None:

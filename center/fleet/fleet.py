@@ -1,0 +1,246 @@
+"""Looks at all devices every few seconds: signs, alerts, each device's last day; in a thread of its own.
+
+Nothing waits for it. What it finds is stored through the hall, shown by the pages, and told to a webhook. While the
+store fails it goes on in memory, because just then somebody must be told.
+"""
+
+import logging
+import shutil
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TimedOut
+from pathlib import Path
+
+import msgspec
+
+from center.answers import Change, Device
+from center.config import Config
+from center.errors import StoreError
+from center.fleet import book
+from center.fleet.alerts import Alert, Alerts, Subject
+from center.fleet.signs import Center, Signs, center_clock, center_signs, level, signs
+from center.fleet.strip import Cell, Strips
+from center.fleet.webhook import Webhook
+from center.hall import Hall
+from contract.ids import uuid7
+from contract.topics import CENTER_STATION
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 5.0
+CENTER: Subject = (CENTER_STATION, "")
+"""Whom an alert is about that is about the center itself."""
+
+_STORE_S = 10.0
+_HOUR_S = 3600.0
+_MIB = 1 << 20
+
+
+class Board(msgspec.Struct, frozen=True):
+    """What the pages show of it: open alerts and those that ended lately, the newest first; each device's last day."""
+
+    alerts: tuple[Alert, ...] = ()
+    strips: Mapping[str, str] = {}
+
+    @property
+    def open(self) -> int:
+        """How many alerts are open that nobody has seen yet."""
+        return sum(one.ended_at is None and one.acknowledged_at is None for one in self.alerts)
+
+
+class Fleet:
+    """The fleet of one center. `reached` and `broker_starts` are set by the program that runs ingest and broker."""
+
+    def __init__(self, hall: Hall, config: Config, *, webhook: Webhook | None = None, every_s: float = EVERY_S) -> None:
+        self.board = Board()
+        self.reached: Callable[[], bool] = lambda: True
+        self.broker_starts: Callable[[], int] = lambda: 1
+        self.on_news: Callable[[], None] = lambda: None
+        """Called in the fleet's thread when the board has changed."""
+        self._hall, self._clock = hall, hall.clock
+        self._disk = Path(config.data_dir)
+        self._webhook = webhook
+        self._every_s = every_s
+        self._arrived: deque[Change | Alert] = deque()
+        self._devices: dict[Subject, Device] = {}
+        self._ended: deque[Alert] = deque(maxlen=book.RECENT)
+        self._unwritten_alerts: dict[str, Alert] = {}
+        self._unwritten_cells: dict[tuple[Subject, int], Cell] = {}
+        self._starts: deque[float] = deque()
+        self._starts_seen: int | None = None
+        self._failing = False
+        self._alerts: Alerts
+        self._strips: Strips
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
+
+    # --- for everybody ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Read what the last run left and begin to look."""
+        self.begin()
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Read what the last run left and follow the hall, without a thread: whoever calls this calls `look`."""
+        now_ms, tells = self._clock.now_ms(), self._webhook is not None
+        for device in self._hall.subscribe(self._arrived.append).devices:
+            self._devices[device.station, device.device] = device
+        try:
+            kept = self._hall.transact(lambda connection: book.load(connection, now_ms=now_ms, tells=tells)).result()
+        except StoreError as error:
+            log.warning("what was known of alerts cannot be read: %s", error)
+            kept = book.Kept((), (), (), ())
+        self._alerts = Alerts(kept.open, new_id=uuid7, steady_s=self._clock.monotonic_s())
+        self._strips = Strips(kept.cells)
+        self._ended.extend(reversed(kept.ended))
+        if self._webhook is not None:
+            self._webhook.told = self._told
+            for alert, known in kept.untold:
+                self._webhook.put(alert, known)
+            self._webhook.start()
+        self._publish()
+
+    def stop(self) -> None:
+        """Stop looking; bounded."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(_STORE_S)
+        if self._webhook is not None:
+            self._webhook.stop()
+        if self._hall.alive():
+            self._hall.unsubscribe(self._arrived.append)
+
+    def acknowledge(self, alert_id: str, *, by: str) -> "Future[Alert | None]":
+        """Note who has seen an alert; the first one stays. None if there is no such alert."""
+        at = self._clock.now_ms()
+        asked = self._hall.transact(lambda connection: book.acknowledge(connection, alert_id, at=at, by=by))
+        asked.add_done_callback(self._acknowledged)
+        return asked
+
+    def forget(self, station: str, device: str, *, by: str) -> "Future[bool]":
+        """Take a device off the list that was taken away; false if it was not on it. Its alerts end."""
+        at = self._clock.now_ms()
+        gone = self._hall.forget(station, device)
+
+        def note(done: "Future[bool]") -> None:
+            if not done.cancelled() and done.exception() is None and done.result():
+                self._hall.transact(lambda connection: book.forget(connection, station, device, at=at, by=by))
+
+        gone.add_done_callback(note)
+        return gone
+
+    # --- a look ----------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Take in what has happened and say what follows from it."""
+        self._take_in()
+        now_ms, steady_s = self._clock.now_ms(), self._clock.monotonic_s()
+        reached = self.reached()
+        off = reached and center_clock(self._devices.values())
+        seen: dict[Subject, Signs | None] = {CENTER: center_signs(self._center(steady_s, reached=reached, off=off))}
+        for subject, device in self._devices.items():
+            found = seen[subject] = signs(device, now_ms, center_is_off=off) if reached else None
+            if reached and (cell := self._strips.note(subject, level(device, found), now_ms)) is not None:
+                self._unwritten_cells[cell[0], cell[1]] = cell
+        for word, alert in self._alerts.look(seen, now_ms=now_ms, steady_s=steady_s):
+            self._happened(word, alert)
+        self._write()
+        self._publish()
+
+    def _take_in(self) -> None:
+        while self._arrived:
+            news = self._arrived.popleft()
+            if isinstance(news, Alert):
+                self._alerts.acknowledge(news.id, at=news.acknowledged_at or 0, by=news.acknowledged_by or "")
+                seen = [news if one.id == news.id else one for one in self._ended]
+                self._ended = deque(seen, maxlen=book.RECENT)
+                continue
+            for device in news.devices:
+                self._devices[device.station, device.device] = device
+            for subject in news.forgotten:
+                self._devices.pop(subject, None)
+                self._strips.forget(subject)
+                self._unwritten_cells = {key: cell for key, cell in self._unwritten_cells.items() if key[0] != subject}
+
+    def _center(self, steady_s: float, *, reached: bool, off: bool) -> Center:
+        starts = self.broker_starts()
+        if self._starts_seen is not None:
+            self._starts.extend([steady_s] * min(starts - self._starts_seen, 100))
+        self._starts_seen = starts
+        while self._starts and steady_s - self._starts[0] > _HOUR_S:
+            self._starts.popleft()
+        try:
+            free_mb = shutil.disk_usage(self._disk).free // _MIB
+        except OSError:
+            free_mb = None  # the folder is gone: the store says so, louder
+        return Center(
+            storing=self._hall.storing() and not self._failing,
+            reached=reached,
+            disk_free_mb=free_mb,
+            restarts=len(self._starts),
+            clock_is_off=off,
+        )
+
+    def _happened(self, word: str, alert: Alert) -> None:
+        self._unwritten_alerts[alert.id] = alert
+        if word == "changed":
+            return
+        if word == "began":
+            log.warning("alert: %s: %s %s", alert.subject, alert.kind, alert.detail)
+        else:
+            log.info("no alert any more: %s: %s %s", alert.subject, alert.kind, alert.detail)
+            self._ended.append(alert)
+        if self._webhook is not None:
+            self._webhook.put(alert, book.NOTHING if word == "began" else book.BEGAN)
+
+    def _write(self) -> None:
+        if not self._unwritten_alerts and not self._unwritten_cells:
+            return
+        alerts, cells = list(self._unwritten_alerts.values()), list(self._unwritten_cells.values())
+        tells = self._webhook is not None
+        asked = self._hall.transact(lambda connection: book.write(connection, alerts, cells, tells=tells))
+        try:
+            asked.result(_STORE_S)
+        except (StoreError, TimedOut) as error:
+            if not self._failing:
+                log.warning("alerts cannot be stored and stand in memory only: %s", error)
+            self._failing = True
+            return
+        self._failing = False
+        self._unwritten_alerts.clear()
+        self._unwritten_cells.clear()
+
+    def _publish(self) -> None:
+        now_ms = self._clock.now_ms()
+        ended = [one for one in reversed(self._ended) if (one.ended_at or 0) > now_ms - book.RECENT_MS]
+        board = Board(
+            alerts=(*reversed(self._alerts.open()), *ended),
+            strips={"/".join(subject): self._strips.of(subject, now_ms) for subject in self._devices},
+        )
+        if board != self.board:
+            self.board = board
+            self.on_news()
+
+    # --- threads ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self.look()
+            except Exception:
+                log.exception("a look at the devices failed; the queue goes on; please report these lines")
+            self._wake.wait(self._every_s)
+            self._wake.clear()
+
+    def _acknowledged(self, done: "Future[Alert | None]") -> None:
+        if not done.cancelled() and done.exception() is None and (alert := done.result()) is not None:
+            self._arrived.append(alert)
+            self._wake.set()
+
+    def _told(self, alert_id: str, what: int) -> None:
+        self._hall.transact(lambda connection: book.told(connection, alert_id, what))

@@ -12,7 +12,8 @@ from typing import Any
 HARDWARE = (
     *("-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-smp", "2", "-m", "768"),
     *("-nodefaults", "-display", "none", "-device", "virtio-rng-pci"),
-    *("-device", "pcie-root-port,id=socket,chassis=1"),  # a disk can be plugged in there while the machine runs
+    # Where disks are plugged in while the machine runs.
+    *("-device", "pcie-root-port,id=socket1,chassis=1", "-device", "pcie-root-port,id=socket2,chassis=2"),
     *("-append", "root=/dev/vda rw quiet mitigations=off nokaslr apparmor=0 audit=0 random.trust_cpu=on console=ttyS0"),
 )
 """Debian's kernels hang under some hosts' KVM, and most of CI has none; an emulated processor is slow but works."""
@@ -116,19 +117,16 @@ class Machine:
 
         Both files are raw: `disk` has its size, `log` is empty (see blocklog.py for what comes into it).
         """
-        raw = {"driver": "raw", "cache": {"no-flush": True}}  # what the host keeps need not survive the host
-        self._qmp(
-            "blockdev-add",
-            {
-                "driver": "blklogwrites",
-                "node-name": "logged",
-                "log-sector-size": 512,
-                "file": {**raw, "file": {"driver": "file", "filename": str(disk)}},
-                "log": {**raw, "file": {"driver": "file", "filename": str(log)}},
-            },
-        )
-        self._qmp("device_add", {"driver": "virtio-blk-pci", "drive": "logged", "bus": "socket", "id": "plugged"})
-        self.run("for _ in $(seq 200); do test -b /dev/vdb && exit; sleep 0.1; done; exit 1")
+        self._plug("socket1", "/dev/vdb", {"driver": "blklogwrites", "file": _raw(disk), "log": _raw(log)})
+
+    def plug_read_only_disk(self, disk: Path) -> None:
+        """Plug a second disk in, as /dev/vdc, that nobody writes."""
+        self._plug("socket2", "/dev/vdc", {**_raw(disk), "read-only": True})
+
+    def _plug(self, socket_name: str, device: str, node: dict[str, Any]) -> None:
+        self._qmp("blockdev-add", {**node, "node-name": f"in-{socket_name}"})
+        self._qmp("device_add", {"driver": "virtio-blk-pci", "drive": f"in-{socket_name}", "bus": socket_name})
+        self.run(f"for _ in $(seq 200); do test -b {device} && exit; sleep 0.1; done; exit 1")
 
     def monitor(self, command: str) -> str:
         """Give a command to QEMU's own monitor and return its answer."""
@@ -160,6 +158,11 @@ class Machine:
             tail = self.serial_log.read_text(errors="replace")[-2000:]
             raise RuntimeError(f"the machine did not come up in time; its console said last:\n{tail}")
         time.sleep(0.1)
+
+
+def _raw(file: Path) -> dict[str, Any]:
+    """Describe a raw file to QEMU; what is flushed to it need not survive the host."""
+    return {"driver": "raw", "cache": {"no-flush": True}, "file": {"driver": "file", "filename": str(file)}}
 
 
 def _listens(path: Path) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.figures import Row, render
 
-NAMES = ("press", "panel", "idle", "outage", "load", "board")
+NAMES = ("press", "panel", "idle", "outage", "load", "ingest", "board")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -42,8 +42,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """Its clock less the center's when its last health came; None where its clock is not set."""
 
 
-@dataclass(frozen=True, slots=True)
-class RatingStored:
+class RatingStored(msgspec.Struct, frozen=True):
     """A rating was counted. `id` is the event's, or one of its own for a tablet's press."""
 
     id: str
@@ -80,8 +79,7 @@ class Snapshot:
 # --- in ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """An event of a device, as a row of `device_event`, and what it means for the other tables.
 
     `fresh`: its outbox has never shown so high a number, so it need not be looked up unless it is a rating.
@@ -92,8 +90,7 @@ class Arrival:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True):
     """A device showed itself, by a retained state, its health or any event."""
 
     station: str

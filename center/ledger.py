@@ -188,7 +188,7 @@ class Ledger:
         served_at = self._store.served_at(wanted) if ticket is None else _served_at(ticket)
         if served_at != rating.counter:
             return refuse("not_rateable")
-        if self._has_rating(this, wanted):
+        if wanted in this.rated or self._rated_before([wanted]):
             return refuse("already_rated")
         self._count(this, rating)
         return Done(ticket=ticket, counter=self.state.counters.get(rating.counter))
@@ -202,9 +202,12 @@ class Ledger:
         this.batch.streams += delivery.streams
 
     def _arrive(self, this: Round, arrivals: Sequence[Arrival]) -> None:
+        ratings = [arrival.rating for arrival in arrivals if arrival.rating is not None]
         # A rating is looked up in any case: if its id was another's, its ticket would count as rated without one.
-        doubtful = [arrival for arrival in arrivals if arrival.rating is not None or not arrival.fresh]
-        known = self._store.known_events([arrival.row["id"] for arrival in doubtful])
+        doubtful = [rating.id for rating in ratings]
+        doubtful += [arrival.row["id"] for arrival in arrivals if arrival.rating is None and not arrival.fresh]
+        known = self._store.known_events(doubtful)
+        this.rated |= self._rated_before([rating.ticket for rating in ratings if rating.ticket is not None])
         for arrival in arrivals:
             event_id = arrival.row["id"]
             if event_id in known or event_id in this.device_events:
@@ -212,13 +215,13 @@ class Ledger:
             this.device_events.add(event_id)
             this.batch.device_events.append(arrival.row)
             rating = arrival.rating
-            if rating is not None and (rating.ticket is None or not self._has_rating(this, rating.ticket)):
+            if rating is not None and rating.ticket not in this.rated:
                 self._count(this, rating)
 
-    def _has_rating(self, this: Round, ticket: str) -> bool:
-        if ticket in self.state.tickets:
-            return ticket in self._rated_tickets or ticket in this.rated
-        return ticket in this.rated or bool(self._store.rated([ticket]))
+    def _rated_before(self, tickets: Sequence[str]) -> set[str]:
+        """Return which of these tickets had their rating before this round; those of today are known by heart."""
+        today = self._rated_tickets.intersection(tickets)
+        return today | self._store.rated([ticket for ticket in tickets if ticket not in self.state.tickets])
 
     def _count(self, this: Round, rating: RatingStored) -> None:
         if rating.ticket is not None:
@@ -279,7 +282,7 @@ class Ledger:
         if forgotten is not None:
             self._keys = {key: at for key, at in self._keys.items() if at >= forgotten}
         self._keys.update((row["key"], row["at"]) for row in batch.commands)
-        self._rated_tickets |= this.rated
+        self._rated_tickets |= this.rated & self.state.tickets.keys()
         self._devices.update(this.devices)
         self._written.update({(row["station"], row["device"]): row["seen_at"] for row in batch.devices})
         if not (this.events or this.ratings or this.devices):

@@ -164,7 +164,7 @@ def seal_encoded(
 def open_envelope(payload: bytes | bytearray) -> Envelope:
     """Read an event's envelope; raise ContractError that names the field."""
     envelope = strict.read(payload, _decoder, max_bytes=MAX_BYTES)
-    _stamp(envelope.time)
+    _in_utc(envelope.time)
     return envelope
 
 
@@ -172,8 +172,11 @@ def _stamp(time: datetime) -> str:
     """Return an instant as RFC 3339 in UTC, to the millisecond."""
     if time.utcoffset() is None:
         raise ContractError("time", "has no offset from UTC")
+    return _in_utc(time).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _in_utc(time: datetime) -> datetime:
     try:
-        utc = time.astimezone(UTC)
+        return time.astimezone(UTC)
     except OverflowError as error:  # year 1 or 9999, and the offset leads out of the calendar
         raise ContractError("time", f"is out of range: {time.isoformat()}") from error
-    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")

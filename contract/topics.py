@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -90,6 +91,7 @@ def center_filter(center: str, channel: Channel, *, root: str = DEFAULT_ROOT) ->
     return f"{root}/{VERSION}/{center}/+/+/{channel.value}"
 
 
+@lru_cache(maxsize=1024)
 def parse(topic: str) -> tuple[Address, Channel]:
     """Return whose topic this is and its channel; raise ContractError for any other topic."""
     parts = topic.split("/")

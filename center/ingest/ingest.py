@@ -13,8 +13,9 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from center.answers import Answer, Arrival, Delivery, Sighting, Verdict
 from center.config import Config

@@ -8,11 +8,11 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import paho.mqtt.client as paho
+import msgspec
 from paho.mqtt.enums import CallbackAPIVersion
 
 from center.clock import Clock
@@ -52,8 +52,7 @@ class Presence(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """A message and what is needed to acknowledge it to the broker."""
 
     message: Message

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,8 +27,7 @@ _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _DATA = re.compile(rb'"data"\s*:')
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """What came from the broker. `size` is the whole length; `payload` may have been cut to what is looked at."""
 
     topic: str
@@ -39,8 +37,7 @@ class Message:
     at: int  # when it came, UTC milliseconds
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """An event to be stored."""
 
     address: Address
@@ -51,8 +48,7 @@ class Event:
     sighting: Sighting
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """A message to be put aside. What can be read of it lets its device be told, so that it is not sent for ever."""
 
     address: Address | None  # None: not an event, nobody waits for an ack

@@ -10,6 +10,7 @@ USAGE = f"""motcua {__version__}
   motcua device run NAME --config FILE     run one device of a counter (rating, callpad, display)
   motcua center serve --config FILE        run the center: broker, ingest, queue, pages
   motcua demo [--day] …                    a whole center in a box, on simulated hardware (--help tells more)
+  motcua install-units --center|--device   install the systemd units (--help tells more)
   motcua contract asyncapi                 print the wire contract as an AsyncAPI 3 document
 """
 
@@ -32,6 +33,8 @@ def _run(args: list[str]) -> int:
             from center.cli import main as run
         case ["demo", *rest]:
             from simulator.cli import main as run
+        case ["install-units", *rest]:
+            from host.install import main as run
         case ["contract", *rest]:
             from contract.cli import main as run
         case ["--version"]:

@@ -1,4 +1,4 @@
-"""What the install guide shows is what there is: files, commands, paths, units, users, words."""
+"""What the install guide shows is what there is: files, commands, paths, units, words."""
 
 import re
 import subprocess
@@ -11,6 +11,7 @@ from center import config as center_config
 from center.web.words import WORDS
 from firmware import config as firmware_config
 from firmware.devices.registry import KINDS
+from host import install
 
 pytestmark = pytest.mark.docs
 
@@ -42,16 +43,29 @@ def test_the_shell_understands_every_line() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_every_file_that_is_copied_is_there_and_goes_where_it_works() -> None:
-    """What is copied out of the folder exists in it, and everything that stands in systemd/ is copied."""
-    copies = [line.split()[2:] for line in shell() if line.startswith("sudo cp ")]
-    for source, target in copies:
-        assert (ROOT / source).is_file(), source
-        kind = "system" if source.endswith(".service") else None
-        assert target == (f"/etc/systemd/{kind}/" if kind else f"/etc/{Path(source).parent.name}/")
-    copied = {source for source, _ in copies}
-    there = {str(path.relative_to(ROOT)) for path in (ROOT / "systemd").rglob("*") if path.is_file()}
-    assert copied == there
+def test_every_install_command_does_what_the_guide_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each `install-units` of the guide works as it stands there, and together they enable every unit there is."""
+    (tmp_path / "opt/motcua/bin").mkdir(parents=True)
+    (tmp_path / "opt/motcua/bin/motcua").touch()
+    (tmp_path / "etc/motcua").mkdir(parents=True)
+    for name in ("center.toml", "station.toml"):
+        (tmp_path / "etc/motcua" / name).write_text(example(name), encoding="utf-8")
+    lines = [line.split()[3:] for line in shell() if line.startswith("sudo motcua install-units ")]
+    for options in lines:
+        assert install.main([*options, "--root", str(tmp_path), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    for name in units():
+        assert f"{tmp_path}/etc/systemd/system/{name}" in said
+    assert "enable motcua-center.service" in said
+    assert "enable motcua-device@rating.service motcua-device@callpad.service motcua-device@display.service" in said
+
+
+def test_every_option_of_the_install_command_is_in_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """The guide explains each option that the command has."""
+    install.main(["--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+    table = GUIDE.read_text(encoding="utf-8").partition("| option |")[2].partition("\n\n")[0]
+    assert {option for option in options if f"`{option}" not in table} == set()
 
 
 def test_every_make_target_and_extra_exists() -> None:
@@ -88,14 +102,14 @@ def test_the_configuration_is_written_where_its_unit_reads_it(unit: str, file: s
     lines = shell()
     written = lines.index(f"sudo nano {path}")
     assert f"sudo mkdir -p {Path(path).parent}" in lines[:written]
-    assert "sudo systemd-tmpfiles --create" in lines[written:]
+    assert any(line.startswith("sudo motcua install-units ") for line in lines[written:])
     assert path in (ROOT / "systemd" / "tmpfiles.d" / "motcua.conf").read_text(encoding="utf-8")
 
 
 def test_every_unit_that_is_started_exists() -> None:
-    """What systemctl is told to start is a unit of ours, and an instance is a kind of device."""
-    lines = [line for line in shell() if "enable --now" in line]
-    for name in (name for line in lines for name in line.partition("--now ")[2].split() if name.startswith("motcua")):
+    """What systemctl is told to restart is a unit of ours, and an instance is a kind of device."""
+    lines = [line for line in shell() if line.startswith("sudo systemctl restart ")]
+    for name in (name for line in lines for name in line.split()[3:]):
         template, at, instance = name.partition("@")
         assert f"{template}{at}.service" in units()
         assert not at or instance in KINDS
@@ -104,8 +118,8 @@ def test_every_unit_that_is_started_exists() -> None:
 
 def test_every_command_is_one_that_debian_or_the_guide_installs() -> None:
     """Each line begins with a command that a fresh Debian has, or that the guide has installed."""
-    fresh = {"apt", "cp", "journalctl", "ln", "mkdir", "nano", "python3", "systemctl", "systemd-sysusers"}
-    fresh |= {"systemd-tmpfiles", "make", "motcua", "/opt/motcua/bin/pip"}
+    fresh = {"apt", "findmnt", "journalctl", "ln", "mkdir", "mount", "nano", "python3", "raspi-config", "systemctl"}
+    fresh |= {"udevadm", "make", "motcua", "/opt/motcua/bin/pip"}
     used = {line.removeprefix("sudo ").split()[0] for line in shell()}
     assert used <= fresh
 

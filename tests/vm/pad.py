@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.vm.center import wait_for
-from tests.vm.image import ROOT
 from tests.vm.machine import Machine
+from tests.vm.software import PREFIX
 
 UNIT = "motcua-device@rating.service"
 BUTTONS = {1: 17, 2: 27, 3: 22}
@@ -140,12 +140,8 @@ class Pad:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        for kind in ("sysusers.d", "tmpfiles.d", "modules-load.d"):
-            machine.put(f"/etc/{kind}/motcua.conf", (ROOT / "systemd" / kind / "motcua.conf").read_bytes())
-        template = UNIT.replace("@rating", "@")
-        machine.put(f"/etc/systemd/system/{template}", (ROOT / "systemd" / template).read_bytes())
-        machine.put(f"/etc/systemd/system/{template}.d/rig.conf", DROP_IN)
-        machine.run("systemd-sysusers && systemctl restart systemd-modules-load && systemctl daemon-reload")
+        machine.put(f"/etc/systemd/system/{UNIT.replace('@rating', '@')}.d/rig.conf", DROP_IN)
+        machine.run(f"{PREFIX}/bin/motcua install-units --device rating")
 
     def configure(self, *, port: int, mode: Mode, more: str = "") -> None:
         """Write the station's configuration; takes effect at the next start."""

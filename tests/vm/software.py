@@ -29,6 +29,7 @@ def install(machine: Machine) -> None:
         with tarfile.open(fileobj=files, mode="w") as tar:
             tar.add(_dependencies(), SITE)
             tar.add(site, SITE)
+            tar.add(site / "share", "share")
     machine.run(f"python3 -m venv --without-pip {PREFIX}")
     machine.run(f"tar -x --no-same-owner -C {PREFIX}", stdin=files.getvalue())
     machine.put(f"{PREFIX}/bin/motcua", re.sub(r"\A#!.*", f"#!{PREFIX}/bin/python3", script), mode="755")

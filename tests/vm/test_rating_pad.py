@@ -200,10 +200,10 @@ def test_the_unit_is_valid_and_hardened(machine: Machine, figures: list[str]) ->
     # It exits with 0 also for keys that it does not know: every word on the unit is a mistake.
     said = machine.run(f"systemd-analyze verify {UNIT}")
     assert [line for line in said.splitlines() if "motcua" in line] == []
-    report = machine.run(f"systemd-analyze security --no-pager {UNIT} --threshold=20", check=False)
+    report = machine.run(f"systemd-analyze security --no-pager {UNIT} --threshold=15", check=False)
     exposure = report.splitlines()[-1].strip()
     figures.append(exposure.removeprefix("→ ").strip())
-    machine.run(f"systemd-analyze security --no-pager {UNIT} --threshold=20 >/dev/null")
+    machine.run(f"systemd-analyze security --no-pager {UNIT} --threshold=15 >/dev/null")
 
 
 def start(pad: Pad, listener: Listener) -> None:

@@ -53,7 +53,7 @@ class Link(Protocol):
         ...
 
     def alive(self) -> bool:
-        """Whether that thread runs."""
+        """Whether that thread runs and moves."""
         ...
 
     def publish(self, channel: Channel, payload: bytes, *, retain: bool = False) -> bool:
@@ -109,7 +109,7 @@ class _Retry:
 
 
 class WorkerDiedError(Exception):
-    """A thread that the daemon needs has ended; only a new process helps."""
+    """A thread that the daemon needs has ended or hangs; only a new process helps."""
 
 
 class Daemon:
@@ -548,9 +548,11 @@ class Daemon:
 
     def _check_workers(self) -> None:
         if self._link is not None and not self._link.alive():
-            raise WorkerDiedError("the network thread has ended; the daemon ends too, to be started again")
+            raise WorkerDiedError("the network thread has ended, or hangs; the daemon ends too, to be started again")
         if self._driver is not None and self._is_open and not self._driver.alive():
-            raise WorkerDiedError("a thread of the device's driver has ended; the daemon ends too, to be started again")
+            raise WorkerDiedError(
+                "a thread of the device's driver has ended, or hangs; the daemon ends too, to be started again"
+            )
 
     def _check_health(self, now_ms: int) -> None:
         self._health_at_ms = now_ms + self._health_every_ms

@@ -131,7 +131,7 @@ class Driver(Protocol):
         ...
 
     def alive(self) -> bool:
-        """Whether every thread of the driver still runs; the watchdog is fed only while this is true."""
+        """Whether every thread of the driver runs and none hangs; the watchdog is fed only while this is true."""
         ...
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ import msgspec
 from contract.topics import Address, Channel, center_address
 from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
+from firmware.pulse import Pulse
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -36,6 +37,8 @@ STABLE_AFTER_S = 2.0
 CONNECT_TIMEOUT_S = 5.0
 """For each of: the TCP connection; the broker's answers to CONNECT and SUBSCRIBE together."""
 STOP_TIMEOUT_S = 1.0
+HANGS_AFTER_MS = 180_000
+"""A third of the longest keep-alive, or the time-outs of several name servers, fit in there."""
 _SUBSCRIBED = (Channel.ACK, Channel.DESIRED, Channel.REPLY)
 _QOS = 1
 _MANY = 1_000  # outgoing messages that paho may hold: a state that flickers must not fill the memory
@@ -76,6 +79,7 @@ class Transport:
         password: str | None,
         status: Callable[[Presence], bytes],
         post: Callable[[object], None],
+        hangs_after_ms: int = HANGS_AFTER_MS,
     ) -> None:
         self._address = address
         self._broker = broker
@@ -89,6 +93,7 @@ class Transport:
         self._tls = tls_context(broker)
         self._paho = import_paho(tls=self._tls is not None)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._pulse = Pulse(limit_ms=hangs_after_ms, monotonic_ms=lambda: time.monotonic_ns() // 1_000_000)
         self._stopping = threading.Event()
         # Held for saying `online` and for beginning to stop: `offline` is said after it, or it is not said at all.
         self._coming_and_going = threading.Lock()
@@ -107,8 +112,8 @@ class Transport:
         self._thread.start()
 
     def alive(self) -> bool:
-        """Whether the network thread runs."""
-        return self._thread.is_alive()
+        """Whether the network thread runs and does not hang."""
+        return self._thread.is_alive() and not self._pulse.lost()
 
     def publish(self, channel: Channel, payload: bytes, *, retain: bool = False) -> bool:
         """Hand a message to the connection; False (and nothing is kept) while there is none."""
@@ -186,11 +191,13 @@ class Transport:
     def _connection(self) -> float:
         """Make one connection and live with it until it ends; return how many seconds it was up."""
         up_at: float | None = None
+        self._pulse.beat()
         client = self._client = self._new_client()
         try:
             client.connect(self._host(), self._broker.port, self._broker.keepalive_s, **self._clean())
             deadline = time.monotonic() + CONNECT_TIMEOUT_S
             while client.loop(self._patience_s(deadline)) == self._paho.MQTT_ERR_SUCCESS:
+                self._pulse.beat()
                 if self._up is not None:
                     up_at = up_at or time.monotonic()
                 elif self._stopping.is_set():
@@ -206,6 +213,7 @@ class Transport:
             self._problem = "what the broker sent cannot be understood"
         finally:
             self._end(client)
+            self._pulse.rest()
         return time.monotonic() - up_at if up_at is not None else 0.0
 
     def _patience_s(self, deadline: float) -> float:

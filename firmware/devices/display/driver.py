@@ -12,6 +12,7 @@ from firmware.devices.display.faults import PanelError
 from firmware.devices.display.port import Port
 from firmware.devices.display.signs import PortBack, PortLost, Show, Shown
 from firmware.ports import Post
+from firmware.pulse import Pulse
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ ATTEMPTS = 3
 RETRY_FIRST_MS = 200
 RETRY_LAST_MS = 5_000
 CLOSE_WITHIN_S = 5.0
+HANGS_AFTER_MS = 30_000
+"""A port that is opened, or one exchange on it, takes a few seconds at most: every wait of ours is bounded."""
 
 
 class PanelDriver(Generic[KnownT]):
@@ -35,6 +38,7 @@ class PanelDriver(Generic[KnownT]):
         monotonic_ms: Callable[[], int],
         answer_within_ms: int = 300,
         silence_ms: int = 0,
+        hangs_after_ms: int = HANGS_AFTER_MS,
     ):
         self._name = name
         self._codec = codec
@@ -42,6 +46,7 @@ class PanelDriver(Generic[KnownT]):
         self._monotonic_ms = monotonic_ms
         self._answer_within_ms = answer_within_ms
         self._silence_ms = silence_ms
+        self._pulse = Pulse(limit_ms=hangs_after_ms, monotonic_ms=monotonic_ms)
 
         self._post: Post = _nowhere
         self._thread: threading.Thread | None = None
@@ -78,8 +83,8 @@ class PanelDriver(Generic[KnownT]):
         self._ring()
 
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the thread runs and does not hang in its port."""
+        return self._thread is not None and self._thread.is_alive() and not self._pulse.lost()
 
     def close(self) -> None:
         """Stop the thread; the panel keeps what it shows."""
@@ -117,6 +122,7 @@ class PanelDriver(Generic[KnownT]):
             self._let_go()
 
     def _step(self) -> None:
+        self._pulse.beat()
         if self._port is None:
             self._port = self._open_port()
             self._known = None
@@ -194,6 +200,7 @@ class PanelDriver(Generic[KnownT]):
 
     def _exchange(self, piece: bytes) -> None:
         """Take the line for one piece."""
+        self._pulse.beat()
         port = self._port
         if port is None:
             raise PanelError("port_missing", "the port is closed")
@@ -271,7 +278,10 @@ class PanelDriver(Generic[KnownT]):
             timeout = None if until_ms is None else until_ms - self._monotonic_ms()
             if timeout is not None and timeout <= 0:
                 return
-            for descriptor, _ in poll.poll(timeout):
+            self._pulse.rest()
+            ready = poll.poll(timeout)
+            self._pulse.beat()
+            for descriptor, _ in ready:
                 if descriptor != self._bell[0]:
                     raise PanelError("port_missing", "the port was unplugged: plug it in again")
                 os.read(self._bell[0], 4096)

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import logging
 import os
 import select
 import termios
@@ -14,9 +15,12 @@ import serial
 
 from firmware.devices.display.faults import PanelError
 
+_log = logging.getLogger(__name__)
+
 WRITE_TIMEOUT_S = 2.0
 TURN_WITHIN_S = 2.0
 _TURN_TRY_S = 0.002
+_DRAIN_TRY_S = 0.002
 
 
 class Port(Protocol):
@@ -84,10 +88,16 @@ class SerialPort:
             yield
 
     def write(self, data: bytes) -> None:
-        """Write, and wait for the wire."""
+        """Write, and wait for the wire, but not for ever: what stops the line may never let it go."""
         with self._faults():
             self._serial.write(data)
-            self._serial.flush()
+            for _ in range(round(WRITE_TIMEOUT_S / _DRAIN_TRY_S)):
+                if not self._serial.out_waiting:
+                    break
+                self._pause.wait(_DRAIN_TRY_S)
+            else:
+                raise serial.SerialTimeoutException
+            self._serial.flush()  # what is in the chip itself, a few bytes
 
     def read(self, timeout_s: float) -> bytes:
         """Return what has come within the time."""
@@ -102,6 +112,10 @@ class SerialPort:
 
     def close(self) -> None:
         """Close, whatever state the device behind it is in."""
+        try:
+            self._serial.reset_output_buffer()  # the kernel would wait half a minute for bytes that nobody takes
+        except (OSError, termios.error) as error:
+            _log.debug("%s: %s", self._path, error)  # unplugged, as a rule
         try:
             self._serial.close()
         except (OSError, termios.error) as error:

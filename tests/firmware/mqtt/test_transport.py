@@ -555,6 +555,26 @@ def test_a_dead_network_thread_is_seen(mosquitto_broker: Broker) -> None:
         transport.stop()
 
 
+def test_a_hanging_network_thread_is_seen(mosquitto_broker: Broker) -> None:
+    """If the network thread does not come back from a call, `alive` says so; once it is back, it is alive again."""
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(_news: object) -> None:
+        hangs.set()
+        goes_on.wait(10)
+
+    transport = Transport(ADDRESS, to(mosquitto_broker), password=None, status=status, post=hang, hangs_after_ms=200)
+    transport.start()
+    try:
+        assert hangs.wait(5)
+        wait_for(lambda: not transport.alive())
+        goes_on.set()
+        wait_for(transport.alive)
+    finally:
+        goes_on.set()
+        transport.stop()
+
+
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 

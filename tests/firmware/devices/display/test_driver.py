@@ -1,8 +1,10 @@
 """The panel's thread on real pseudo-terminals, with simulated panels that decode what they get."""
 
+import contextlib
 import logging
 import os
 import statistics
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +14,13 @@ from typing import Any
 import pytest
 
 from firmware.devices.display import KIND
+from firmware.devices.display.codecs.cd5220 import Cd5220Codec
 from firmware.devices.display.config import DisplayConfig
-from firmware.devices.display.driver import PanelDriver
+from firmware.devices.display.driver import HANGS_AFTER_MS, PanelDriver
 from firmware.devices.display.signs import PortLost, Show, Shown, Sign
 from firmware.devices.registry import DeviceContext
 from simulator.panels import Cd5220Panel, Fault, ModbusLedPanel, ModbusLine
+from tests.support.clock import ManualClock
 from tests.support.waiting import wait_for
 
 
@@ -333,6 +337,82 @@ def test_a_recall_is_written_again(start: Start, heard: Heard, led: ModbusLedPan
     driver.drive(_call(18))
     wait_for(lambda: heard.shown() == [17, 18])
     assert b"".join(led.frames).count(b"A007") == frames + 1
+
+
+def test_a_line_that_takes_no_bytes_is_named_and_heals(
+    start: Start, heard: Heard, vfd: Cd5220Panel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line that is held up keeps the panel's thread for seconds, not for ever; the call is shown when it goes on."""
+    driver = start("cd5220", vfd.path)
+    driver.drive(_call(1, "A001"))
+    wait_for(lambda: heard.shown() == [1])
+    line = os.open(vfd.path, os.O_RDWR | os.O_NOCTTY)
+    try:
+        termios.tcflow(line, termios.TCOOFF)
+        driver.drive(_call(2, "A002"))
+        wait_for(lambda: heard.troubles() == ["port_failed"], timeout_s=10)
+        assert driver.alive()
+        termios.tcflow(line, termios.TCOON)
+    finally:
+        os.close(line)
+    vfd.wait_for("MỜI SỐ A002\nĐẾN QUẦY 3", timeout_s=20)
+    wait_for(lambda: heard.shown() == [1, 2], timeout_s=10)
+    assert "takes no bytes: unplug its adapter" in caplog.text
+
+
+class HungPort:
+    """A port whose driver does not come back from a call until the test lets it."""
+
+    def __init__(self, read_end: int) -> None:
+        self.hung, self.goes_on = threading.Event(), threading.Event()
+        self._read_end = read_end
+
+    def fileno(self) -> int:
+        """Return something to poll for a hang-up."""
+        return self._read_end
+
+    def turn(self) -> contextlib.nullcontext[None]:
+        """Have the line alone."""
+        return contextlib.nullcontext()
+
+    def write(self, data: bytes) -> None:
+        """Hang."""
+        self.hung.set()
+        assert self.goes_on.wait(20)
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def discard(self) -> None:
+        """Forget nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def test_a_thread_that_hangs_in_its_port_is_seen(heard: Heard) -> None:
+    """A call into the port that does not come back makes the driver dead to the watchdog; waiting for work does not."""
+    clock = ManualClock()
+    ends = os.pipe()
+    port = HungPort(ends[0])
+    driver = PanelDriver(name="display", codec=Cd5220Codec(), open_port=lambda: port, monotonic_ms=clock.monotonic_ms)
+    driver.open(heard)
+    try:
+        clock.advance(10 * HANGS_AFTER_MS)
+        wait_for(driver.alive)
+        driver.drive(_call(1))
+        assert port.hung.wait(5)
+        assert driver.alive()
+        clock.advance(HANGS_AFTER_MS + 1)
+        assert not driver.alive()
+        port.goes_on.set()
+        wait_for(driver.alive)
+    finally:
+        port.goes_on.set()
+        driver.close()
+        for end in ends:
+            os.close(end)
 
 
 def test_closing_leaves_nothing_behind(start: Start, led: ModbusLedPanel, vfd: Cd5220Panel, tmp_path: Path) -> None:

@@ -22,8 +22,20 @@ Label = Annotated[
 ]
 FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096, description="a file")]
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, description="a host name or an IP address")]
+ServerName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=253,
+        pattern="^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$",
+        description="a host name or an IP address",
+    ),
+]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535, description="a TCP port from 1 to 65535")]
 BrokerKind = Literal["auto", "mosquitto", "amqtt", "external"]
+
+SECURED_PORT = 8883
+"""Where a broker listens that speaks TLS, unless it is told otherwise."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,8 +52,10 @@ class Http(Section, frozen=True, kw_only=True):
 class Broker(Section, frozen=True, kw_only=True):
     """Which MQTT broker: `auto` takes mosquitto where it is installed, else the built-in amqtt; `external` starts none.
 
-    On loopback everybody on this machine may connect. On another address mosquitto asks for a password: `users_file`
-    is made with mosquitto_passwd, `username` and `password_file` are the center's own entry in it (as with `external`).
+    On loopback everybody on this machine may connect, unless `keys` is true. On another address a broker of ours speaks
+    TLS and asks everybody for a certificate of this center's authority (`motcua provision`); `names` are further names
+    and addresses by which devices reach this machine. With `external`, `username` and `password_file` are the center's
+    own there, and `ca_file`, `cert_file` and `key_file` what it needs where that broker speaks TLS.
     """
 
     kind: BrokerKind = "auto"
@@ -49,7 +63,9 @@ class Broker(Section, frozen=True, kw_only=True):
     port: Port = 1883
     username: Label | None = None
     password_file: FilePath | None = None
-    users_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
 
     @property
     def on_loopback(self) -> bool:
@@ -73,6 +89,8 @@ class Store(Section, frozen=True, kw_only=True):
     """Where everything is kept; an SQLAlchemy URL, by default an SQLite file in `data_dir`."""
 
     url: Label | None = None
+    names: tuple[ServerName, ...] = ()
+    keys: bool | None = None
 
 
 class Alerts(Section, frozen=True, kw_only=True):
@@ -82,6 +100,11 @@ class Alerts(Section, frozen=True, kw_only=True):
     """
 
     webhook: (
+    @property
+    def secured(self) -> bool:
+        """Whether it is a broker of ours that lets in only who has a key."""
+        return self.kind != "external" and (self.keys if self.keys is not None else not self.on_loopback)
+
         Annotated[
             str,
             msgspec.Meta(
@@ -220,22 +243,39 @@ def _check(path: Path, config: Config) -> None:
             if one not in known:
                 allowed = ", ".join(map(show, sorted(known)))
                 raise ConfigError(f"{path}: counter[{at}].services: services of {allowed}, got {show(one)}")
+    if config.broker.secured and "port" not in values.get("broker", {}):
+        config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, port=SECURED_PORT))
     _check_broker(path, config.broker)
 
 
 def _check_broker(path: Path, broker: Broker) -> None:
     if (broker.username is None) != (broker.password_file is None):
         raise ConfigError(f"{path}: broker: username and password_file together, got only one of them")
-    if broker.kind == "external" or broker.on_loopback:
+    if broker.ca_file is None and (broker.cert_file, broker.key_file) != (None, None):
+        raise ConfigError(f"{path}: broker.ca_file: a file, because cert_file or key_file is set, got nothing")
+    if broker.key_file is not None and broker.cert_file is None:
+        raise ConfigError(f"{path}: broker.cert_file: a file, because key_file is set, got nothing")
+    if broker.kind == "external":
+        if broker.keys:
+            raise ConfigError(
+                f"{path}: broker.keys: left out, because an external broker has keys of its own, got true"
+            )
         return
-    if broker.kind == "amqtt":
+    for key in ("username", "password_file", "ca_file", "cert_file", "key_file"):
+        if getattr(broker, key) is not None:
+            raise ConfigError(
+                f'{path}: broker.{key}: left out, because only kind = "external" needs it, got'
+                f" {show(getattr(broker, key))}"
+            )
+    if broker.secured and broker.kind == "amqtt":
         raise ConfigError(
-            f"{path}: broker.host: a loopback address, because amqtt has no passwords, got {show(broker.host)}"
+            f'{path}: broker.kind: "mosquitto", because broker.host = {show(broker.host)} needs keys, which amqtt'
+            ' cannot keep apart, got "amqtt"'
         )
-    if broker.users_file is None or broker.username is None:
+    if not broker.on_loopback and not broker.secured:
         raise ConfigError(
-            f"{path}: broker.users_file: a file, with username and password_file beside it, because broker.host ="
-            f" {show(broker.host)} can be reached from other machines, got nothing"
+            f"{path}: broker.keys: true, because broker.host = {show(broker.host)} can be reached from other machines,"
+            " got false"
         )
 
 

@@ -27,3 +27,7 @@ class StoreError(CenterError):
 
 class BrokerError(CenterError):
     """The broker cannot be started."""
+
+
+class KeysError(CenterError):
+    """A key or a certificate cannot be made, read or accepted."""

@@ -22,6 +22,8 @@ from center.config import Config
 from center.errors import BusyError, StoreError
 from center.hall import Hall
 from center.ingest.ingest import Ingest
+from center.keys import keeper as keepers
+from center.keys.keeper import Keeper
 from center.storage.store import Store
 from center.web.app import create_app
 from center.web.server import web_server
@@ -55,10 +57,19 @@ def serve(config: Config, *, make_app: MakeApp = create_app) -> int:
         hall = Hall(config, Store(config.store_url), SystemClock())
         hall.start()
         cleanup.callback(hall.stop)
-        broker = make_broker(config.broker, data_dir)
+        keys, keeper = None, None
+        if config.broker.secured:
+            authority = keepers.authority(config)
+            keeper = Keeper(config, authority, hall)
+            keeper.write()
+            keys, config = keepers.broker_keys(authority), keepers.with_keys(config, authority)
+        broker = make_broker(config.broker, data_dir, keys)
         if broker is not None:
             cleanup.callback(broker.stop)
             broker.start()
+            if keeper is not None:
+                cleanup.callback(keeper.stop)
+                keeper.start(broker)
         ingest = Ingest(config, hall)
         ingest.start()
         cleanup.callback(ingest.stop)

@@ -22,8 +22,16 @@ Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, description="a 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535, description="a TCP port from 1 to 65535")]
 
 
+TLS_PORT = 8883
+"""Where a broker listens that speaks TLS, unless it is told otherwise."""
+_CREDENTIALS = "$CREDENTIALS_DIRECTORY"
+
+
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the MQTT broker is. TLS is on as soon as `ca_file` is given."""
+    """Where the MQTT broker is. TLS is on as soon as `ca_file` is given, or `keys_dir`, which stands for all of them.
+
+    `cert_file` may hold the key as well.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 1883
@@ -31,6 +39,7 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
     password_file: str | None = None
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=300, description="5 to 300 seconds")] = 15
+    keys_dir: str | None = None
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
@@ -39,8 +48,8 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """Refuse halves of what only works together."""
         if self.password_file is not None and self.username is None:
             raise ValueError("password_file needs a username beside it")
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together")
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file needs a cert_file beside it")
         if self.cert_file is not None and self.ca_file is None:
             raise ValueError("cert_file needs a ca_file beside it")
 
@@ -111,7 +120,7 @@ def load(
         options=options,
         address=Address(center=station.center, station=station.station, device=name, root=station.root),
         state_dir=_state_dir(station, path, environment) / name,
-        broker=station.broker,
+        broker=_broker(station, path, name, environment, port_given="port" in table.get("broker", {})),
     )
 
 
@@ -123,6 +132,23 @@ def read_secret(path: str, key: str) -> str:
         raise ConfigError(
             f"{path}: {key}: a readable file with the secret on one line, got {_reason(error)}"
         ) from error
+
+
+def _broker(station: _File, path: Path, name: str, environment: Mapping[str, str], *, port_given: bool) -> BrokerConfig:
+    """Return the section with each file by its whole path, and the port that goes with them."""
+    broker = station.broker
+    if broker.keys_dir is not None and (broker.ca_file, broker.cert_file, broker.key_file) != (None, None, None):
+        raise ConfigError(f"{path}: broker: keys_dir stands for ca_file, cert_file and key_file: leave them out")
+    files = {
+        key: value.replace(_CREDENTIALS, environment.get("CREDENTIALS_DIRECTORY", _CREDENTIALS), 1)
+        for key in ("password_file", "keys_dir", "ca_file", "cert_file", "key_file")
+        if (value := getattr(broker, key)) is not None
+    }
+    if folder := files.get("keys_dir"):
+        files |= {"ca_file": f"{folder}/root.pem", "cert_file": f"{folder}/{station.station}/{name}.pem"}
+    if "ca_file" in files and not port_given:
+        return msgspec.structs.replace(broker, port=TLS_PORT, **files)
+    return msgspec.structs.replace(broker, **files)
 
 
 def _state_dir(station: _File, path: Path, environment: Mapping[str, str]) -> Path:

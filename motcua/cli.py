@@ -9,6 +9,8 @@ USAGE = f"""motcua {__version__}
 
   motcua device run NAME --config FILE     run one device of a counter (rating, callpad, display)
   motcua center serve --config FILE        run the center: broker, ingest, queue, pages
+  motcua provision COUNTER                 make the keys of a counter's devices, on the center's server
+  motcua device install FILE               install them, on the counter's Pi
   motcua demo [--day] …                    a whole center in a box, on simulated hardware (--help tells more)
   motcua install-units --center|--device   install the systemd units (--help tells more)
   motcua contract asyncapi                 print the wire contract as an AsyncAPI 3 document
@@ -31,6 +33,8 @@ def _run(args: list[str]) -> int:
             from firmware.cli import main as run
         case ["center", *rest]:
             from center.cli import main as run
+        case ["provision", *rest]:
+            from center.keys.cli import main as run
         case ["demo", *rest]:
             from simulator.cli import main as run
         case ["install-units", *rest]:

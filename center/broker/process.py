@@ -1,17 +1,21 @@
 """A broker as a child process: started, watched, started again when it dies."""
 
+import contextlib
 import errno
 import importlib.util
 import logging
 import os
 import select
 import shutil
+import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +36,17 @@ _DISCONNECT = b"\xe0\x00"
 _SBIN = "/usr/sbin:/usr/local/sbin"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerKeys:
+    """What a broker needs that lets in only who has a key."""
+
+    root_file: Path
+    broker_file: Path
+    center_file: Path
+    revoked_file: Path
+    acl_file: Path
+
+
 class Starter(Protocol):
     """Knows how one kind of broker is started."""
 
@@ -47,17 +62,26 @@ class MosquittoStarter:
 
     name = "mosquitto"
 
-    def __init__(self, program: str, config: Broker, data_dir: Path) -> None:
-        self._program, self._config = program, config
+    def __init__(self, program: str, config: Broker, data_dir: Path, keys: BrokerKeys | None = None) -> None:
+        self._program, self._config, self._keys = program, config, keys
         self._file = data_dir / "mosquitto.conf"
 
     def command(self) -> Sequence[str]:
         """Write the configuration; raise BrokerError if that cannot be."""
-        access = (
-            "# Loopback: whoever is on this machine may connect.\nallow_anonymous true"
-            if self._config.on_loopback
-            else f"allow_anonymous false\npassword_file {self._config.users_file}"
-        )
+        access = "# Loopback: whoever is on this machine may connect.\nallow_anonymous true"
+        if (keys := self._keys) is not None:
+            # The name of the certificate is the name of the connection too: nobody takes over another's.
+            access = f"""# Who has a key comes in, and may do what the access list says.
+allow_anonymous false
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
+tls_version tlsv1.2
+cafile {keys.root_file}
+certfile {keys.broker_file}
+keyfile {keys.broker_file}
+crlfile {keys.revoked_file}
+acl_file {keys.acl_file}"""
         # Nothing is kept: sessions are clean, retained states come again from the center, facts wait in the devices.
         # The queue holds what all devices together may have on the way to the center (20 each).
         text = f"""# Made by motcua center serve at each start.
@@ -65,7 +89,7 @@ listener {self._config.port} {self._config.host}
 {access}
 persistence false
 set_tcp_nodelay true
-max_inflight_messages 100
+max_inflight_messages 1000
 max_queued_messages 10000
 max_packet_size 262144
 connection_messages false
@@ -95,17 +119,20 @@ class AmqttStarter:
         return [sys.executable, "-m", "center.broker.amqtt_process", self._config.host, str(self._config.port)]
 
 
-def make_broker(config: Broker, data_dir: Path) -> "BrokerProcess | None":
+def make_broker(config: Broker, data_dir: Path, keys: BrokerKeys | None = None) -> "BrokerProcess | None":
     """Return the broker that the configuration asks for, or None where somebody else runs it."""
     if config.kind == "external":
         return None
+    if config.secured and keys is None:
+        raise BrokerError(f"broker.host {config.host} can be reached from other machines, and there are no keys")
     program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:{_SBIN}")
     if config.kind == "mosquitto" and program is None:
         raise BrokerError('mosquitto is not installed: sudo apt install mosquitto, or set broker.kind = "amqtt"')
     if config.kind != "amqtt" and program is not None:
-        return BrokerProcess(MosquittoStarter(program, config, data_dir), config)
-    if not config.on_loopback:
-        raise BrokerError(f"broker.host {config.host} needs passwords, and so mosquitto: sudo apt install mosquitto")
+        return BrokerProcess(MosquittoStarter(program, config, data_dir, keys), config, keys)
+    if config.secured:
+        # It would let a key take over the connection, and so the rights, of another: docs/design/keys.md.
+        raise BrokerError(f"broker.host {config.host} needs keys, and so mosquitto: sudo apt install mosquitto")
     if importlib.util.find_spec("amqtt") is None:
         raise BrokerError("neither mosquitto nor amqtt is installed: sudo apt install mosquitto")
     return BrokerProcess(AmqttStarter(config), config)
@@ -114,8 +141,9 @@ def make_broker(config: Broker, data_dir: Path) -> "BrokerProcess | None":
 class BrokerProcess:
     """A supervised broker. Its thread starts the child and must outlive it: the kernel ties the one to the other."""
 
-    def __init__(self, starter: Starter, config: Broker) -> None:
+    def __init__(self, starter: Starter, config: Broker, keys: BrokerKeys | None = None) -> None:
         self.name = starter.name
+        self._keys = keys
         self._starter, self._host, self._port = starter, config.host, config.port
         self._connect_host = config.connect_host
         self._stop = threading.Event()
@@ -124,6 +152,7 @@ class BrokerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._fault: Exception | None = None
         self._up = False
+        self._restart = threading.Event()
         self._wake, self._waker = socket.socketpair()
 
     @property
@@ -148,6 +177,19 @@ class BrokerProcess:
         if self._thread.is_alive():
             self._thread.join(2 * STOP_S + 1)
         self._wake.close()
+
+    def reload(self) -> None:
+        """Let it read its files again; connections stay. Any thread."""
+        pid = self.pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
+
+    def restart(self) -> None:
+        """End it and start it again, so that every connection is made anew. Any thread."""
+        self._restart.set()
+        with contextlib.suppress(OSError):  # stopped meanwhile
+            self._waker.send(b".")
 
     def alive(self) -> bool:
         """Whether it is being watched."""
@@ -176,6 +218,10 @@ class BrokerProcess:
                 code = -1
             if self._stop.is_set():
                 break
+            if self._restart.is_set() and self._ready.is_set():
+                self._restart.clear()
+                self._up = False
+                continue
             if not self._ready.is_set():
                 self._fault = self._fault or BrokerError(
                     f"{self.name} ended at once, with code {code}: see its lines above"
@@ -199,10 +245,12 @@ class BrokerProcess:
         )
         ended = os.pidfd_open(process.pid)
         try:
-            while process.poll() is None and not self._stop.is_set():
+            while process.poll() is None and not self._stop.is_set() and not (self._up and self._restart.is_set()):
                 if self._up:
-                    select.select([ended, self._wake.fileno()], [], [])
-                elif _answers(self._connect_host, self._port):
+                    readable, _, _ = select.select([ended, self._wake.fileno()], [], [])
+                    if self._wake.fileno() in readable:
+                        self._wake.recv(16)
+                elif _answers(self._connect_host, self._port, self._keys):
                     log.info("%s listens on %s:%d", self.name, self._host, self._port)
                     self._up = True
                     self._ready.set()
@@ -225,15 +273,27 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(STOP_S)
 
 
-def _answers(host: str, port: int) -> bool:
+def _answers(host: str, port: int, keys: BrokerKeys | None) -> bool:
     try:
         with socket.create_connection((host, port), timeout=1) as sock:
+            if keys is not None:
+                # By MQTT the center's own connection would be taken over: both have the name of their certificate.
+                with _as_center(keys).wrap_socket(sock, server_hostname=host) as tls, contextlib.suppress(OSError):
+                    tls.unwrap()  # a goodbye, or the broker complains
+                return True
             sock.sendall(_CONNECT)
             answered = sock.recv(1) == b"\x20"  # CONNACK, whatever it says
             sock.sendall(_DISCONNECT)
             return answered
     except OSError:
         return False
+
+
+def _as_center(keys: BrokerKeys) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(keys.root_file)
+    context.load_cert_chain(keys.center_file)
+    return context
 
 
 def _port_taken(host: str, port: int) -> str:

@@ -6,13 +6,14 @@ messages over a reconnect and would publish an old desired state after a new one
 
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import paho.mqtt.client as paho
 import msgspec
+import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from center.clock import Clock
@@ -216,6 +217,8 @@ class Link:
         client.on_message = self._message
         if self._config.username is not None and self._config.password_file is not None:
             client.username_pw_set(self._config.username, _password(Path(self._config.password_file)))
+        if self._config.ca_file is not None:
+            client.tls_set_context(_tls(self._config, self._config.ca_file))
         return client
 
     def _lost(self, reason: str) -> None:
@@ -296,6 +299,22 @@ def _shut(sock: Any) -> None:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:
         log.debug("the connection was closed already")
+
+
+def _tls(config: Broker, ca_file: str) -> ssl.SSLContext:
+    """Return whom to trust and who we are; read at each connection, because keys are renewed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:
+        raise OSError(f"{ca_file}: {error.strerror or error}; check broker.ca_file") from error
+    if config.cert_file is not None:
+        try:
+            context.load_cert_chain(config.cert_file, config.key_file, password="")
+        except OSError as error:
+            raise OSError(f"{config.cert_file}: {error.strerror or error}; check broker.cert_file, key_file") from error
+    return context
 
 
 def _password(file: Path) -> str:

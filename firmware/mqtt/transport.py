@@ -21,11 +21,11 @@ import msgspec
 from contract.topics import Address, Channel, center_address
 from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
+from firmware.mqtt.tls import explain_tls
+from firmware.mqtt.tls import tls_context as tls_context
 from firmware.pulse import Pulse
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
 
 _log = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ class Transport:
         status: Callable[[Presence], bytes],
         post: Callable[[object], None],
         hangs_after_ms: int = HANGS_AFTER_MS,
+        clock_is_set: Callable[[], bool] = lambda: True,
     ) -> None:
         self._address = address
         self._broker = broker
@@ -90,8 +91,9 @@ class Transport:
         # Brokers answer in this order; amqtt does not, but hardly outlives its center.
         presence = center_address(address.center, root=address.root).topic(Channel.STATUS)
         self._topics = {presence: Channel.STATUS} | {address.topic(channel): channel for channel in _SUBSCRIBED}
-        self._tls = tls_context(broker)
-        self._paho = import_paho(tls=self._tls is not None)
+        self._clock_is_set = clock_is_set
+        tls_context(broker)  # what is wrong with the files is said before anything begins
+        self._paho = import_paho(tls=broker.ca_file is not None)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._pulse = Pulse(limit_ms=hangs_after_ms, monotonic_ms=lambda: time.monotonic_ns() // 1_000_000)
         self._stopping = threading.Event()
@@ -102,7 +104,7 @@ class Transport:
         self._subscription: int | None = None
         self._subscribed_once = False
         self._skipped_logged = False
-        self._problem = ""
+        self._problem = self._key_problem = self._key_problem_logged = ""
         self._lost_logged = self._deaf_logged = False
         self._unconfirmed: deque[MQTTMessageInfo] = deque()
         self._unconfirmed_on: Client | None = None
@@ -177,10 +179,12 @@ class Transport:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
-            self._problem = ""
+            self._problem = self._key_problem = ""
             lived_s = self._connection()
             if self._stopping.is_set():
                 return
+            if not lived_s and not self._problem and self._broker.ca_file is not None:
+                lived_s = self._connection(asking_why=True)
             if 0 < lived_s < STABLE_AFTER_S and not self._problem:
                 self._problem = f"closed right after connecting: is another device running as {self._name()}?"
             self._log_lost()
@@ -188,12 +192,18 @@ class Transport:
             self._stopping.wait(backoff_s(failures))
             failures += 1
 
-    def _connection(self) -> float:
-        """Make one connection and live with it until it ends; return how many seconds it was up."""
+    def _connection(self, *, asking_why: bool = False) -> float:
+        """Make one connection and live with it until it ends; return how many seconds it was up.
+
+        `asking_why` a broker ended the one before without a word, as TLS 1.3 does with a certificate it refuses.
+        """
         up_at: float | None = None
         self._pulse.beat()
         client = self._client = self._new_client()
         try:
+            security = tls_context(self._broker, clock_is_set=self._clock_is_set(), oldest=asking_why)
+            if security is not None:
+                client.tls_set_context(security)
             client.connect(self._host(), self._broker.port, self._broker.keepalive_s, **self._clean())
             deadline = time.monotonic() + CONNECT_TIMEOUT_S
             while client.loop(self._patience_s(deadline)) == self._paho.MQTT_ERR_SUCCESS:
@@ -205,8 +215,11 @@ class Transport:
                 elif time.monotonic() >= deadline and up_at is None:
                     self._problem = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
                     break
+        except ConfigError as error:  # a file of the keys was good when the program began
+            self._problem = self._key_problem = str(error)
         except OSError as error:
-            self._problem = error.strerror or str(error)
+            self._key_problem = explain_tls(error, self._broker) or ""
+            self._problem = self._key_problem or error.strerror or str(error)
         except Exception:  # noqa: BLE001 - see below
             # A broker's broken packet must not end the thread: paho trips over some (struct.error, IndexError).
             _log.exception("the connection ended by a fault; another one is made")
@@ -214,6 +227,8 @@ class Transport:
         finally:
             self._end(client)
             self._pulse.rest()
+        if asking_why and up_at is None and not self._problem:
+            self._problem = "the broker ends the connection: does it know this device's key?"
         return time.monotonic() - up_at if up_at is not None else 0.0
 
     def _patience_s(self, deadline: float) -> float:
@@ -248,8 +263,6 @@ class Transport:
         client.will_set(self._address.topic(Channel.STATUS), self._status("lost"), qos=_QOS, retain=True)
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._password)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -263,9 +276,9 @@ class Transport:
         return f"{self._address.center}-{self._address.station}-{self._address.device}"
 
     def _host(self) -> Any:
-        # As bytes: a str goes through the IDNA codec, whose tables are 0.3 MB. TLS compares the name, as a str.
+        # As bytes: a str goes through the IDNA codec, whose tables are 0.3 MB.
         host = self._broker.host
-        return host.encode() if host.isascii() and self._tls is None else host
+        return host.encode() if host.isascii() else host
 
     def _clean(self) -> dict[str, Any]:
         # MQTT 5: clean_start, and no session expiry property, so the broker keeps nothing once we are gone.
@@ -293,6 +306,7 @@ class Transport:
             self._up = client
         if self._lost_logged:
             self._lost_logged = False
+            self._key_problem_logged = ""
             _log.info("connected to the broker at %s:%d again", self._broker.host, self._broker.port)
         else:
             _log.info("connected to the broker at %s:%d", self._broker.host, self._broker.port)
@@ -319,10 +333,12 @@ class Transport:
     def _log_lost(self) -> None:
         problem = self._problem or "the connection broke"
         where = f"{self._broker.host}:{self._broker.port}"
-        if self._lost_logged:
+        # A key that is refused is said in the middle of an outage too: that does not mend itself.
+        if self._lost_logged and self._key_problem in ("", self._key_problem_logged):
             _log.debug("no connection to the broker at %s: %s", where, problem)
             return
         self._lost_logged = True
+        self._key_problem_logged = self._key_problem
         _log.warning(
             "no connection to the broker at %s: %s; facts wait in the outbox, trying again. If it stays so, check"
             " cable, network and broker",
@@ -341,14 +357,15 @@ def backoff_s(failures: int) -> float:
 
 
 def import_paho(*, tls: bool) -> ModuleType:
-    """Import paho's client; without TLS spare the process 8 MB that only TLS, proxies and websockets need.
+    """Import paho's client, and spare the process what only TLS, proxies and websockets need: 8 MB, or 4 with TLS.
 
     paho imports `ssl`, `hashlib` (with it OpenSSL) and `urllib.request` (with it http and email) at once and uses
     them only there, except that it names two exceptions of `ssl` in its receive path. So while it is imported, empty
     stand-ins take their places, unless the real modules are loaded already.
     """
-    if not tls and "paho.mqtt.client" not in sys.modules:
-        stand_ins = {name: ModuleType(name) for name in ("ssl", "hashlib", "urllib.request") if name not in sys.modules}
+    if "paho.mqtt.client" not in sys.modules:
+        unneeded = ("hashlib", "urllib.request") if tls else ("ssl", "hashlib", "urllib.request")
+        stand_ins = {name: ModuleType(name) for name in unneeded if name not in sys.modules}
         if "ssl" in stand_ins:
             for exception in ("SSLError", "SSLWantReadError", "SSLWantWriteError", "CertificateError"):
                 setattr(stand_ins["ssl"], exception, type(exception, (OSError,), {}))
@@ -361,30 +378,6 @@ def import_paho(*, tls: bool) -> ModuleType:
     import paho.mqtt.client
 
     return paho.mqtt.client
-
-
-def tls_context(broker: BrokerConfig) -> "SSLContext | None":
-    """Return how to trust and be trusted; raise ConfigError for a file that cannot be used."""
-    if broker.ca_file is None:
-        return None
-    import ssl  # only who talks TLS pays for it
-
-    try:
-        context = ssl.create_default_context(cafile=broker.ca_file)
-    except OSError as error:
-        raise ConfigError(
-            f"{broker.ca_file}: broker.ca_file: a readable file with PEM certificates, got: {error}"
-        ) from error
-    if broker.cert_file is not None:
-        try:
-            # An empty passphrase: a key that wants one is an error here, and never a question at a terminal.
-            context.load_cert_chain(broker.cert_file, broker.key_file, password="")
-        except OSError as error:
-            raise ConfigError(
-                f"{broker.cert_file}: broker.cert_file, key_file: a PEM certificate and its key without passphrase,"
-                f" got: {error}"
-            ) from error
-    return context
 
 
 def _no_delay(_client: "Client", _userdata: Any, sock: Any) -> None:

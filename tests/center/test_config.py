@@ -121,15 +121,23 @@ def test_a_fault_is_one_line_with_file_key_and_what_is_allowed(
     ("broker", "line"),
     [
         ('kind = "mosquito"', 'broker.kind: one of "amqtt", "auto", "external", "mosquitto", got "mosquito"'),
-        ('host = "0.0.0.0"', "broker.users_file: a file, with username and password_file beside it"),
-        ('kind = "amqtt"\nhost = "192.168.1.2"', "broker.host: a loopback address, because amqtt has no passwords"),
+        ('host = "0.0.0.0"\nkeys = false', "broker.keys: true, because"),
+        ('kind = "amqtt"\nhost = "192.168.1.2"', 'broker.kind: "mosquitto", because'),
+        ('kind = "amqtt"\nkeys = true', 'broker.kind: "mosquitto", because'),
+        ('username = "center"\npassword_file = "p"', 'broker.username: left out, because only kind = "external"'),
+        ('ca_file = "root.pem"', 'broker.ca_file: left out, because only kind = "external"'),
+        ('kind = "external"\ncert_file = "c"', "broker.ca_file: a file, because cert_file or key_file is set"),
+        ('kind = "external"\nca_file = "r"\nkey_file = "k"', "broker.cert_file: a file, because key_file is set"),
+        ('kind = "external"\nkeys = true', "broker.keys: left out, because an external broker has keys of its own"),
+        ('names = ["máy chủ"]', "broker.names[0]: a host name or an IP address"),
         ('kind = "external"\nusername = "center"', "broker: username and password_file together"),
         ('kind = "external"\nhost = "192.168.1.2"', None),
-        ('host = "0.0.0.0"\nusers_file = "u"\nusername = "center"\npassword_file = "p"', None),
+        ('kind = "external"\nca_file = "r"\ncert_file = "c"', None),
+        ('host = "0.0.0.0"\nnames = ["may-chu.local", "192.168.10.2"]', None),
     ],
 )
-def test_a_broker_without_passwords_stays_on_loopback(tmp_path: Path, broker: str, line: str | None) -> None:
-    """A broker of our own that other machines can reach must ask for passwords."""
+def test_a_broker_without_keys_stays_on_loopback(tmp_path: Path, broker: str, line: str | None) -> None:
+    """A broker of our own that other machines can reach asks for keys, and only another's for anything else."""
     text = f"{WHOLE}\n[broker]\n{broker}\n"
     if line is None:
         parsed(tmp_path, text)
@@ -137,6 +145,22 @@ def test_a_broker_without_passwords_stays_on_loopback(tmp_path: Path, broker: st
     with pytest.raises(ConfigError) as error:
         parsed(tmp_path, text)
     assert str(error.value).startswith(f"{tmp_path / 'center.toml'}: {line}")
+
+
+@pytest.mark.parametrize(
+    ("broker", "port", "secured"),
+    [
+        ("", 1883, False),
+        ('host = "0.0.0.0"', 8883, True),
+        ('host = "0.0.0.0"\nport = 1884', 1884, True),
+        ("keys = true", 8883, True),
+        ('kind = "external"\nhost = "192.168.1.2"', 1883, False),
+    ],
+)
+def test_the_port_follows_the_keys(tmp_path: Path, broker: str, port: int, secured: bool) -> None:
+    """A broker that asks for keys listens on 8883 unless it is told otherwise, one on loopback on 1883."""
+    config = parsed(tmp_path, f"{WHOLE}\n[broker]\n{broker}\n")
+    assert (config.broker.port, config.broker.secured) == (port, secured)
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

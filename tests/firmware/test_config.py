@@ -131,7 +131,11 @@ def replaced(old: str, new: str) -> str:
             replaced('host = "10.0.0.2"', 'password_file = "/p"'),
             "broker: password_file needs a username beside it",
         ),
-        (replaced('host = "10.0.0.2"', 'cert_file = "/c"'), "broker: cert_file and key_file go together"),
+        (replaced('host = "10.0.0.2"', 'key_file = "/k"'), "broker: key_file needs a cert_file beside it"),
+        (
+            replaced('host = "10.0.0.2"', 'keys_dir = "/k"\nca_file = "/c"'),
+            "broker: keys_dir stands for ca_file, cert_file and key_file: leave them out",
+        ),
         (
             replaced('host = "10.0.0.2"', 'cert_file = "/c"\nkey_file = "/k"'),
             "broker: cert_file needs a ca_file beside it",

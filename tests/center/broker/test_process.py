@@ -1,5 +1,6 @@
 """The broker as a child: it answers before anybody connects, comes back when killed, never outlives the center."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -21,6 +22,7 @@ from center.errors import BrokerError, BusyError
 from contract.topics import Address
 from tests.support.brokers import free_port
 from tests.support.device import DeviceSide
+from tests.support.keys import Client, Site
 from tests.support.waiting import wait_for
 
 KINDS = [pytest.param("mosquitto", marks=pytest.mark.mosquitto), "amqtt"]
@@ -141,25 +143,33 @@ def test_an_external_broker_is_not_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.mosquitto
-def test_beyond_loopback_mosquitto_asks_for_passwords(tmp_path: Path) -> None:
-    """On an address that other machines reach, nobody gets in without a name and a password."""
-    if shutil.which("mosquitto_passwd") is None:
-        pytest.skip("mosquitto_passwd is missing: sudo make system-packages")
-    users = tmp_path / "users"
-    subprocess.run(["mosquitto_passwd", "-c", "-b", str(users), "center", "secret"], check=True)
-    config = Broker(
-        kind="mosquitto", host="0.0.0.0", port=free_port(), users_file=str(users),  # noqa: S104 – that is the point
-        username="center", password_file=str(users),
-    )  # fmt: skip
-    broker = make_broker(config, tmp_path)
-    assert broker is not None
-    broker.start()
-    try:
-        with socket.create_connection(("127.0.0.1", config.port), timeout=5) as stranger:
+def test_beyond_loopback_it_asks_for_a_key(tmp_path: Path) -> None:
+    """A broker that has keys answers who has one and hangs up on everybody else; without keys it is not started."""
+    with Site(tmp_path) as site:
+        with socket.create_connection((site.host, site.port), timeout=5) as stranger:
             stranger.sendall(b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x05\x00\x02me")
-            assert stranger.recv(4) == b"\x20\x02\x00\x05"  # CONNACK: not authorized
-    finally:
-        broker.stop()
+            with contextlib.suppress(ConnectionResetError):
+                assert stranger.recv(4) == b""
+        with Client(site, site.authority.center_file) as center:
+            assert center.connected()
+    with pytest.raises(BrokerError, match="there are no keys"):
+        make_broker(Broker(host="0.0.0.0"), tmp_path)  # noqa: S104 – that is the point
+
+
+@pytest.mark.mosquitto
+def test_a_restart_ends_every_connection_and_a_reload_none(tmp_path: Path) -> None:
+    """A reload leaves everybody connected, a restart throws everybody off and lets them in again at once."""
+    with Site(tmp_path) as site, Client(site, site.authority.center_file) as before:
+        pid = site.broker.pid
+        site.broker.reload()
+        before.say("motcua/v1/bentre/x", b"1")
+        assert before.connected()
+        assert site.broker.pid == pid
+        site.broker.restart()
+        wait_for(lambda: not before.connected())
+        wait_for(lambda: site.broker.pid not in (None, pid) and _answers(site.port), timeout_s=15)
+        with Client(site, site.authority.center_file) as again:
+            assert again.connected()
 
 
 def test_a_program_that_cannot_run_is_said_at_once() -> None:

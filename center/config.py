@@ -61,6 +61,8 @@ class Broker(Section, frozen=True, kw_only=True):
     kind: BrokerKind = "auto"
     host: Host = "127.0.0.1"
     port: Port = 1883
+    names: tuple[ServerName, ...] = ()
+    keys: bool | None = None
     username: Label | None = None
     password_file: FilePath | None = None
     ca_file: FilePath | None = None
@@ -71,6 +73,11 @@ class Broker(Section, frozen=True, kw_only=True):
     def on_loopback(self) -> bool:
         """Whether only this machine can reach it."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
+    def secured(self) -> bool:
+        """Whether it is a broker of ours that lets in only who has a key."""
+        return self.kind != "external" and (self.keys if self.keys is not None else not self.on_loopback)
 
     @property
     def connect_host(self) -> str:
@@ -89,8 +96,6 @@ class Store(Section, frozen=True, kw_only=True):
     """Where everything is kept; an SQLAlchemy URL, by default an SQLite file in `data_dir`."""
 
     url: Label | None = None
-    names: tuple[ServerName, ...] = ()
-    keys: bool | None = None
 
 
 class Alerts(Section, frozen=True, kw_only=True):
@@ -100,11 +105,6 @@ class Alerts(Section, frozen=True, kw_only=True):
     """
 
     webhook: (
-    @property
-    def secured(self) -> bool:
-        """Whether it is a broker of ours that lets in only who has a key."""
-        return self.kind != "external" and (self.keys if self.keys is not None else not self.on_loopback)
-
         Annotated[
             str,
             msgspec.Meta(
@@ -215,6 +215,8 @@ def read(path: Path) -> Config:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {explain_setting(error, values, Config)}") from error
+    if config.broker.secured and "port" not in values.get("broker", {}):
+        config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, port=SECURED_PORT))
     _check(path, config)
     return config
 
@@ -243,8 +245,6 @@ def _check(path: Path, config: Config) -> None:
             if one not in known:
                 allowed = ", ".join(map(show, sorted(known)))
                 raise ConfigError(f"{path}: counter[{at}].services: services of {allowed}, got {show(one)}")
-    if config.broker.secured and "port" not in values.get("broker", {}):
-        config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, port=SECURED_PORT))
     _check_broker(path, config.broker)
 
 

@@ -298,7 +298,7 @@ class Hall:
         """Decide and commit, then tell and answer; returns the fault if nothing of it happened."""
         this = Round()
         try:
-            self._ledger.begin(this)
+            self._ledger.begin(this, [ask.key for ask in asks if not isinstance(ask, _Delivered)])
             answers = [self._decide(this, ask) for ask in asks]
             change = self._ledger.commit(this)
         except StoreError as error:

@@ -6,7 +6,7 @@ the commit nobody is told anything; if it fails the state is what the committed 
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 COMMANDS_KEPT_MS = 3 * 86_400_000
-"""First answers are kept so long, at least. Memory holds the keys of exactly those that the store holds."""
+"""First answers are kept so long, at least."""
 
 ASK = 200
 """What a key asked is kept in so many characters."""
@@ -85,6 +85,7 @@ class Round:
     batch: Batch = field(default_factory=Batch)
     events: list[AnyEvent] = field(default_factory=list)
     tickets: dict[str, Ticket] = field(default_factory=dict)
+    earlier: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # of keys used before: ask and first answer
     answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
     ratings: list[RatingStored] = field(default_factory=list)
     rated: set[str] = field(default_factory=set)
@@ -101,7 +102,6 @@ class Ledger:
         self._zone = config.zone
         kept = store.load()
         self._seq = kept.last_seq
-        self._keys = kept.keys
         self._log: list[AnyEvent] = [_event_decoder.decode(body) for body in kept.events]
         self._devices = {(row["station"], row["device"]): _device(row) for row in kept.devices}
         self._written = {name: device.seen_at for name, device in self._devices.items()}
@@ -129,8 +129,11 @@ class Ledger:
 
     # --- a round ---------------------------------------------------------------------------------------------------
 
-    def begin(self, this: Round) -> None:
-        """Start a round; a new business day begins with it, unless the date only changed because the clock was set."""
+    def begin(self, this: Round, keys: Collection[str] = ()) -> None:
+        """Start a round of asks with these keys.
+
+        A new business day begins with it, unless the date only changed because the clock was set.
+        """
         now = self._clock.now_ms()
         day = business_day(now, self._zone)
         this.clock_ahead_ms = now - round(self._clock.monotonic_s() * 1000)
@@ -150,6 +153,7 @@ class Ledger:
                 "the clock says %s, but %s has begun already: set the clock of this machine", day, self.state.day
             )
         self._clock_was_behind = day < self.state.day
+        this.earlier = self._store.answered(keys, since=this.batch.forget_commands_before or 0)
 
     def ask(self, this: Round, command: AnyCommand, *, key: str, actor: str, late: bool = False) -> Answer:
         """Decide a command; one that is late is refused, for good."""
@@ -278,10 +282,6 @@ class Ledger:
                 self._log.clear()
                 self._rated_tickets.clear()
             self._log.append(event)
-        forgotten = batch.forget_commands_before
-        if forgotten is not None:
-            self._keys = {key: at for key, at in self._keys.items() if at >= forgotten}
-        self._keys.update((row["key"], row["at"]) for row in batch.commands)
         self._rated_tickets |= this.rated & self.state.tickets.keys()
         self._devices.update(this.devices)
         self._written.update({(row["station"], row["device"]): row["seen_at"] for row in batch.devices})
@@ -362,11 +362,9 @@ class Ledger:
             asked, answer = this.answers[key]
             if isinstance(answer, Done):
                 answer = Done(ticket=answer.ticket, counter=answer.counter, repeated=True)
-        elif self._keys.get(key, -1) >= (this.batch.forget_commands_before or 0):
-            kept = self._store.answered(key)
-            if kept is None:
-                return None
-            asked, found = kept[0], _kept_decoder.decode(kept[1])
+        elif key in this.earlier:
+            asked, kept = this.earlier[key]
+            found = _kept_decoder.decode(kept)
             answer = found.refusal or Done(ticket=found.ticket, counter=found.counter, repeated=True)
         else:
             return None

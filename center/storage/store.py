@@ -77,7 +77,6 @@ class Kept:
 
     events: list[str]  # the day's queue events, as JSON, in order
     last_seq: int
-    keys: dict[str, int]  # of commands that were answered, and when they were asked
     devices: list[Row]
     streams: list[Row]
 
@@ -185,7 +184,6 @@ class Store:
             return Kept(
                 events=list(bodies),
                 last_seq=last or 0,
-                keys={row.key: row.at for row in run(sa.select(tables.command.c.key, tables.command.c.at))},
                 devices=[dict(row) for row in run(sa.select(tables.device)).mappings()],
                 streams=[dict(row) for row in run(sa.select(tables.stream)).mappings()],
             )
@@ -199,12 +197,11 @@ class Store:
                 last[number[:1]] = max(last.get(number[:1], 0), int(number[1:]))
         return last
 
-    def answered(self, key: str) -> tuple[str, str] | None:
-        """Return what was asked with a key and its first answer, as JSON."""
+    def answered(self, keys: Collection[str], *, since: int) -> dict[str, tuple[str, str]]:
+        """Return what was asked with these keys since an instant, and the first answer, as JSON."""
         table = tables.command
-        with self._transaction() as connection:
-            row = connection.execute(sa.select(table.c.ask, table.c.answer).where(table.c.key == key)).first()
-        return (row.ask, row.answer) if row else None
+        query = sa.select(table.c.key, table.c.ask, table.c.answer).where(table.c.at >= since)
+        return {row.key: (row.ask, row.answer) for row in self._among(query, table.c.key, keys)}
 
     def served_at(self, ticket: str) -> str | None:
         """Return the counter at which a ticket of any day was served; None if it was not."""
@@ -216,21 +213,23 @@ class Store:
 
     def known_events(self, ids: Collection[str]) -> set[str]:
         """Return which of these event ids are stored already."""
-        return self._among(tables.device_event.c.id, ids)
+        column = tables.device_event.c.id
+        return {row.id for row in self._among(sa.select(column), column, ids)}
 
     def rated(self, tickets: Collection[str]) -> set[str]:
         """Return which of these tickets have a counted rating."""
-        return self._among(tables.rating.c.ticket, tickets)
+        column = tables.rating.c.ticket
+        return {row.ticket for row in self._among(sa.select(column), column, tickets)}
 
-    def _among(self, column: sa.Column[str], values: Collection[str]) -> set[str]:
-        found: set[str] = set()
+    def _among(self, query: sa.Select[Any], column: sa.Column[str], values: Collection[str]) -> list[Any]:
+        """Return the rows of a query in which a column has one of these values."""
+        found: list[Any] = []
         if not values:
             return found
         every = list(values)
         with self._transaction() as connection:
             for at in range(0, len(every), _CHUNK):
-                query = sa.select(column).where(column.in_(every[at : at + _CHUNK]))
-                found.update(connection.execute(query).scalars())
+                found += connection.execute(query.where(column.in_(every[at : at + _CHUNK])))
         return found
 
     # --- writing ---------------------------------------------------------------------------------------------------

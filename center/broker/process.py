@@ -151,6 +151,8 @@ class BrokerProcess:
         self._thread = threading.Thread(target=self._supervise, name="broker", daemon=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._fault: Exception | None = None
+        self.ends = 0
+        """How often it has ended by itself."""
         self._up = False
         self._restart = threading.Event()
         self._wake, self._waker = socket.socketpair()
@@ -230,6 +232,7 @@ class BrokerProcess:
                 break
             if time.monotonic() - started > _STEADY_S:
                 back_off_s = FIRST_BACK_OFF_S
+            self.ends += 1
             say = log.warning if self._up else log.debug  # once, however often it dies before it answers again
             say("%s ended with code %s; it is started again, devices keep their events meanwhile", self.name, code)
             self._up = False

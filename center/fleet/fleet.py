@@ -51,12 +51,12 @@ class Board(msgspec.Struct, frozen=True):
 
 
 class Fleet:
-    """The fleet of one center. `reached` and `broker_starts` are set by the program that runs ingest and broker."""
+    """The fleet of one center. `reached` and `broker_ends` are set by the program that runs ingest and broker."""
 
     def __init__(self, hall: Hall, config: Config, *, webhook: Webhook | None = None, every_s: float = EVERY_S) -> None:
         self.board = Board()
         self.reached: Callable[[], bool] = lambda: True
-        self.broker_starts: Callable[[], int] = lambda: 1
+        self.broker_ends: Callable[[], int] = lambda: 0
         self.on_news: Callable[[], None] = lambda: None
         """Called in the fleet's thread when the board has changed."""
         self._hall, self._clock = hall, hall.clock
@@ -68,8 +68,8 @@ class Fleet:
         self._ended: deque[Alert] = deque(maxlen=book.RECENT)
         self._unwritten_alerts: dict[str, Alert] = {}
         self._unwritten_cells: dict[tuple[Subject, int], Cell] = {}
-        self._starts: deque[float] = deque()
-        self._starts_seen: int | None = None
+        self._ends: deque[float] = deque()
+        self._ends_seen = 0
         self._failing = False
         self._alerts: Alerts
         self._strips: Strips
@@ -168,12 +168,11 @@ class Fleet:
                 self._unwritten_cells = {key: cell for key, cell in self._unwritten_cells.items() if key[0] != subject}
 
     def _center(self, steady_s: float, *, reached: bool, off: bool) -> Center:
-        starts = self.broker_starts()
-        if self._starts_seen is not None:
-            self._starts.extend([steady_s] * min(starts - self._starts_seen, 100))
-        self._starts_seen = starts
-        while self._starts and steady_s - self._starts[0] > _HOUR_S:
-            self._starts.popleft()
+        ends = self.broker_ends()
+        self._ends.extend([steady_s] * min(ends - self._ends_seen, 100))
+        self._ends_seen = ends
+        while self._ends and steady_s - self._ends[0] > _HOUR_S:
+            self._ends.popleft()
         try:
             free_mb = shutil.disk_usage(self._disk).free // _MIB
         except OSError:
@@ -182,7 +181,7 @@ class Fleet:
             storing=self._hall.storing() and not self._failing,
             reached=reached,
             disk_free_mb=free_mb,
-            restarts=len(self._starts),
+            restarts=len(self._ends),
             clock_is_off=off,
         )
 

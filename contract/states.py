@@ -25,7 +25,10 @@ class Status(State, frozen=True, kw_only=True, omit_defaults=True):
 
     state: Annotated[
         Literal["online", "offline", "lost"],
-        Meta(description="`online`: connected; `offline`: stopped in good order; `lost`: gone (the last will)"),
+        Meta(
+            description="`online`: connected; `offline`: stopped in good order, or (not retained) asking whether another"
+            " machine has the name: who has it says `online` again; `lost`: gone (the last will)"
+        ),
     ]
     version: Annotated[Text, Meta(description="The program's version")]
     bootid: Annotated[Id, Meta(description="The kernel's id of this boot")]

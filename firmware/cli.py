@@ -100,6 +100,7 @@ def run(config: DeviceConfig) -> None:
         password=read_secret(password_file, "broker.password_file") if password_file else None,
         status=status,
         post=daemon.post,
+        boot_id=clock.boot_id,
         clock_is_set=clock.synchronised,
     )
     for number in (signal.SIGTERM, signal.SIGINT):

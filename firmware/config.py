@@ -18,7 +18,13 @@ Segment = Annotated[
         pattern=SEGMENT, description="1 to 32 of a-z, 0-9 and inner hyphens (it becomes a part of MQTT topics)"
     ),
 ]
-Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, description="a host name or an IP address")]
+Host = Annotated[
+    str,
+    # Parts of 1 to 63 characters (RFC 1035, 2.3.4): Python meets any other with a fault of its own.
+    msgspec.Meta(
+        max_length=253, pattern=r"^[^.\s]{1,63}(\.[^.\s]{1,63})*\.?$", description="a host name or an IP address"
+    ),
+]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535, description="a TCP port from 1 to 65535")]
 
 

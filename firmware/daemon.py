@@ -20,7 +20,7 @@ from firmware.errors import HardwareError, StoreError
 from firmware.inbox import Inbox, Message
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
-from firmware.mqtt.transport import Arrived, LinkDown, LinkUp
+from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, NameTaken
 from firmware.ports import Ask, Clock, Decisions, Drive, Driver, Effect, Record, Report
 from host.notify import Notifier
 
@@ -141,6 +141,7 @@ class Daemon:
         )
         self._link: Link | None = None
         self._up = False
+        self._rival: NameTaken | None = None
         self._early: State | None = None  # what came before the connection was up
         self._center_gone = False  # as the center or its last will said; also after the link broke, until it speaks
         self._center_ahead_ms: int | None = None  # its clock and ours, by its last live word on this connection
@@ -247,6 +248,9 @@ class Daemon:
                 self._on_link_up()
             case LinkDown():
                 self._on_link_down()
+            case NameTaken():
+                self._rival = news
+                self._contact_changed()
             case Stop():
                 self._stopping = True
             case _:
@@ -367,6 +371,12 @@ class Daemon:
         self._say_status()
 
     def _say_status(self) -> None:
+        if self._rival is not None:
+            self._notifier.status(
+                f"refused: another machine (boot {self._rival.bootid[:8]}, online since {self._rival.since}) uses this"
+                " name; facts are kept, trying again every minute"
+            )
+            return
         missing = "broker" if not self._up else "center" if self._center_gone else None
         self._notifier.status(f"running, no contact to the {missing}" if missing else "running")
 
@@ -391,6 +401,7 @@ class Daemon:
     def _on_link_up(self) -> None:
         now_ms = self._clock.monotonic_ms()
         self._up = True
+        self._rival = None
         self._pump.connected()
         if self._center_gone:
             self._pump.center_left()

@@ -21,6 +21,7 @@ import msgspec
 from contract.topics import Address, Channel, center_address
 from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
+from firmware.mqtt.namesake import Namesake
 from firmware.mqtt.tls import explain_tls
 from firmware.mqtt.tls import tls_context as tls_context
 from firmware.pulse import Pulse
@@ -39,6 +40,8 @@ CONNECT_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 1.0
 HANGS_AFTER_MS = 180_000
 """A third of the longest keep-alive, or the time-outs of several name servers, fit in there."""
+YIELD_S = 60.0
+"""So long we stay off the wire, a quarter more or less by chance, when another machine uses our name."""
 _SUBSCRIBED = (Channel.ACK, Channel.DESIRED, Channel.REPLY)
 _QOS = 1
 _MANY = 1_000  # outgoing messages that paho may hold: a state that flickers must not fill the memory
@@ -54,6 +57,13 @@ class LinkDown(msgspec.Struct, frozen=True):
     """The connection that was up is gone."""
 
 
+class NameTaken(msgspec.Struct, frozen=True):
+    """Another machine is online by this device's name; we stay off the wire and ask again later."""
+
+    bootid: str
+    since: str
+
+
 class Arrived(msgspec.Struct, frozen=True):
     """A message to this device; on `status`, the center's own word of itself.
 
@@ -66,7 +76,7 @@ class Arrived(msgspec.Struct, frozen=True):
 
 
 class Transport:
-    """Keeps one connection to the broker. What happens is posted to the inbox as LinkUp, LinkDown and Arrived.
+    """Keeps one connection to the broker. What happens is posted to the inbox: LinkUp, LinkDown, NameTaken, Arrived.
 
     Called from the inbox thread only; `post` is called from the network thread.
     """
@@ -79,18 +89,23 @@ class Transport:
         password: str | None,
         status: Callable[[Presence], bytes],
         post: Callable[[object], None],
+        boot_id: str = "",
         hangs_after_ms: int = HANGS_AFTER_MS,
         clock_is_set: Callable[[], bool] = lambda: True,
+        yield_s: float = YIELD_S,
     ) -> None:
         self._address = address
         self._broker = broker
         self._password = password
         self._status = status
         self._post = post
+        self._yield_s = yield_s
         # First of all whether the center is there: what the broker kept of its words is worth less without it.
         # Brokers answer in this order; amqtt does not, but hardly outlives its center.
         presence = center_address(address.center, root=address.root).topic(Channel.STATUS)
         self._topics = {presence: Channel.STATUS} | {address.topic(channel): channel for channel in _SUBSCRIBED}
+        self._own_status = address.topic(Channel.STATUS)
+        self._client_id = _client_id(address, boot_id)
         self._clock_is_set = clock_is_set
         tls_context(broker)  # what is wrong with the files is said before anything begins
         self._paho = import_paho(tls=broker.ca_file is not None)
@@ -101,11 +116,14 @@ class Transport:
         self._coming_and_going = threading.Lock()
         self._client: Client | None = None
         self._up: Client | None = None
+        self._asked_for_name: int | None = None
         self._subscription: int | None = None
         self._subscribed_once = False
         self._skipped_logged = False
+        self._namesake = Namesake()
+        self._online_word = b""  # how it was said on this connection
         self._problem = self._key_problem = self._key_problem_logged = ""
-        self._lost_logged = self._deaf_logged = False
+        self._lost_logged = self._rival_logged = self._deaf_logged = self._blind_logged = False
         self._unconfirmed: deque[MQTTMessageInfo] = deque()
         self._unconfirmed_on: Client | None = None
 
@@ -183,10 +201,16 @@ class Transport:
             lived_s = self._connection()
             if self._stopping.is_set():
                 return
+            if (rival := self._namesake.rival) is not None:
+                self._post(NameTaken(bootid=rival.bootid, since=rival.since))
+                self._log_lost()
+                failures = 0
+                self._stopping.wait(self._yield_s * _about_one())
+                continue
             if not lived_s and not self._problem and self._broker.ca_file is not None:
                 lived_s = self._connection(asking_why=True)
             if 0 < lived_s < STABLE_AFTER_S and not self._problem:
-                self._problem = f"closed right after connecting: is another device running as {self._name()}?"
+                self._problem = "closed right after connecting; the broker's log says why"
             self._log_lost()
             failures = 0 if lived_s >= STABLE_AFTER_S else failures
             self._stopping.wait(backoff_s(failures))
@@ -212,6 +236,9 @@ class Transport:
                     up_at = up_at or time.monotonic()
                 elif self._stopping.is_set():
                     client.disconnect()  # from here only while nobody has heard `online`
+                elif (until := self._namesake.claim_until) is not None:
+                    if time.monotonic() >= until:
+                        self._come_up(client)
                 elif time.monotonic() >= deadline and up_at is None:
                     self._problem = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
                     break
@@ -220,6 +247,8 @@ class Transport:
         except OSError as error:
             self._key_problem = explain_tls(error, self._broker) or ""
             self._problem = self._key_problem or error.strerror or str(error)
+        except UnicodeError as error:
+            self._problem = f"no name server can be asked for such a host: {error}"
         except Exception:  # noqa: BLE001 - see below
             # A broker's broken packet must not end the thread: paho trips over some (struct.error, IndexError).
             _log.exception("the connection ended by a fault; another one is made")
@@ -235,6 +264,7 @@ class Transport:
         """Return how long to wait for the network: publishing wakes us, and the keep-alive needs only a look."""
         if self._up is not None:
             return self._broker.keepalive_s / 3
+        deadline = self._namesake.claim_until or deadline
         return max(min(deadline - time.monotonic(), 1.0), 0.01)
 
     def _end(self, client: "Client") -> None:
@@ -251,12 +281,13 @@ class Transport:
         is_5 = self._broker.protocol == "5"
         client: Client = paho.Client(
             paho.CallbackAPIVersion.VERSION2,
-            client_id=self._name(),
+            client_id=self._client_id,
             clean_session=None if is_5 else True,
             protocol=paho.MQTTv5 if is_5 else paho.MQTTv311,
             reconnect_on_failure=False,
         )
-        self._subscription = None
+        self._namesake.begin()
+        self._subscription = self._asked_for_name = None
         self._subscribed_once = self._skipped_logged = False
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_queued_messages_set(_MANY)
@@ -272,9 +303,6 @@ class Transport:
         client.on_socket_register_write = _wake_is_enough
         return client
 
-    def _name(self) -> str:
-        return f"{self._address.center}-{self._address.station}-{self._address.device}"
-
     def _host(self) -> Any:
         # As bytes: a str goes through the IDNA codec, whose tables are 0.3 MB.
         host = self._broker.host
@@ -288,38 +316,74 @@ class Transport:
         if reason.is_failure:
             self._problem = f"refused: {reason}; check protocol, username and password_file under [broker]"
             return
+        # Who has our name is asked for apart: a broker hands out what it kept before it answers the next packet.
+        _result, self._asked_for_name = client.subscribe(self._own_status, _QOS)
         _result, self._subscription = client.subscribe([(topic, _QOS) for topic in self._topics])
 
     def _on_subscribe(self, client: "Client", _userdata: Any, mid: int, reasons: Any, _properties: Any) -> None:
+        if mid == self._asked_for_name and reasons[0].is_failure and not self._blind_logged:
+            self._blind_logged = True
+            _log.warning(
+                "the broker does not say whether another machine uses this device's name: allow %s to be read in its"
+                " access list",
+                self._own_status,
+            )
         if mid != self._subscription:
             return
         if any(reason.is_failure for reason in reasons[1:]):  # the first is of the center's presence
             self._problem = "subscription refused: allow this device its own topics in the broker's access list"
             client.disconnect()
             return
-        with self._coming_and_going:
-            if self._stopping.is_set():
-                return
-            # Only now: who reads `online` may speak to us.
-            client.publish(self._address.topic(Channel.STATUS), self._status("online"), qos=_QOS, retain=True)
-            self._subscribed_once = True
-            self._up = client
-        if self._lost_logged:
-            self._lost_logged = False
-            self._key_problem_logged = ""
-            _log.info("connected to the broker at %s:%d again", self._broker.host, self._broker.port)
-        else:
-            _log.info("connected to the broker at %s:%d", self._broker.host, self._broker.port)
         if any(reason.is_failure for reason in reasons[:1]) and not self._deaf_logged:
             self._deaf_logged = True
             _log.warning(
                 "the broker does not say whether the center is there: allow %s to be read in its access list",
                 next(iter(self._topics)),
             )
+        if self._namesake.holder is None:
+            self._come_up(client)
+            return
+        claim = self._status("offline")
+        self._namesake.claims(claim, time.monotonic())
+        client.publish(self._own_status, claim, qos=_QOS)
+
+    def _come_up(self, client: "Client") -> None:
+        with self._coming_and_going:
+            if self._stopping.is_set():
+                return
+            # Only now: who reads `online` may speak to us.
+            self._online_word = self._status("online")
+            self._say_online(client)
+            self._subscribed_once = True
+            self._up = client
+        if self._lost_logged:
+            self._lost_logged = self._rival_logged = False
+            self._key_problem_logged = ""
+            _log.info("connected to the broker at %s:%d again", self._broker.host, self._broker.port)
+        else:
+            _log.info("connected to the broker at %s:%d", self._broker.host, self._broker.port)
         self._post(LinkUp())
 
-    def _on_message(self, _client: "Client", _userdata: Any, message: "MQTTMessage") -> None:
+    def _say_online(self, client: "Client") -> None:
+        self._namesake.says_online(self._online_word, time.monotonic())
+        client.publish(self._own_status, self._online_word, qos=_QOS, retain=True)
+
+    def _on_own_status(self, client: "Client", payload: bytes, *, retained: bool) -> None:
+        match self._namesake.hear(payload, retained=retained, now_s=time.monotonic()):
+            case "come up":
+                self._come_up(client)
+            case "say online":
+                with self._coming_and_going:
+                    if not self._stopping.is_set():
+                        self._say_online(client)
+            case "yield":
+                client.disconnect()  # in order: our last will would say that the other one is lost
+
+    def _on_message(self, client: "Client", _userdata: Any, message: "MQTTMessage") -> None:
         try:
+            if message.topic == self._own_status:
+                self._on_own_status(client, bytes(message.payload), retained=message.retain)
+                return
             channel = self._topics.get(message.topic)
             if channel is not None:
                 self._post(Arrived(channel=channel, payload=bytes(message.payload), retained=message.retain))
@@ -333,6 +397,17 @@ class Transport:
     def _log_lost(self) -> None:
         problem = self._problem or "the connection broke"
         where = f"{self._broker.host}:{self._broker.port}"
+        if (rival := self._namesake.rival) is not None and not self._rival_logged:
+            self._rival_logged = self._lost_logged = True
+            _log.error(
+                "another machine (boot %s, online since %s) uses the name %s/%s: this one stays off the network, facts"
+                " wait in its outbox, trying again every minute. Stop one of the two, or correct its station.toml",
+                rival.bootid[:8],
+                rival.since,
+                self._address.station,
+                self._address.device,
+            )
+            return
         # A key that is refused is said in the middle of an outage too: that does not mend itself.
         if self._lost_logged and self._key_problem in ("", self._key_problem_logged):
             _log.debug("no connection to the broker at %s: %s", where, problem)
@@ -352,8 +427,17 @@ def backoff_s(failures: int) -> float:
 
     The chance keeps the devices of a center from knocking all at once.
     """
-    chance = int.from_bytes(os.urandom(2), "big") / 65536
-    return min(BACKOFF_FIRST_S * 2.0 ** min(failures, 10), BACKOFF_MAX_S) * (0.75 + chance / 2)
+    return min(BACKOFF_FIRST_S * 2.0 ** min(failures, 10), BACKOFF_MAX_S) * _about_one()
+
+
+def _about_one() -> float:
+    return 0.75 + int.from_bytes(os.urandom(2), "big") / 131072
+
+
+def _client_id(address: Address, boot_id: str) -> str:
+    """Return a name for the broker's log that no other process has, also not one with the same address."""
+    parts = address.center, address.station, address.device, boot_id[:8], os.urandom(2).hex()
+    return "-".join(part for part in parts if part)
 
 
 def import_paho(*, tls: bool) -> ModuleType:

@@ -24,6 +24,7 @@ from firmware.errors import ConfigError, HardwareError
 from firmware.health import HealthProbe
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
+from firmware.mqtt.transport import NameTaken
 from firmware.ports import Ask, Drive, Record, Report
 from host.notify import Notifier
 from tests.support.hands import FakeLink, Hands, Obedient
@@ -388,6 +389,23 @@ def test_systemd_hears_that_the_center_is_gone(tmp_path: Path, systemd: socket.s
         b"STATUS=running, no contact to the broker",
         b"STATUS=running",
         b"STATUS=running, no contact to the center",
+        b"STATUS=running",
+    ]
+
+
+def test_systemd_hears_that_another_machine_has_the_name(tmp_path: Path, systemd: socket.socket) -> None:
+    """While it is refused the status line names the other machine; presses are stored all the same."""
+    with world(tmp_path / "rating", environment={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as it:
+        it.link.post(NameTaken(bootid="7c1d8b9e-0000", since="2026-11-23T01:02:03.000Z"))
+        it.hands.do(Record(RatingIgnored(why="late", level=1), then=(Drive("light"),)))
+        wait_for(lambda: it.hands.driven == ["light"])
+        it.link.come_up()
+        wait_for(lambda: it.link.events())
+        lines = [systemd.recv(200) for _ in range(4)]
+    assert [line for line in lines if line.startswith(b"STATUS")] == [
+        b"STATUS=running, no contact to the broker",
+        b"STATUS=refused: another machine (boot 7c1d8b9e, online since 2026-11-23T01:02:03.000Z) uses this name; facts"
+        b" are kept, trying again every minute",
         b"STATUS=running",
     ]
 

@@ -49,11 +49,14 @@ class CenterSide:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def say(self, channel: Channel, message: msgspec.Struct | bytes, *, retain: bool = False) -> None:
+    def say(
+        self, channel: Channel, message: msgspec.Struct | bytes, *, retain: bool = False, wait: bool = True
+    ) -> None:
         """Publish to the device and wait until the broker has it."""
         payload = message if isinstance(message, bytes) else encode(message)
         info = self._client.publish(self._address.topic(channel), payload, qos=1, retain=retain)
-        info.wait_for_publish(5)
+        if wait:
+            info.wait_for_publish(5)
 
     def heard(self, channel: Channel) -> list[Heard]:
         """Return what the device has said on a channel, oldest first."""

@@ -52,7 +52,7 @@ def test_a_device_whose_name_was_used_once_hears_again(any_broker: Broker, tmp_p
         try:
             wait_for(lambda: hands.opened)
             center.wait_for(Channel.EVENT)  # its health
-            take_over(any_broker, "bentre-q03-rating")
+            take_over(any_broker, link._client_id)
             hands.do(Record(RatingIgnored(why="late", level=1)))
 
             wanted = RatingDesired(revision=1, armed=None)

@@ -1,6 +1,7 @@
 """The connection to a real broker: each way in which paho or a broker can surprise, and what the device makes of it."""
 
 import logging
+import re
 import shutil
 import socket
 import subprocess
@@ -9,17 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import pytest
 
-from contract.codec import decode
+from contract.codec import decode, encode
 from contract.states import Status
 from contract.topics import Address, Channel, center_address
 from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
-from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, Presence, Transport, backoff_s
+from firmware.mqtt.namesake import CLAIM_S
+from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, NameTaken, Presence, Transport, backoff_s
 from tests.support.brokers import Broker, Mosquitto, free_port
 from tests.support.center import CenterSide
 from tests.support.waiting import wait_for
@@ -27,18 +30,31 @@ from tests.support.waiting import wait_for
 ADDRESS = Address(center="bentre", station="q03", device="rating")
 
 
-def status(presence: Presence) -> bytes:
+def status(presence: Presence, *, boot: str = "boot-5", since: str = "2026-11-23T01:02:03.000Z") -> bytes:
     """Return a status such as the daemon makes."""
-    return b'{"state":"%s","version":"1","bootid":"b","since":"2026-11-23T01:02:03.000Z"}' % presence.encode()
+    return encode(Status(state=presence, version="1", bootid=boot, since=since))
 
 
 class Running:
     """A transport with the inbox that it posts to."""
 
-    def __init__(self, config: BrokerConfig, post: Callable[[object], None] | None = None, **secrets: str) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        *,
+        post: Callable[[object], None] | None = None,
+        password: str | None = None,
+        boot: str = "boot-5",
+    ) -> None:
         self.news: SimpleQueue[object] = SimpleQueue()
         self.transport = Transport(
-            ADDRESS, config, password=secrets.get("password"), status=status, post=post or self.news.put
+            ADDRESS,
+            config,
+            password=password,
+            status=partial(status, boot=boot),
+            post=post or self.news.put,
+            boot_id=boot,
+            yield_s=0.5,
         )
 
     def next(self, timeout_s: float = 5.0) -> object:
@@ -47,6 +63,17 @@ class Running:
             return self.news.get(timeout=timeout_s)
         except Empty:
             raise AssertionError(f"nothing was posted within {timeout_s} s") from None
+
+    def taken(self) -> NameTaken | None:
+        """Return the word that the name is taken, if it has come."""
+        while not self.news.empty():
+            if isinstance(found := self.news.get(), NameTaken):
+                return found
+        return None
+
+    def is_up(self) -> bool:
+        """Say whether it takes messages."""
+        return self.transport.publish(Channel.REPORTED, b"{}")
 
     def is_quiet(self, for_s: float) -> bool:
         """Say whether nothing is posted for a while."""
@@ -60,7 +87,7 @@ class Running:
 @contextmanager
 def running(config: BrokerConfig, **options: object) -> Iterator[Running]:
     """A started transport, stopped at the end."""
-    run = Running(config, **options)  # type: ignore[arg-type]  # post and password only
+    run = Running(config, **options)  # type: ignore[arg-type]
     run.transport.start()
     try:
         yield run
@@ -73,9 +100,9 @@ def to(broker: Broker, **options: object) -> BrokerConfig:
     return BrokerConfig(host=broker.host, port=broker.port, **options)  # type: ignore[arg-type]
 
 
-def states(center: CenterSide) -> list[str]:
+def states(center: CenterSide, *, last: int = 0) -> list[str]:
     """Return the presences that were published so far."""
-    return [decode(each.payload, Status).state for each in center.heard(Channel.STATUS)]
+    return [decode(each.payload, Status).state for each in center.heard(Channel.STATUS)[-last:]]
 
 
 # --- presence --------------------------------------------------------------------------------------------------------
@@ -135,8 +162,8 @@ def test_another_device_s_presence_is_not_the_center_s(any_broker: Broker) -> No
         assert run.is_quiet(for_s=0.3)
 
 
-def test_a_broker_that_hides_the_center_is_named_and_used(caplog: pytest.LogCaptureFixture) -> None:
-    """Where the access list forbids to hear the center's status the device works all the same; one line says so."""
+def test_a_broker_that_hides_presences_is_named_and_used(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the access list hides the center's status or a device's own, the device works; one line each says so."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(5)
         config = BrokerConfig(host="127.0.0.1", port=listener.getsockname()[1])
@@ -146,15 +173,20 @@ def test_a_broker_that_hides_the_center_is_named_and_used(caplog: pytest.LogCapt
                 with peer:
                     peer.recv(1000)
                     peer.sendall(b"\x20\x02\x00\x00")
-                    subscribe = peer.recv(1000)
-                    assert b"motcua/v1/bentre/center/hall/status" in subscribe
-                    mid = subscribe.index(b"\x00\x23motcua") - 2
-                    peer.sendall(b"\x90\x06" + subscribe[mid : mid + 2] + b"\x80\x01\x01\x01")
+                    for topic, answer in ((b"q03/rating", b"\x80"), (b"center/hall", b"\x80\x01\x01\x01")):
+                        head = peer.recv(4)  # type, length (short of 128 bytes or not), message id
+                        if head[1] & 0x80:
+                            head += peer.recv(1)
+                        length = head[1] if head[1] < 0x80 else (head[1] & 0x7F) + 128 * head[2]
+                        asked = peer.recv(length - 2)
+                        assert b"motcua/v1/bentre/" + topic + b"/status" in asked
+                        peer.sendall(bytes([0x90, 2 + len(answer)]) + head[-2:] + answer)
                     assert isinstance(run.next(), LinkUp)
                 assert isinstance(run.next(), LinkDown)
-    said = [record.getMessage() for record in caplog.records if "whether the center is there" in record.getMessage()]
-    assert len(said) == 1
-    assert "motcua/v1/bentre/center/hall/status" in said[0]
+    said = [record.getMessage() for record in caplog.records if "the broker does not say" in record.getMessage()]
+    assert len(said) == 2
+    assert "whether another machine uses this device's name: allow motcua/v1/bentre/q03/rating/status" in said[0]
+    assert "whether the center is there: allow motcua/v1/bentre/center/hall/status" in said[1]
 
 
 # --- what paho does, and what we made of it ---------------------------------------------------------------------------
@@ -348,14 +380,6 @@ def test_a_broker_that_talks_nonsense_is_left_and_tried_again(
     caplog.clear()  # a trace-back holds the connection
 
 
-def test_two_devices_of_one_name_are_told_of_each_other(
-    mosquitto_broker: Broker, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Two devices with the same address throw each other out; the log asks for the other one."""
-    with running(to(mosquitto_broker)), running(to(mosquitto_broker)):
-        wait_for(lambda: "is another device running as bentre-q03-rating?" in caplog.text)
-
-
 def test_a_dead_peer_is_noticed_by_keep_alive(mosquitto_broker: Broker) -> None:
     """A peer that is silent behind a live network is noticed without traffic, by two missed keep-alives."""
     with running(to(mosquitto_broker, keepalive_s=5)) as run:
@@ -388,6 +412,124 @@ def test_a_burst_arrives_whole_and_in_order(any_broker: Broker) -> None:
         wait_for(lambda: run.transport.unconfirmed() == 0)
 
 
+# --- two machines with one name ---------------------------------------------------------------------------------------
+
+
+def wait_for_word(broker: Broker, boot: str) -> None:
+    """Wait until a newcomer is told that this machine is online."""
+
+    def stands() -> bool:
+        with CenterSide(broker, ADDRESS) as latecomer:
+            said = decode(latecomer.wait_for(Channel.STATUS)[-1].payload, Status)
+        return (said.state, said.bootid) == ("online", boot)
+
+    wait_for(stands)
+
+
+@pytest.mark.parametrize("boot", ["boot-4", "boot-6"])
+def test_a_second_machine_of_one_name_is_refused(
+    any_broker: Broker, boot: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whichever boot id is larger, the newcomer stays off the wire, is told who is there, and disturbs nobody."""
+    with running(to(any_broker)) as first:
+        assert isinstance(first.next(), LinkUp)
+        with running(to(any_broker), boot=boot) as second:
+            for _ in range(3):  # it asks again and again
+                taken = second.next()
+                assert isinstance(taken, NameTaken)
+                assert taken.bootid == "boot-5"
+            assert not second.transport.publish(Channel.EVENT, b"kept in the outbox")
+        assert first.is_quiet(for_s=0.1)
+        wait_for_word(any_broker, "boot-5")
+    said = [line.getMessage() for line in caplog.records if line.levelname == "ERROR"]
+    assert len(said) == 1
+    assert "another machine (boot boot-5, online since" in said[0]
+    assert "uses the name q03/rating" in said[0]
+
+
+def test_the_refused_machine_takes_over_when_the_other_one_leaves(any_broker: Broker) -> None:
+    """Who was refused is up soon after the incumbent stopped, and says so."""
+    with running(to(any_broker)) as first:
+        assert isinstance(first.next(), LinkUp)
+        with running(to(any_broker), boot="boot-6") as second:
+            assert isinstance(second.next(), NameTaken)
+            first.transport.stop()
+            wait_for(lambda: isinstance(second.next(), LinkUp))
+            wait_for_word(any_broker, "boot-6")
+
+
+def test_a_dead_machine_s_last_word_holds_nobody_up_for_long(any_broker: Broker) -> None:
+    """A retained `online` that nobody stands behind costs the new machine the two seconds of its question."""
+    with CenterSide(any_broker, ADDRESS) as center:
+        center.say(Channel.STATUS, status("online", boot="dead"), retain=True)
+        began = time.monotonic()
+        with running(to(any_broker), boot="boot-6") as run:
+            assert isinstance(run.next(timeout_s=10), LinkUp)
+            assert time.monotonic() - began > CLAIM_S / 2  # it did ask
+
+
+def test_the_word_that_the_other_has_just_gone_ends_the_wait(any_broker: Broker) -> None:
+    """A last will that comes while the new machine waits lets it up at once."""
+    with CenterSide(any_broker, ADDRESS) as center:
+        center.say(Channel.STATUS, status("online", boot="dead"), retain=True)
+        with running(to(any_broker), boot="boot-6") as run:
+            center.wait_for(Channel.STATUS, 2)  # it asks
+            assert run.transport._namesake.claim_until is not None
+            center.say(Channel.STATUS, status("lost", boot="dead"), retain=True)
+            began = time.monotonic()
+            assert isinstance(run.next(), LinkUp)
+            assert time.monotonic() - began < CLAIM_S / 2
+
+
+def test_of_two_that_start_at_one_moment_one_stays(any_broker: Broker) -> None:
+    """However often two machines start together, exactly one is up soon and the other one yields to it."""
+    for _ in range(3):
+        with running(to(any_broker), boot="boot-1") as one, running(to(any_broker), boot="boot-2") as other:
+            taken = wait_for(lambda: one.taken() or other.taken(), timeout_s=10)
+            loser, winner = (one, other) if taken.bootid == "boot-2" else (other, one)
+            assert winner.is_up()
+            assert not loser.is_up()
+            wait_for_word(any_broker, taken.bootid)
+
+
+def test_a_late_last_will_does_not_stand(any_broker: Broker) -> None:
+    """Whatever else is said under a device's name, `online` stands there again while the device is up."""
+    with CenterSide(any_broker, ADDRESS) as center, running(to(any_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        others = status("lost", boot="before"), status("offline"), status("online", boot="boot-9")
+        heard = len(center.wait_for(Channel.STATUS))
+        for word in (*others, b"", b"rubbish"):
+            center.say(Channel.STATUS, word, retain=True)
+            heard += 2
+            said = center.wait_for(Channel.STATUS, heard)
+            assert [each.payload for each in said[-2:]] == [word, status("online")]
+        wait_for_word(any_broker, "boot-5")
+
+
+def test_a_flood_under_a_device_s_name_is_not_answered_word_by_word(mosquitto_broker: Broker) -> None:
+    """Of thousands of false words only few are contradicted, the last of them too."""
+    with CenterSide(mosquitto_broker, ADDRESS) as center, running(to(mosquitto_broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+        false = status("lost", boot="forged")
+        for _ in range(2_000):
+            center.say(Channel.STATUS, false, retain=True, wait=False)
+        wait_for(lambda: sum(each.payload == false for each in center.heard(Channel.STATUS)) == 2_000, timeout_s=20)
+        wait_for(lambda: states(center, last=1) == ["online"], timeout_s=10)
+        assert states(center).count("online") < 1_000
+
+
+def test_a_broker_that_hides_a_device_s_own_status_is_named_and_used(
+    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the right to read its own status a device works, and asks for it where the broker says no."""
+    rules = tmp_path / "rules"
+    rules.write_text("topic write motcua/v1/bentre/q03/rating/status\ntopic read motcua/v1/bentre/q03/rating/ack\n")
+    broker = make_mosquitto(options=f"allow_anonymous true\nacl_file {rules}")
+    with running(to(broker)) as run:
+        assert isinstance(run.next(), LinkUp)
+    assert "another machine" not in caplog.text
+
+
 # --- sessions, access, protocol ---------------------------------------------------------------------------------------
 
 
@@ -411,7 +553,7 @@ def test_the_client_id_names_the_device(make_mosquitto: Callable[..., Mosquitto]
     with running(to(broker, protocol=protocol)) as run:
         assert isinstance(run.next(), LinkUp)
     number = {"3.1.1": "p2", "5": "p5"}[protocol]
-    assert f"as bentre-q03-rating ({number}, c1, k15)" in broker.log()
+    assert re.search(rf"as bentre-q03-rating-boot-5-[0-9a-f]{{4}} \({number}, c1, k15\)", broker.log())
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -544,7 +686,8 @@ def test_a_dead_network_thread_is_seen(mosquitto_broker: Broker) -> None:
     def explode(_presence: Presence) -> bytes:
         raise RuntimeError("a fault of ours")
 
-    transport = Transport(ADDRESS, config, password=None, status=explode, post=lambda _news: None)
+    transport = Transport(ADDRESS, config, password=None, status=status, post=lambda _news: None)
+    transport._status = explode
     hook, threading.excepthook = threading.excepthook, lambda _args: died.set()
     try:
         transport.start()

@@ -83,6 +83,6 @@ def figures(pytestconfig: pytest.Config) -> list[str]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show what was measured."""
     if lines := config.stash.get(_figures, []):
-        terminalreporter.section("the rating pad on a real kernel, on an emulated processor")
+        terminalreporter.section("measured on a real kernel, on an emulated processor")
         for line in lines:
             terminalreporter.write_line(line)

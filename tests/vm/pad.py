@@ -143,9 +143,9 @@ class Pad:
         machine.put(f"/etc/systemd/system/{UNIT.replace('@rating', '@')}.d/rig.conf", DROP_IN)
         machine.run(f"{PREFIX}/bin/motcua install-units --device rating")
 
-    def configure(self, *, port: int, mode: Mode, more: str = "") -> None:
+    def configure(self, *, port: int, mode: Mode, more: str = "", host: str = HOST) -> None:
         """Write the station's configuration; takes effect at the next start."""
-        text = CONFIG.format(host=HOST, port=port, more=f'mode = "{mode}"\n{more}')
+        text = CONFIG.format(host=host, port=port, more=f'mode = "{mode}"\n{more}')
         self._machine.put("/etc/motcua/station.toml", text)
         self._machine.run("systemd-tmpfiles --create motcua.conf")
 

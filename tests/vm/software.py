@@ -1,5 +1,6 @@
 """What is installed into the machine: a wheel of this work tree and its dependencies."""
 
+import functools
 import io
 import re
 import shutil
@@ -27,12 +28,33 @@ def install(machine: Machine) -> None:
         script = (site / "bin" / "motcua").read_text()
         files = io.BytesIO()
         with tarfile.open(fileobj=files, mode="w") as tar:
-            tar.add(_dependencies(), SITE)
+            tar.add(_dependencies("pi"), SITE)
             tar.add(site, SITE)
             tar.add(site / "share", "share")
     machine.run(f"python3 -m venv --without-pip {PREFIX}")
     machine.run(f"tar -x --no-same-owner -C {PREFIX}", stdin=files.getvalue())
     machine.put(f"{PREFIX}/bin/motcua", re.sub(r"\A#!.*", f"#!{PREFIX}/bin/python3", script), mode="755")
+
+
+def install_center(machine: Machine) -> None:
+    """Add what the extra `center` needs, on a disk of its own: it is too much to be copied each time."""
+    needs = _dependencies("center")
+    with locked():
+        made = stage("center-disk", digest(needs.name), functools.partial(_make_disk, needs))
+    machine.plug_read_only_disk(made / "disk.raw")
+    machine.run(f"mkdir -p {PREFIX}/center && mount -t ext4 -o ro /dev/vdc {PREFIX}/center")
+    machine.put(f"{PREFIX}/{SITE}/center.pth", f"{PREFIX}/center\n")
+
+
+def _make_disk(content: Path, out: Path) -> None:
+    out.mkdir()
+    size = sum(file.lstat().st_size + 4096 for file in content.rglob("*")) * 5 // 4
+    disk = out / "disk.raw"
+    with disk.open("wb") as file:
+        file.truncate(size)
+    subprocess.run(
+        ["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-d", content, disk], check=True, timeout=120
+    )
 
 
 def _wheel(folder: Path) -> Path:
@@ -53,14 +75,14 @@ def _wheel(folder: Path) -> Path:
     return next(folder.glob("motcua-*.whl"))
 
 
-def _dependencies() -> Path:
-    """Return a folder with what the extra `pi` needs, for the machine's Python; kept until the requirements change."""
+def _dependencies(extra: str) -> Path:
+    """Return a folder with what an extra needs, for the machine's Python; kept until the requirements change."""
     needs = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
     with locked():
-        return stage("site", digest("", *needs), _install_dependencies)
+        return stage(f"{extra}-site", digest("", *needs), functools.partial(_install_dependencies, extra))
 
 
-def _install_dependencies(out: Path) -> None:
+def _install_dependencies(extra: str, out: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     constraints = ROOT / "constraints.txt"
     # A wheel's tag names the oldest glibc it runs on; Debian 12 has 2.36.
@@ -70,7 +92,7 @@ def _install_dependencies(out: Path) -> None:
         *(part for platform in platforms for part in ("--platform", platform)),
         *(("--constraint", str(constraints)) if constraints.is_file() else ()),
         *project["dependencies"],
-        *project["optional-dependencies"]["pi"],
+        *project["optional-dependencies"][extra],
     )
 
 

@@ -24,6 +24,7 @@ from center.hall import Hall
 from center.ingest.ingest import Ingest
 from center.keys import keeper as keepers
 from center.keys.keeper import Keeper
+from center.retention import Sweeper
 from center.storage.store import Store
 from center.web.app import create_app
 from center.web.server import web_server
@@ -73,6 +74,9 @@ def serve(config: Config, *, make_app: MakeApp = create_app) -> int:
         ingest = Ingest(config, hall)
         ingest.start()
         cleanup.callback(ingest.stop)
+        sweeper = Sweeper(hall, config)
+        sweeper.start()
+        cleanup.callback(sweeper.stop)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(_pages(config, hall, ingest, broker, sock, stop, make_app))
     log.info("stopped")

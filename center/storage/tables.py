@@ -105,6 +105,7 @@ rating = Table(
     Column("given_at", BigInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Index(None, "counter", "given_at"),
+    Index(None, "given_at"),
 )
 
 device = Table(

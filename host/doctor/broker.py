@@ -37,6 +37,10 @@ class Door:
     password: str | None = None
     mqtt_5: bool = False
     context: ssl.SSLContext | None = None
+    whose: str = "our"
+    """Whose certificate it is that we show."""
+    explain: Callable[[OSError], str | None] = lambda _: None
+    """Says what a TLS that failed means, for who knows more of the keys."""
     login: bool = True
     """False where the broker takes the certificate for the name: a visit would throw off whoever has it."""
 
@@ -128,7 +132,9 @@ def judge(facts: VisitFacts, door: Door, *, now: datetime, clock_is_set: bool) -
     elif door.login:
         found.append(ok("broker-login", "it lets us in"))
     else:
-        found.append(ok("broker-key", "it takes our certificate; logging in with it would throw off who uses it"))
+        found.append(
+            ok("broker-key", f"it takes {door.whose} certificate; a login with it would throw off who uses it")
+        )
     return found
 
 
@@ -171,9 +177,10 @@ def _shake_hands(door: Door, sock: socket.socket, facts: VisitFacts) -> None:
             if not door.login:
                 _await_refusal(wrapped)
     except ssl.SSLCertVerificationError as error:
-        facts.tls_fault, facts.tls_code = error.verify_message, error.verify_code
-    except (ssl.SSLError, OSError) as error:
-        facts.tls_fault = getattr(error, "reason", "") or error.strerror or str(error) or "the connection was closed"
+        facts.tls_fault, facts.tls_code = door.explain(error) or error.verify_message, error.verify_code
+    except OSError as error:
+        reason = getattr(error, "reason", "") or error.strerror or str(error)
+        facts.tls_fault = door.explain(error) or reason or "the connection was closed"
 
 
 def _await_refusal(sock: ssl.SSLSocket) -> None:

@@ -100,10 +100,8 @@ def test_our_daemons_are_known_by_their_command(tmp_path: Path) -> None:
     pi(tmp_path, 700, RATING, unit=r"system-motcua\x2ddevice.slice/motcua-device@rating.service")
     pi(tmp_path, 701, "/usr/sbin/ModemManager", unit="ModemManager.service")
     processes = Processes(tmp_path)
-    holder = processes.running("rating")
-    assert holder is not None
+    holder = processes.holder(700)
     assert (holder.pid, holder.device, str(holder)) == (700, "rating", "motcua-device@rating (pid 700)")
-    assert processes.running("display") is None
     assert processes.holder(701).device is None
     assert str(processes.holder(701)) == "ModemManager (pid 701)"
 

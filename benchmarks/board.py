@@ -18,6 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.brokers import free_port, mosquitto
 from benchmarks.figures import Row, at_most, median, percentile
 from simulator.premises import SERVICES, Premises, plan_counters
+from simulator.sign_in import sign_in
 
 CALLS = 60
 EVERY_S = 0.25
@@ -62,15 +63,17 @@ def _round() -> list[float]:
         )
         premises.write()
         command = [sys.executable, "-m", "motcua.cli", "center", "serve", "--config", str(premises.center_config)]
-        center = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        with (folder / "center.log").open("wb") as log:
+            center = subprocess.Popen(command, stderr=log)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
             with httpx.Client(base_url=premises.base_url) as officer:
                 _until_live(officer)
+                officer.headers["Cookie"] = sign_in(premises.http_port, (folder / "center.log").read_text("utf-8"))
                 for each in range(CALLS * 2):
                     _post(officer, "/api/tickets", {"service": SERVICES[each % len(SERVICES)].id})
                 for counter in premises.counters:
-                    _post(officer, f"/api/counters/{counter.id}/open", {"officer": "Bench"})
+                    _post(officer, f"/api/counters/{counter.id}/open", {})
                 page = browser.new_page(viewport={"width": 1920, "height": 1080})
                 page.goto(f"{premises.base_url}/board")
                 page.evaluate(_WATCH)

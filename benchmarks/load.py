@@ -21,6 +21,7 @@ from benchmarks.brokers import free_port, mosquitto
 from benchmarks.figures import Row, at_least, at_most, median, percentile
 from benchmarks.peers import bare_commits_ms
 from simulator.premises import SERVICES, Premises, plan_counters
+from simulator.sign_in import sign_in
 
 KIOSKS, TICKETS_EACH = 50, 40
 OFFICERS, CALLS_EACH = 10, 60
@@ -53,11 +54,13 @@ def run(rounds: int) -> list[Row]:
             )
             premises.write()
             command = [sys.executable, "-m", "motcua.cli", "center", "serve", "--config", str(premises.center_config)]
-            center = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            with (folder / "center.log").open("wb") as log:
+                center = subprocess.Popen(command, stderr=log)
             try:
                 _wait_until_live(premises)
+                cookie = sign_in(premises.http_port, (folder / "center.log").read_text(encoding="utf-8"))
                 issued.append(_issue(premises))
-                called.append(_call(premises))
+                called.append(_call(premises, cookie))
             finally:
                 center.terminate()
                 center.wait(20)
@@ -80,9 +83,9 @@ def _issue(premises: Premises) -> Load:
     return _load(seen, [answer["ticket"]["number"] for answer in seen["answers"]])
 
 
-def _call(premises: Premises) -> Load:
-    opened = [[["POST", f"/api/counters/{one.id}/open", {"officer": "Bench"}]] for one in premises.counters]
-    _clients(premises, opened, expect=200)
+def _call(premises: Premises, cookie: str) -> Load:
+    opened = [[["POST", f"/api/counters/{one.id}/open", {}]] for one in premises.counters]
+    _clients(premises, opened, expect=200, cookie=cookie)
     jobs = [
         [
             ["POST", f"/api/counters/{one.id}/call_next", {"seen": "last" if turn else None}]
@@ -90,7 +93,7 @@ def _call(premises: Premises) -> Load:
         ]
         for one in premises.counters
     ]
-    seen = _clients(premises, jobs, expect=200)
+    seen = _clients(premises, jobs, expect=200, cookie=cookie)
     return _load(seen, [answer["ticket"]["id"] for answer in seen["answers"]])
 
 
@@ -102,8 +105,8 @@ def _load(seen: dict[str, Any], things: list[str]) -> Load:
     )
 
 
-def _clients(premises: Premises, jobs: list[list[list[Any]]], *, expect: int) -> dict[str, Any]:
-    order = json.dumps({"port": premises.http_port, "jobs": jobs})
+def _clients(premises: Premises, jobs: list[list[list[Any]]], *, expect: int, cookie: str = "") -> dict[str, Any]:
+    order = json.dumps({"port": premises.http_port, "jobs": jobs, "cookie": cookie})
     command = [sys.executable, "-m", "benchmarks.load_client"]
     done = subprocess.run(command, input=order, capture_output=True, text=True, check=True)
     seen: dict[str, Any] = json.loads(done.stdout)

@@ -2,7 +2,7 @@
 
 Reads one JSON object from stdin, prints one: latencies in ms, what was answered, and how long it all took.
 `{"port": 8080, "jobs": [[["POST", "/api/tickets", {…}], …], …]}` has one list of requests for each client. A request
-whose body has `"seen": "last"` sends the counter's revision of that client's answer before.
+whose body has `"seen": "last"` sends the counter's revision of that client's answer before. All send the `cookie`.
 """
 
 import http.client
@@ -19,11 +19,12 @@ Job = tuple[str, str, dict[str, Any]]
 class Client(threading.Thread):
     """One clerk or kiosk: sends its requests one after another over one connection."""
 
-    def __init__(self, port: int, jobs: list[Job], start: threading.Barrier) -> None:
+    def __init__(self, port: int, jobs: list[Job], start: threading.Barrier, cookie: str) -> None:
         super().__init__(name="client", daemon=True)
         self._port = port
         self._jobs = jobs
         self._barrier = start
+        self._cookie = {"Cookie": cookie} if cookie else {}
         self.latencies_ms: list[float] = []
         self.answers: list[dict[str, Any]] = []
 
@@ -36,7 +37,7 @@ class Client(threading.Thread):
         for method, path, body in self._jobs:
             if body.get("seen") == "last":
                 body = {**body, "seen": revision}
-            headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
+            headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4()), **self._cookie}
             began = time.perf_counter()
             connection.request(method, path, json.dumps(body), headers)
             response = connection.getresponse()
@@ -52,7 +53,7 @@ def main() -> None:
     """Run the clients and print what they saw."""
     order = json.load(sys.stdin)
     barrier = threading.Barrier(len(order["jobs"]) + 1)
-    clients = [Client(order["port"], jobs, barrier) for jobs in order["jobs"]]
+    clients = [Client(order["port"], jobs, barrier, order["cookie"]) for jobs in order["jobs"]]
     for client in clients:
         client.start()
     barrier.wait()

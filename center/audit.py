@@ -38,6 +38,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Written(Entry, frozen=True, kw_only=True):
+    """An entry as it stands in the log."""
+
+    seq: int
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """How long the chain is, and the hash of its last entry; in the journal as `SEQ:HASH`."""
@@ -82,6 +88,15 @@ def head(connection: sa.Connection) -> Head:
     """Return where the chain ends."""
     row = connection.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
     return Head(row.seq, row.hash) if row else Head(0, FIRST)
+
+
+def newest(connection: sa.Connection, before: int | None, count: int) -> list[Written]:
+    """Return the last entries, newest first; `before` goes further back from an entry's number."""
+    columns = (audit.c.seq, audit.c.at, audit.c.actor, audit.c.action, audit.c.object, audit.c.detail)
+    query = sa.select(*columns).order_by(audit.c.seq.desc()).limit(count)
+    if before is not None:
+        query = query.where(audit.c.seq < before)
+    return [Written(**row) for row in connection.execute(query).mappings()]
 
 
 def parse_head(text: str) -> Head | None:

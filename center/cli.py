@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verify.add_argument(
         "--head", action="append", default=[], metavar="SEQ:HASH", help="a head that the journal has; may be repeated"
     )
+    _describe_people(commands)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as error:
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         about["MOTCUA_CENTER"] = config.id
         if arguments.command == "audit":
             return _verify(config, arguments.head)
+        if arguments.command == "people":
+            return _people(config, arguments)
         from center.serve import serve as run  # after the configuration: its faults are told at once
 
         return run(config)
@@ -60,6 +63,43 @@ def _verify(config: Config, heads: Sequence[str]) -> int:
         sys.stdout.write(f"broken: entry {found.seq} {found.why}\n")
         return 1
     sys.stdout.write(f"whole: {found.seq} entries, head {found}\n")
+    return 0
+
+
+def _describe_people(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    people = commands.add_parser("people", help="accounts, through the center that runs; as root or as its own user")
+    words = {
+        "list": "who has an account",
+        "add": "make an account; prints its first password",
+        "reset": "give a new first password, which is printed",
+        "disable": "let an account log in no more",
+        "enable": "let it log in again",
+    }
+    what = people.add_subparsers(dest="what", required=True)
+    for word, meaning in words.items():
+        one = what.add_parser(word, help=meaning)
+        one.add_argument("--config", type=Path, required=True, metavar="FILE", help="the center's TOML file")
+        if word != "list":
+            one.add_argument("name", help="the login name, as an.nguyen")
+        if word == "add":
+            one.add_argument("--full-name", required=True, metavar="NAME")
+            one.add_argument(
+                "--role", required=True, metavar="ROLE", help="officer, supervisor, director, administrator"
+            )
+
+
+def _people(config: Config, arguments: argparse.Namespace) -> int:
+    """Ask the running center; prints what it answers."""
+    from center.people.technician import ask
+
+    asked = {key: value for key, value in vars(arguments).items() if key in ("name", "full_name", "role")}
+    done = ask(Path(config.data_dir), {"do": arguments.what, **asked})
+    if arguments.what == "list":
+        for name, full_name, role, state, sessions in done:
+            sys.stdout.write(f"{name:20} {role:14} {state or 'active':9} {sessions:2} logged in  {full_name}\n")
+    elif done:
+        sys.stdout.write(f"{done}\n")
+        sys.stderr.write(f"The first password of {arguments.name}; it must be changed at the first login.\n")
     return 0
 
 

@@ -43,10 +43,46 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Http(Section, frozen=True, kw_only=True):
-    """Where pages and API are served."""
+    """Where pages and API are served.
+
+    `names`: the names by which browsers reach this machine beside its own and its addresses; a page under any other
+    name is refused. With `cert_file` and `key_file` it is HTTPS.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 8080
+    names: tuple[Host, ...] = ()
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+    @property
+    def scheme(self) -> str:
+        """How its addresses begin."""
+        return "https" if self.cert_file else "http"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+class PeopleConfig(Section, frozen=True, kw_only=True):
+    """How long a login lasts: unused, and altogether."""
+
+    idle_minutes: Annotated[int, msgspec.Meta(ge=5, le=1440)] = 240
+    session_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 12
+
+
+class Tickets(Section, frozen=True, kw_only=True):
+    """How many numbers one address may take by itself: a burst, then so many a minute, and so many an hour.
+
+    `kiosks` are addresses to which the hour's limit does not apply. Nothing of this applies to who has logged in.
+    """
+
+    burst: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
+    per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 60
+    per_hour: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 120
+    kiosks: tuple[Host, ...] = ()
 
 
 class Broker(Section, frozen=True, kw_only=True):
@@ -172,6 +208,8 @@ class Config(Section, frozen=True, kw_only=True):
     broker: Broker = Broker()
     rating: Rating = Rating()
     rules: Rules = Rules()
+    people: PeopleConfig = PeopleConfig()
+    tickets: Tickets = Tickets()
     store: Store = Store()
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
@@ -246,6 +284,8 @@ def _check(path: Path, config: Config) -> None:
                 allowed = ", ".join(map(show, sorted(known)))
                 raise ConfigError(f"{path}: counter[{at}].services: services of {allowed}, got {show(one)}")
     _check_broker(path, config.broker)
+    if (config.http.cert_file is None) != (config.http.key_file is None):
+        raise ConfigError(f"{path}: http: cert_file and key_file together, got only one of them")
 
 
 def _check_broker(path: Path, broker: Broker) -> None:

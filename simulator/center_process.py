@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
     def make_app(hall: "Hall", config: Config) -> "Litestar":
-        routes = demo_routes(options.world, center=config.name)
-        return create_app(hall, config, extra_routes=routes, extra_links=(LINK,))
+        routes = demo_routes(options.world, center=config.name, counters={one.id: one.label for one in config.counter})
+        return create_app(hall, config, extra_routes=routes, extra_links=(LINK,), login_at="/demo/enter")
 
     try:
         return serve(read(options.config), make_app=make_app)

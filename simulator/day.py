@@ -70,6 +70,7 @@ class Hall:
         self,
         *,
         browser: Browser,
+        officers: Mapping[str, Browser],
         boards: Mapping[tuple[str, str], Board],
         eyes: PanelEyes,
         pads: Mapping[str, PadEyes],
@@ -78,6 +79,7 @@ class Hall:
         debounce_ms: int,
     ) -> None:
         self.browser = browser
+        self.officers = officers
         self.boards = boards
         self.eyes = eyes
         self.pads = pads
@@ -164,7 +166,8 @@ async def _follow_panels(hall: Hall, citizen: Citizen) -> None:
 
 
 async def _return_to_queue(hall: Hall, citizen: Citizen) -> None:
-    answer = await hall.browser.ask(
+    at_any_desk = next(iter(hall.officers.values()))
+    answer = await at_any_desk.ask(
         f"/api/tickets/{citizen.ticket}/requeue", {}, key=uuid7(), patience_s=KIOSK_PATIENCE_S
     )
     if not answer.ok:
@@ -309,7 +312,7 @@ class Officer:
         self._hall = hall
         self._counter = counter
         self._manner = manner
-        self._desk = Desk(hall.browser, counter)
+        self._desk = Desk(hall.officers[counter], counter)
         self._pad = hall.boards[counter, "callpad"]
         self._back: list[Citizen] = []
         self._errands: set[asyncio.Task[None]] = set()
@@ -320,7 +323,7 @@ class Officer:
 
     async def work(self) -> None:
         """Open, serve everybody, and end the day."""
-        await self._until_done("open", lambda view: view.state == "open", officer=f"Cán bộ {self._counter}")
+        await self._until_done("open", lambda view: view.state == "open")
         while self._hall.open_visits:
             if self._back:
                 await self._serve(await self._call_back(self._back.pop(0)))

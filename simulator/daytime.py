@@ -95,7 +95,7 @@ async def play_day(world: World, plan: DayPlan, *, say: Callable[[str], None]) -
         "day_seconds": round(day_s, 1),
         "kills": _by_kind(kills),
         "cables_pulled": mishaps.get("cable", 0),
-        "retries_http": world.browser.retries,
+        "retries_http": sum(each.retries for each in (world.browser, *world.officers.values())),
     }, {name: f"{times} times: {words[name]}" for name, times in crashes.items()})  # fmt: skip
 
 
@@ -104,6 +104,7 @@ def _hall(world: World, pace: Pace) -> Hall:
     leds = {int(level): pin for level, pin in RATING_LEDS.items()}
     return Hall(
         browser=world.browser,
+        officers=world.officers,
         boards=world.boards,
         eyes=PanelEyes(world.panels),
         pads={counter.id: PadEyes(world.boards[counter.id, "rating"], leds) for counter in premises.counters},

@@ -177,6 +177,11 @@ def center_toml(premises: Premises) -> str:
         "[rating]",
         f"scale = {_text(SCALE)}",
         f"arm_seconds = {premises.timing.arm_seconds}",
+        "",
+        "[tickets]",  # everybody who comes stands at a kiosk of this machine
+        "burst = 100000",
+        "per_minute = 1000000",
+        f"kiosks = [{_text(HOST)}]",
     ]
     for service in SERVICES:
         lines += ["", "[[service]]"]

@@ -20,10 +20,11 @@ class NoAnswerError(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and what came with it (None where it was not JSON)."""
+    """A status and what came with it (None where it was not JSON); `cookie` is what to send from now on."""
 
     status: int
     body: Any
+    cookie: str = ""
 
     @property
     def ok(self) -> bool:
@@ -36,7 +37,15 @@ class Browser:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self._cookie = ""
         self.retries = 0
+
+    async def enter(self, path: str, body: Mapping[str, Any]) -> None:
+        """Ask for a login, and be that person from now on; raise NoAnswerError."""
+        answer = await self._once("POST", path, body, {})
+        if not answer.ok:
+            raise NoAnswerError(f"POST {path}: {answer.status} {answer.body}")
+        self._cookie = answer.cookie
 
     async def get(self, path: str) -> Answer:
         """Read once; raise NoAnswerError."""
@@ -67,6 +76,8 @@ class Browser:
         payload = b"" if body is None else msgspec.json.encode(body)
         lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}:{self._port}", "Connection: close", "Accept: */*"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
+        if self._cookie:
+            lines.append(f"Cookie: {self._cookie}")
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(payload)}"]
         request = ("\r\n".join(lines) + "\r\n\r\n").encode() + payload
@@ -86,14 +97,17 @@ class Browser:
             head = await reader.readuntil(b"\r\n\r\n")
             status_line, *header_lines = head.decode("latin-1").split("\r\n")
             length: int | None = None
+            cookies = []
             for line in header_lines:
                 name, _, value = line.partition(":")
                 if name.strip().lower() == "content-length":
                     length = int(value)
+                elif name.strip().lower() == "set-cookie":
+                    cookies.append(value.partition(";")[0].strip())
             content = await (reader.read() if length is None else reader.readexactly(length))
         finally:
             writer.close()
-        return Answer(int(status_line.split()[1]), _json(content))
+        return Answer(int(status_line.split()[1]), _json(content), "; ".join(cookies))
 
 
 def _json(content: bytes) -> Any:

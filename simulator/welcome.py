@@ -14,8 +14,8 @@ async def set_the_scene(world: World) -> None:
     hall = (await browser.get("/api/state")).body
     for counter in hall["counters"]:
         if counter["state"] == "closed":
-            officer = {"seen": counter["revision"], "officer": f"Cán bộ quầy {counter['label']}"}
-            await browser.ask(f"/api/counters/{counter['id']}/open", officer, key=uuid7(), patience_s=PATIENCE_S)
+            officer, seen = world.officers[counter["id"]], {"seen": counter["revision"]}
+            await officer.ask(f"/api/counters/{counter['id']}/open", seen, key=uuid7(), patience_s=PATIENCE_S)
     if any(hall["waiting"].values()):
         return
     for service in SERVICES[:FIRST_TICKETS]:

@@ -57,9 +57,13 @@ class World:
         self.premises = premises
         self.broker = broker
         self.browser = Browser(premises.http_port)
+        """Anybody's: the kiosk, the tablets; and the demo's own visitor's."""
+        self.officers = {counter.id: Browser(premises.http_port) for counter in premises.counters}
+        """At each counter the computer of its officer, who is logged in there."""
         self.boards: dict[tuple[str, str], Board] = {}
         self.panels: dict[str, Panel] = {}
         self.broker_stopped = False
+        self._let_in_already = False
         self._supervisor: Supervisor | None = None
         self._watchers: set[Callable[[], None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -253,12 +257,22 @@ class World:
         with contextlib.suppress(NoAnswerError):
             health = await self.browser.get("/healthz")
             if health.ok:
+                await self._let_in()
                 answer = await self.browser.get("/api/devices")
                 online = _online(answer.body) if answer.ok else set()
                 wanted = {(counter.id, device) for counter in self.premises.counters for device in DEVICES}
                 dark = {place for place, board in self.boards.items() if not board.powered}
                 return ", ".join(sorted(device_name(*place) for place in (wanted - online) | dark))
         return CENTER
+
+    async def _let_in(self) -> None:
+        """Log everybody in, once: a login outlives the center's program."""
+        if self._let_in_already:
+            return
+        for counter, browser in self.officers.items():
+            await browser.enter("/demo/enter", {"counter": counter})
+        await self.browser.enter("/demo/enter", {})
+        self._let_in_already = True
 
 
 def outbox_depth(path: Path) -> int | None:

@@ -266,10 +266,7 @@ def _open(state: State, command: OpenCounter, counter: Counter) -> Decision:
     for service in services:
         if service not in state.services:
             return refuse("unknown_service", service=service)
-    taken = counter.officer if counter.state != "closed" else None
-    if taken is not None and command.officer is not None and taken != command.officer:
-        return refuse("counter_taken", officer=taken)
-    officer = command.officer or taken
+    officer = command.officer or (counter.officer if counter.state != "closed" else None)
     if (counter.state, counter.officer, counter.services) == ("open", officer, services):
         return []
     return [CounterOpened(at=command.at, counter=counter.id, officer=officer, services=services)]

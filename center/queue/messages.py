@@ -11,10 +11,6 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Quầy đang tạm dừng. Hãy bấm “Tiếp tục nhận khách” trước.",
         "The counter is paused. Resume first.",
     ),
-    "counter_taken": (
-        "Quầy đang có {officer} làm việc. Hãy đóng quầy ở máy đó trước.",
-        "{officer} works at this counter. Close it on that computer first.",
-    ),
     "day_not_started": ("Chưa bắt đầu ngày làm việc.", "The business day has not begun."),
     "day_started": ("Ngày làm việc {day} đã bắt đầu.", "The business day {day} has begun already."),
     "no_ticket": ("Quầy chưa có số nào.", "There is no number at the counter."),

@@ -1,16 +1,17 @@
 """The HTTP interface: commands to the hall, and questions that the mirror answers."""
 
 import asyncio
-import re
 from typing import Annotated, Literal
 
 import msgspec
 from litestar import Request, Router, get, post
 from litestar.datastructures import State as AppState
-from litestar.exceptions import HTTPException
 from litestar.params import FromPath, HeaderParameter, JSONBody, PathParameter
 
+from center.fleet.alerts import Alert
 from center.hall import Done, Hall
+from center.people.model import PeopleError, Person
+from center.people.register import TooManyError
 from center.queue.messages import refuse, text
 from center.queue.model import (
     AnyCommand,
@@ -35,10 +36,22 @@ from center.queue.model import (
     Ticket,
     Transfer,
 )
+from center.web import fleet as fleet_routes
 from center.web.devices import DeviceView
+from center.web.gate import (
+    Problem,
+    RefusedError,
+    WrongField,
+    actor_of,
+    address_of,
+    language_of,
+    needs,
+    people_of,
+    person_of,
+    refused,
+)
 from center.web.stream import Hub
 from center.web.views import devices
-from center.web.words import Language, say
 from contract.events import END
 from contract.ids import uuid7
 
@@ -55,20 +68,11 @@ Key = Annotated[
         description="Chosen by the asker, the same for every try of one ask: a repeat gets the first answer.",
     ),
 ]
-Session = Annotated[
-    str | None,
-    HeaderParameter(
-        name="X-Session", min_length=8, max_length=64, description="The desk that asks; programs send none."
-    ),
-]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Number = Annotated[str, msgspec.Meta(pattern=f"^[A-Z][0-9]{{3,4}}{END}", description="As A007")]
 
-HEADERS = {"key": "Idempotency-Key", "session": "X-Session"}
+HEADERS = {"key": "Idempotency-Key"}
 """What the handlers' parameters are called on the wire."""
-
-# Control characters, and those that turn the direction of the text after them: a name stands in pages and logs.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,7 +94,6 @@ class ActionBody(Body, frozen=True, kw_only=True):
     to_service: Name | None = None
     to_counter: Name | None = None
     outcome: Outcome | None = None
-    officer: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] | None = None
     services: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=50)] | None = None
 
 
@@ -108,7 +111,7 @@ class RatingBody(Body, frozen=True, kw_only=True):
 
 
 class LeaseBody(Body, frozen=True, kw_only=True):
-    """Nothing: taking over a desk needs only the session."""
+    """Nothing: whoever is logged in takes the desk."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +136,7 @@ class Rated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """The desk belongs to this session now."""
+    """The desk belongs to whoever asked now."""
 
     counter: str
 
@@ -148,33 +151,11 @@ class Hallway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
-    """The devices that ever reported, and whether the center has contact to its broker, without which none can."""
+    """The devices that ever reported, open alerts and those that ended lately, and whether the broker is reached."""
 
     reached: bool
     devices: list[DeviceView]
-
-
-class WrongField(msgspec.Struct, frozen=True, kw_only=True):
-    """One field that cannot be used, and why."""
-
-    field: str
-    reason: str
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why nothing was done: a code for programs, a message for people, and the fields at fault."""
-
-    code: str
-    message: str
-    fields: tuple[WrongField, ...] = ()
-
-
-class RefusedError(HTTPException):
-    """A refusal on its way to the client."""
-
-    def __init__(self, status: int, problem: Problem) -> None:
-        super().__init__(status_code=status, detail=problem.message)
-        self.problem = problem
+    alerts: list[Alert]
 
 
 # --- commands ------------------------------------------------------------------------------------------------------
@@ -182,14 +163,24 @@ class RefusedError(HTTPException):
 
 @post("/tickets", status_code=201, summary="Take a number", tags=["tickets"])
 async def issue(data: JSONBody[IssueBody], key: Key, state: AppState, request: Request[None, None, AppState]) -> Place:
-    """Give out the next number of a service."""
+    """Give out the next number of a service. Whoever has not logged in gets so many a minute and an hour."""
+    if person_of(request) is None:
+        wait_s = state["tickets"].take(address_of(request), _hall(state).clock.monotonic_s())
+        if wait_s:
+            raise refused(TooManyError("tickets_wait", wait_s), language_of(request))
     command = Issue(at=_hall(state).now_ms(), ticket_id=uuid7(), service=data.service, priority=data.priority)
     done = await _ask(state, command, key, request)
     assert done.ticket is not None  # noqa: S101 (an issue that is done has a ticket)
     return _place(state, done.ticket)
 
 
-@post("/tickets/{ticket_id:str}/{action:str}", status_code=200, summary="Put back or take out", tags=["tickets"])
+@post(
+    "/tickets/{ticket_id:str}/{action:str}",
+    status_code=200,
+    summary="Put back or take out",
+    tags=["tickets"],
+    guards=[needs("serve")],
+)
 async def act_on_ticket(
     ticket_id: FromPath[str],
     action: Annotated[TicketAction, PathParameter()],
@@ -197,7 +188,6 @@ async def act_on_ticket(
     key: Key,
     state: AppState,
     request: Request[None, None, AppState],
-    session: Session = None,  # noqa: ARG001 (a desk names itself with every command)
 ) -> Doing:
     """Put a parked or no-show ticket back in line, or take a waiting one out."""
     kind = Requeue if action == "requeue" else Cancel
@@ -205,7 +195,13 @@ async def act_on_ticket(
     return Doing(ticket=done.ticket, counter=done.counter)
 
 
-@post("/counters/{counter_id:str}/{action:str}", status_code=200, summary="Act at a counter", tags=["counters"])
+@post(
+    "/counters/{counter_id:str}/{action:str}",
+    status_code=200,
+    summary="Act at a counter",
+    tags=["counters"],
+    guards=[needs("serve")],
+)
 async def act_at_counter(
     counter_id: FromPath[str],
     action: Annotated[Action, PathParameter()],
@@ -213,12 +209,14 @@ async def act_at_counter(
     key: Key,
     state: AppState,
     request: Request[None, None, AppState],
-    session: Session = None,
 ) -> Doing:
-    """Call, recall, start, finish, and what else an officer does."""
-    if not _hub(state).leases.allows(counter_id, session):
-        raise RefusedError(409, Problem(code="desk_taken", message=say("lease_taken", language(request)) + "."))
-    done = await _ask(state, _command(action, counter_id, data, _hall(state).now_ms()), key, request)
+    """Call, recall, start, finish, and what else an officer does, under the name of who has logged in."""
+    person = _who(request)
+    leases = _hub(state).leases
+    if not leases.allows(counter_id, person):
+        holder = leases.holder(counter_id)
+        raise refused(PeopleError("desk_taken", who=holder.who if holder else ""), language_of(request))
+    done = await _ask(state, _command(action, counter_id, data, person, _hall(state).now_ms()), key, request)
     return Doing(ticket=done.ticket, counter=done.counter)
 
 
@@ -235,28 +233,40 @@ async def rate(
     A ticket that was served may be rated at any later time: the tablet may have been out of contact since the press.
     How long a citizen is asked is up to the page.
     """
-    asked = _hall(state).rate(counter=counter_id, ticket=data.ticket, level=data.level, key=key, actor=_actor(request))
+    asked = _hall(state).rate(
+        counter=counter_id, ticket=data.ticket, level=data.level, key=key, actor=actor_of(request)
+    )
     _done(await asyncio.wrap_future(asked), request)
     return Rated(ticket=data.ticket)
 
 
-@post("/counters/{counter_id:str}/lease", status_code=200, summary="Take a desk over", tags=["counters"])
+@post(
+    "/counters/{counter_id:str}/lease",
+    status_code=200,
+    summary="Take a desk over",
+    tags=["counters"],
+    guards=[needs("serve")],
+)
 async def take_over(
     counter_id: FromPath[str],
     data: JSONBody[LeaseBody],  # noqa: ARG001 (an empty object: a form post from elsewhere does not reach this)
-    session: Annotated[str, HeaderParameter(name="X-Session", min_length=8, max_length=64)],
     state: AppState,
     request: Request[None, None, AppState],
 ) -> Taken:
-    """Work at this counter from this session on; another page of it becomes a spectator."""
-    hub = _hub(state)
-    if counter_id not in hub.mirror.state.counters:
+    """Work at this counter from now on; another page of it becomes a spectator, and another counter is left."""
+    hub, person = _hub(state), _who(request)
+    counter = hub.mirror.state.counters.get(counter_id)
+    if counter is None:
         raise _refused(refuse("unknown_counter", counter=counter_id), request)
-    hub.take_over(counter_id, session)
+    if before := hub.take_over(counter_id, person):
+        await people_of(request).record(person.actor, "desk_taken_over", counter_id, f"from {before.account}")
+    if counter.state == "open" and counter.officer not in (None, person.full_name):
+        again = OpenCounter(at=_hall(state).now_ms(), counter=counter_id, officer=person.full_name)
+        await _ask(state, again, uuid7(), request)
     return Taken(counter=counter_id)
 
 
-def _command(action: Action, counter: str, body: ActionBody, at: int) -> AnyCommand:
+def _command(action: Action, counter: str, body: ActionBody, person: Person, at: int) -> AnyCommand:
     seen = body.seen
     match action:
         case "call_next":
@@ -280,9 +290,7 @@ def _command(action: Action, counter: str, body: ActionBody, at: int) -> AnyComm
                 raise _unusable("to_service", _MISSING)
             return Transfer(at=at, counter=counter, seen=seen, to_service=body.to_service, to_counter=body.to_counter)
         case "open":
-            if _UNPRINTABLE.search(body.officer or ""):
-                raise _unusable("officer", "must be one line without control characters")
-            return OpenCounter(at=at, counter=counter, seen=seen, officer=body.officer, services=body.services)
+            return OpenCounter(at=at, counter=counter, seen=seen, officer=person.full_name, services=body.services)
         case "pause":
             return PauseCounter(at=at, counter=counter, seen=seen)
         case _:
@@ -311,7 +319,7 @@ async def ticket(ticket_id: FromPath[str], state: AppState, request: Request[Non
     return _place(state, found)
 
 
-@get("/state", summary="The center now", tags=["center"])
+@get("/state", summary="The center now", tags=["center"], guards=[needs("serve")])
 async def hallway(state: AppState) -> Hallway:
     """Return services, counters, and how many wait for each service."""
     hub = _hub(state)
@@ -325,14 +333,14 @@ async def hallway(state: AppState) -> Hallway:
     )
 
 
-@get("/devices", summary="The devices", tags=["devices"])
+@get("/devices", summary="The devices", tags=["devices"], guards=[needs("see_devices")])
 async def fleet(state: AppState) -> Fleet:
     """Return every device with what it said last, and whether it needs a look."""
     hub = _hub(state)
     hub.catch_up()
-    reached = hub.reached()
-    known = devices(hub.mirror, _hall(state).now_ms(), reached=reached)
-    return Fleet(reached=reached, devices=list(known.values()))
+    reached, board = hub.reached(), hub.board()
+    known = devices(hub.mirror, _hall(state).now_ms(), reached=reached, board=board)
+    return Fleet(reached=reached, devices=list(known.values()), alerts=list(board.alerts))
 
 
 # --- between the two -----------------------------------------------------------------------------------------------
@@ -361,7 +369,7 @@ def _place(state: AppState, ticket: Ticket) -> Place:
 
 
 async def _ask(state: AppState, command: AnyCommand, key: str, request: Request[None, None, AppState]) -> Done:
-    asked = _hall(state).submit(command, key=key, actor=_actor(request))
+    asked = _hall(state).submit(command, key=key, actor=actor_of(request))
     return _done(await asyncio.wrap_future(asked), request)
 
 
@@ -381,24 +389,23 @@ def _refused(answer: Refusal, request: Request[None, None, AppState]) -> Refused
     elif answer.code in _FIELD_AT_FAULT:
         status = 422
         fields = (WrongField(field=_FIELD_AT_FAULT[answer.code], reason=answer.message),)
-    return RefusedError(status, Problem(code=answer.code, message=text(answer, language(request)), fields=fields))
+    return RefusedError(status, Problem(code=answer.code, message=text(answer, language_of(request)), fields=fields))
 
 
-def _actor(request: Request[None, None, AppState]) -> str:
-    client = request.client
-    return f"http:{client.host}" if client else "http"
-
-
-def language(request: Request[None, None, AppState]) -> Language:
-    """Return the language of an answer: `?lang=`, else what the client accepts, else Vietnamese."""
-    asked = request.query_params.get("lang") or request.headers.get("accept-language") or ""
-    return "en" if asked[:2].lower() == "en" else "vi"
+def _who(request: Request[None, None, AppState]) -> Person:
+    person = person_of(request)
+    if person is None:  # logged out since the guard looked
+        raise refused(PeopleError("login_needed"), language_of(request))
+    return person
 
 
 def api_router() -> Router:
     """Return the routes below /api."""
     return Router(
         path="/api",
-        route_handlers=[issue, act_on_ticket, act_at_counter, rate, take_over, ticket, hallway, fleet],
+        route_handlers=[
+            *[issue, act_on_ticket, act_at_counter, rate, take_over, ticket, hallway, fleet],
+            *fleet_routes.routes(),
+        ],
         response_headers={"cache-control": "no-store"},
     )

@@ -1,10 +1,13 @@
 """The web application: API, stream, pages and their files, behind one set of security headers."""
 
+import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from litestar import Litestar, MediaType, Request, Response, asgi, get
 from litestar.datastructures import State as AppState
@@ -24,10 +27,20 @@ from litestar.openapi.spec import (
 from litestar.types import ControllerRouterHandler, Message, Receive, Scope, Send
 
 from center.config import Config
+from center.fleet.fleet import Fleet
+from center.fleet.webhook import make_webhook
 from center.hall import Hall
+from center.people.model import Right
+from center.people.passwords import Hasher
+from center.people.register import People
+from center.people.technician import Technician
 from center.web import pages
-from center.web.api import HEADERS, Problem, RefusedError, WrongField, api_router
+from center.web.api import HEADERS, api_router
 from center.web.assets import Assets
+from center.web.gate import Gate, Hosts, Problem, RefusedError, TicketLimits, WrongField, person_of_scope
+from center.web.metrics import Metrics
+from center.web.metrics import route as metrics_route
+from center.web.people import people_routes
 from center.web.stream import VIEWS, Hub
 
 _log = logging.getLogger(__name__)
@@ -43,7 +56,7 @@ _SECURITY = [
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"SAMEORIGIN"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # without any, a browser would not say where our own forms come from
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
@@ -55,34 +68,55 @@ def create_app(
     *,
     extra_routes: Sequence[ControllerRouterHandler] = (),
     extra_links: Sequence[pages.Link] = (),
+    hasher: Hasher | None = None,
+    login_at: str = pages.LOGIN,
 ) -> Litestar:
     """Return the app of a center; `app.state.hub` is its live stream, which a server ends before it stops.
 
-    `extra_routes` are served beside the center's own, `extra_links` stand on the first page.
+    `extra_routes` are served beside the center's own, `extra_links` stand on the first page; `hasher` is what passwords
+    cost, which a test makes cheap; `login_at` is where pages send whoever is not logged in.
     """
     assets = Assets()
     hub = Hub(hall, config, hall.clock, asset=assets.version)
-    book = pages.Pages(config, hub, assets, links=tuple(extra_links))
+    fleet = Fleet(hall, config, webhook=make_webhook(config.alerts, center=config.id, clock=hall.clock))
+    hub.board, fleet.on_news = (lambda: fleet.board), hub.wake
+    metrics = Metrics(config, hall, hub, fleet)
+    people = People(hall, config, hasher=hasher)
+    people.on_end = hub.end
+    technician = Technician(people, Path(config.data_dir))
+    book = pages.Pages(config, hub, assets, people, links=tuple(extra_links), login_at=login_at)
+    hosts, tickets = Hosts(config.http), TicketLimits(config.tickets)
 
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
         _describe_stream(app.openapi_schema)
+        await people.start()
         await hub.start()
+        await technician.start()
+        await asyncio.to_thread(fleet.start)
+        await asyncio.to_thread(metrics.start)
         try:
             yield
         finally:
+            await technician.stop()
+            await asyncio.to_thread(metrics.stop)
+            await asyncio.to_thread(fleet.stop)
             await hub.stop()
+            await people.stop()
 
     return Litestar(
         route_handlers=[
             *pages.routes(book),
+            *people_routes(book),
             api_router(),
             healthz,
-            asgi("/stream", copy_scope=True)(_stream(hub)),
+            metrics_route(metrics),
+            asgi("/stream", copy_scope=True)(_stream(hub, people)),
             asgi("/static", is_mount=True, copy_scope=True)(_static(assets)),
             *extra_routes,
         ],
-        state=AppState({"hall": hall, "hub": hub, "pages": book}),
+        state=AppState({"hall": hall, "hub": hub, "pages": book, "fleet": fleet, "people": people, "tickets": tickets}),
+        middleware=[lambda app: Gate(app, hosts)],
         lifespan=[following],
         before_send=[_secure],
         exception_handlers={HTTPException: _explain, RecursionError: _too_deep, Exception: _broken},
@@ -91,6 +125,7 @@ def create_app(
             title=config.name,
             version="1",
             description=(
+                "Whoever wants more than a number logs in: `POST /api/login` answers with a cookie. "
                 "Commands carry an `Idempotency-Key`; a command that acts on an older state than there is gets 409. "
                 "Live data: `GET /stream?view=board|officer|kiosk|rating|devices&counter=…` (server-sent events)."
             ),
@@ -119,10 +154,12 @@ async def _secure(message: Message, _scope: Scope) -> None:
 
 def _explain(request: Request[Any, Any, AppState], error: HTTPException) -> Response[Any]:
     """Answer a refusal or a fault of the asker: JSON to programs, the first page to a browser that lost its way."""
+    book: pages.Pages = request.app.state["pages"]
     if isinstance(error, RefusedError):
-        return _problem(error.status_code, error.problem)
+        if not request.url.path.startswith("/api/"):
+            return book.refused(request, error)
+        return _problem(error.status_code, error.problem, headers=error.headers)
     if isinstance(error, NotFoundException) and "text/html" in request.headers.get("accept", ""):
-        book: pages.Pages = request.app.state["pages"]
         return book.index(request, missing=True)
     if isinstance(error, ValidationException):
         return _invalid(error)
@@ -166,8 +203,9 @@ def _broken(_request: Request[Any, Any, AppState], error: Exception) -> Response
     return _problem(500, Problem(code="internal", message="The center could not answer this; see its log."))
 
 
-def _problem(status: int, problem: Problem) -> Response[Any]:
-    return Response(problem, status_code=status, media_type=MediaType.JSON, headers={"cache-control": "no-store"})
+def _problem(status: int, problem: Problem, headers: Mapping[str, str] | None = None) -> Response[Any]:
+    every = {"cache-control": "no-store", **(headers or {})}
+    return Response(problem, status_code=status, media_type=MediaType.JSON, headers=every)
 
 
 def _describe_stream(document: OpenAPI) -> None:
@@ -203,9 +241,19 @@ def _describe_stream(document: OpenAPI) -> None:
 _App = Callable[[Scope, Receive, Send], Any]
 
 
-def _stream(hub: Hub) -> _App:
+_RIGHT_OF_VIEW: dict[str, Right] = {"officer": "serve", "devices": "see_devices"}
+
+
+def _stream(hub: Hub, people: People) -> _App:
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-        await hub(scope, receive, send)
+        right = _RIGHT_OF_VIEW.get(parse_qs(scope["query_string"].decode("latin-1")).get("view", [""])[0])
+        person = None if right is None else person_of_scope(people, scope)
+        if right is not None and (person is None or not person.may(right)):
+            headers = [(b"cache-control", b"no-store"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 401 if person is None else 403, "headers": headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await hub(scope, receive, send, person=person)
 
     return stream
 

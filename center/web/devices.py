@@ -1,25 +1,25 @@
-"""A device as an operator looks at it: one word for how it is, why, and the figures behind it."""
-
-from typing import Literal
+"""A device as an operator looks at it: one word for how it is, why, its last day, and the figures behind it."""
 
 import msgspec
 
 from center.answers import Device
-
-Level = Literal["ok", "warn", "lost", "offline", "unknown"]
+from center.fleet.signs import Kind, Level, level, signs
+from center.fleet.strip import LOST, NONE, WARN, WELL
 
 PROBLEMS: frozenset[Level] = frozenset({"lost", "warn"})
-HOT_C = 75.0  # a Raspberry Pi slows itself down from 80
-DISK_LOW_MB = 500
-OUTBOX_LONG = 100
-SILENT_S = 90  # three reports missed
 
 _KINDS = frozenset({"rating", "callpad", "display", "camera", "kiosk", "printer"})
-_LEVEL_OF: dict[str, Level] = {"lost": "lost", "offline": "offline"}
+_REMARKS: tuple[Kind, ...] = ("hot", "throttled", "disk", "outbox", "silent", "clock_off", "clock", "certificate")
+_HEIGHT = {WELL: 6, WARN: 11, LOST: 16}
+_SHEET = 16
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
-    """One device on the page and in the API. A figure that nobody reported is null."""
+    """One device on the page and in the API. A figure that nobody reported is null.
+
+    `strip`: its last 24 hours, a letter for each quarter of an hour, the present one last: `o` well, `w` needs a look,
+    `l` lost, `-` nothing known.
+    """
 
     name: str
     station: str
@@ -36,38 +36,23 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: float | None
     outbox_depth: int | None
     uptime_s: int | None
+    strip: str
 
 
-def look(known: Device, now_ms: int) -> DeviceView:
+def look(known: Device, now_ms: int, *, strip: str = "", center_is_off: bool = False) -> DeviceView:
     """Judge a device by what it said last."""
     status, health = known.status, known.health
+    found = signs(known, now_ms, center_is_off=center_is_off)
     said = (known.reported or {}).get("trouble")
-    trouble = said if isinstance(said, str) else None
-    level: Level = "unknown" if status is None else _LEVEL_OF.get(status.state, "ok")
-    why: list[str] = []
-    if level == "ok":
-        if health is not None:
-            if health.temperature_c is not None and health.temperature_c >= HOT_C:
-                why.append("hot")
-            if health.disk_free_mb is not None and health.disk_free_mb < DISK_LOW_MB:
-                why.append("disk")
-            if health.outbox_depth > OUTBOX_LONG:
-                why.append("outbox")
-        if now_ms - known.seen_at > SILENT_S * 1000:
-            why.append("silent")
-        if why or trouble:
-            level = "warn"
-        if health is not None and not health.clocksynced:
-            why.append("clock")  # a remark only: without internet no clock is ever set, and no event depends on it
     return DeviceView(
         name=f"{known.station}/{known.device}",
         station=known.station,
         device=known.device,
         kind=known.device,
         kind_known=known.device in _KINDS,
-        level=level,
-        why=tuple(why),
-        trouble=trouble,
+        level=level(known, found),
+        why=tuple(kind for kind in _REMARKS if found and kind in found and found[kind].condition == "bad"),
+        trouble=said if isinstance(said, str) else None,
         seen_at=known.seen_at,
         version=status.version if status else health.version if health else None,
         temperature_c=health.temperature_c if health else None,
@@ -75,4 +60,27 @@ def look(known: Device, now_ms: int) -> DeviceView:
         memory_mb=health.memory_mb if health else None,
         outbox_depth=health.outbox_depth if health else None,
         uptime_s=health.uptime_s if health else None,
+        strip=strip,
     )
+
+
+def drawn(strip: str, mark: str) -> str:
+    """Return the path of one mark's bars on a sheet as wide as the strip and 16 high: the worse, the higher."""
+    bars = []
+    at = 0
+    while at < len(strip):
+        end = at
+        while end < len(strip) and strip[end] == strip[at]:
+            end += 1
+        if strip[at] == mark:
+            bars.append(f"M{at} {_SHEET}V{_SHEET - _HEIGHT[mark]}H{end}V{_SHEET}z")
+        at = end
+    return "".join(bars)
+
+
+def hours(strip: str) -> dict[str, str]:
+    """Return how long a device was in each state, as hours and minutes."""
+    counts = {
+        name: strip.count(mark) for name, mark in (("well", WELL), ("warn", WARN), ("lost", LOST), ("none", NONE))
+    }
+    return {name: f"{count // 4}:{count % 4 * 15:02d}" for name, count in counts.items()}

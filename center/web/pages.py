@@ -3,10 +3,11 @@
 import gzip
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,10 +19,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from markupsafe import Markup
 
+from center.audit import Written
 from center.config import Config
+from center.fleet.alerts import Alert
+from center.people.model import ROLES
+from center.people.register import People
 from center.queue.model import Outcome, Ticket
 from center.web.assets import Assets
-from center.web.devices import PROBLEMS, DeviceView
+from center.web.devices import PROBLEMS, DeviceView, drawn, hours
+from center.web.gate import RefusedError, needs, person_of
 from center.web.stream import Hub
 from center.web.views import View, large_call
 from center.web.words import WORDS, Language, pack, say
@@ -30,6 +36,7 @@ PageRequest = Request[Any, Any, AppState]
 Link = tuple[str, str, str]
 """Where, name, hint."""
 
+LOGIN = "/login"
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 SIDE = (("recall", "R"), ("transfer", "T"), ("park", "P"), ("no_show", "V"))
 _YEAR_S = 365 * 86_400
@@ -59,8 +66,14 @@ _DEVICES = (
         "minutes_ago",
         "hours_ago",
         "seen_now",
+        "strip_words",
+        "unreachable",
     ),
-    *(key for key in WORDS if key.startswith(("status_", "why_", "trouble_", "kind_")) and key != "kind_priority"),
+    *(
+        key
+        for key in WORDS
+        if key.startswith(("status_", "why_", "trouble_", "kind_", "alert_", "forget_")) and key != "kind_priority"
+    ),
 )
 
 # One stroke each, on a 24×24 sheet; chosen by a word in the service's name, drawn for people who read little.
@@ -100,7 +113,18 @@ MOUTHS = {
 class Pages:
     """Draws every page."""
 
-    def __init__(self, config: Config, hub: Hub, assets: Assets, *, links: tuple[Link, ...] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        hub: Hub,
+        assets: Assets,
+        people: People,
+        *,
+        links: tuple[Link, ...] = (),
+        login_at: str = LOGIN,
+    ) -> None:
+        self._people = people
+        self._login_at = login_at
         self._config = config
         self._hub = hub
         self._assets = assets
@@ -116,7 +140,7 @@ class Pages:
 
     def index(self, request: PageRequest, *, missing: bool = False) -> Response[bytes]:
         """Draw the list of screens; also the answer to an address that does not exist."""
-        lang = _language(request)
+        lang = language_of_page(request)
         state = self._hub.mirror.state
         names = {service.id: service.en if lang == "en" else service.vi for service in state.services.values()}
         counters = [
@@ -129,6 +153,7 @@ class Pages:
             None,
             counters=counters,
             extra=self._links,
+            alerts=self._hub.board().open,
             missing=missing,
             status=404 if missing else 200,
         )
@@ -136,7 +161,7 @@ class Pages:
     def officer(self, request: PageRequest, counter_id: str) -> Response[bytes]:
         """Draw the desk of a counter."""
         view = self._view("officer", counter_id)
-        lang = _language(request)
+        lang = language_of_page(request)
         now = self._hub.now_ms()
         names = {service["id"]: service[lang] for service in view["services"]}
         counter = view["counter"]
@@ -165,7 +190,7 @@ class Pages:
     def board(self, request: PageRequest) -> Response[bytes]:
         """Draw the hall board."""
         view = self._view("board")
-        lang = _language(request)
+        lang = language_of_page(request)
         latest: View = {"key": "", "number": "", "counter": "", "service": "", "state": "called"}
         if call := large_call(view["calls"]):
             latest = {**call, "service": view["services"].get(call["service"], {}).get(lang, "")}
@@ -182,7 +207,7 @@ class Pages:
     def kiosk(self, request: PageRequest) -> Response[bytes]:
         """Draw the ticket kiosk."""
         view = self._view("kiosk")
-        lang = _language(request)
+        lang = language_of_page(request)
         for service in view["services"]:
             service["icon"] = _icon(f"{service['id']} {service['vi']} {service['en']}")
 
@@ -211,7 +236,7 @@ class Pages:
         view = self._view("rating", counter_id)
         if view["armed"] and view["armed"]["until"] <= self._hub.now_ms():
             view["armed"] = None
-        lang = _language(request)
+        lang = language_of_page(request)
         return self._draw(
             request, "rate", ("rating", counter_id, view, pack(_EVERYWHERE, lang)), both=_RATE, mouths=MOUTHS
         )
@@ -219,9 +244,9 @@ class Pages:
     def devices(self, request: PageRequest) -> Response[bytes]:
         """Draw the devices, problems first."""
         view = self._view("devices")
-        lang = _language(request)
+        lang = language_of_page(request)
         now = self._hub.now_ms()
-        known: list[DeviceView] = [one for name, one in view.items() if name != "reached"]
+        known: list[DeviceView] = [one for name, one in view.items() if "/" in name]
         items = sorted(known, key=lambda one: (_RANK[one.level], one.name))
         problems = sum(one.level in PROBLEMS for one in items)
         summary = say("devices_all_well", lang)
@@ -243,7 +268,81 @@ class Pages:
             unit=_unit,
             disk=_disk,
             remark=lambda item: _remark(item, lang),
+            alerts=view["alerts"],
+            what=lambda alert: _what(alert, lang),
+            who=lambda alert: self._seen_by(alert.acknowledged_by or ""),
+            gone=lambda item: item.level not in ("ok", "warn") or "silent" in item.why,
+            moment=self._moment,
+            drawn=drawn,
+            strip_words=lambda strip: say("strip_words", lang, **hours(strip)),
         )
+
+    def _seen_by(self, actor: str) -> str:
+        """Return the name of whoever has seen an alert, as people know it."""
+        name = actor.removeprefix("person:")
+        return next((one.full_name for one in self._people.accounts() if one.name == name), name)
+
+    def _moment(self, at: int) -> str:
+        return f"{datetime.fromtimestamp(at / 1000, self._config.zone):%d/%m %H:%M}"
+
+    def login(
+        self, request: PageRequest, *, to: str, name: str = "", fault: str = "", status: int = 200
+    ) -> Response[bytes]:
+        """Draw the login; `fault` says why the last try did not work."""
+        return self._draw(request, "login", None, to=to, typed=name, fault=fault, status=status)
+
+    def password(self, request: PageRequest, *, to: str, fault: str = "", status: int = 200) -> Response[bytes]:
+        """Draw the change of one's own password."""
+        return self._draw(request, "password", None, to=to, fault=fault, status=status)
+
+    def people(
+        self,
+        request: PageRequest,
+        entries: Sequence[Written],
+        *,
+        before: int | None = None,
+        said: str = "",
+        fault: str = "",
+        new_password: str = "",
+        status: int = 200,
+    ) -> Response[bytes]:
+        """Draw accounts, sessions and the audit log."""
+        lang = language_of_page(request)
+        names = {one.name: one.full_name for one in self._people.accounts()}
+
+        def at(ms: int) -> str:
+            return f"{datetime.fromtimestamp(ms / 1000, self._config.zone):%d/%m/%Y %H:%M:%S}"
+
+        def did(action: str) -> str:
+            return say(f"did_{action}", lang) if f"did_{action}" in WORDS else action
+
+        return self._draw(
+            request,
+            "people",
+            None,
+            accounts=self._people.accounts(),
+            roles=ROLES,
+            sessions=self._people.sessions(),
+            entries=entries,
+            older=entries[-1].seq if entries and entries[-1].seq > 1 else None,
+            before=before,
+            names=names,
+            said=said,
+            fault=fault,
+            new_password=new_password,
+            at=at,
+            did=did,
+            status=status,
+        )
+
+    def refused(self, request: PageRequest, error: RefusedError) -> Response[Any]:
+        """Answer whoever may not see a page: with the login, with the change of the password, or with who may."""
+        here = request.url.path
+        if error.problem.code == "login_needed":
+            return to_page(f"{self._login_at}?to={quote(here)}")
+        if error.problem.code == "password_change_needed":
+            return to_page(f"/password?to={quote(here)}")
+        return self._draw(request, "refused", None, words=error.problem.message, status=error.status_code)
 
     def _wall(self) -> datetime:
         """Return the time on the center's wall."""
@@ -264,7 +363,7 @@ class Pages:
         status: int = 200,
         **context: Any,
     ) -> Response[bytes]:
-        lang = _language(request)
+        lang = language_of_page(request)
         boot = None
         if live is not None:
             kind, counter, view, words = live
@@ -280,6 +379,8 @@ class Pages:
                 "now": self._hub.now_ms(),
                 "state": view,
             }
+            if person := person_of(request):
+                start["me"] = {"account": person.name, "mark": person.session[:16]}
             if both:
                 start["both"] = {"vi": pack(both, "vi"), "en": pack(both, "en")}
             # Inside a script element only "<" could end it.
@@ -291,10 +392,11 @@ class Pages:
             here=request.url.path if status == 200 else "/",
             center=self._config.name,
             static=self._assets.root,
-            sheets=[name],
+            sheets=[_SHEETS.get(name, name)],
             script=name,
             boot=boot,
             t=_speaker(lang),
+            me=person_of(request),
             **context,
         )
         return _html(request, html.encode(), lang, status)
@@ -302,6 +404,7 @@ class Pages:
 
 # --- what the server draws for the first paint ---------------------------------------------------------------------
 
+_SHEETS = {"password": "login", "refused": "login"}
 _RANK = {"lost": 0, "warn": 1, "unknown": 2, "offline": 3, "ok": 4}
 
 
@@ -375,10 +478,21 @@ def _remark(item: DeviceView, lang: Language) -> str:
     """Say why a device needs a look. A word that is not in our list is shown as it came: a new device may bring it."""
     said = [say(f"why_{one}", lang) for one in item.why]
     if item.trouble:
-        word, _, what = item.trouble.partition(":")
-        key = f"trouble_{word}"
-        said.append(say(key, lang, what=what) if key in WORDS else item.trouble)
+        said.append(_trouble(item.trouble, lang))
     return "; ".join(said)
+
+
+def _trouble(trouble: str, lang: Language) -> str:
+    word, _, what = trouble.partition(":")
+    key = f"trouble_{word}"
+    return say(key, lang, what=what) if key in WORDS else trouble
+
+
+def _what(alert: Alert, lang: Language) -> str:
+    """Say what an alert is about."""
+    if alert.kind == "trouble":
+        return _trouble(alert.detail, lang)
+    return say(f"why_{alert.kind}", lang) + (f" ({alert.detail})" if alert.detail else "")
 
 
 def _unit(value: float | None, unit: str) -> str:
@@ -399,7 +513,12 @@ def _icon(words: str) -> str:
     return next((icon for icon, signs in _ICON_WORDS if any(f" {sign} " in whole for sign in signs)), "paper")
 
 
-def _language(request: PageRequest) -> Language:
+def to_page(path: str) -> Response[Any]:
+    """Send a browser on to another page of ours."""
+    return Response(b"", status_code=303, headers={"location": path, "cache-control": "no-store"})
+
+
+def language_of_page(request: PageRequest) -> Language:
     """Return the page's language: asked for, else remembered, else Vietnamese."""
     asked = request.query_params.get("lang") or request.cookies.get("lang")
     return "en" if asked == "en" else "vi"
@@ -431,11 +550,11 @@ def routes(book: Pages) -> list[HTTPRouteHandler]:
     def kiosk(request: PageRequest) -> Response[bytes]:
         return book.kiosk(request)
 
-    @get("/devices", include_in_schema=False, sync_to_thread=False)
+    @get("/devices", include_in_schema=False, sync_to_thread=False, guards=[needs("see_devices")])
     def devices(request: PageRequest) -> Response[bytes]:
         return book.devices(request)
 
-    @get("/counter/{counter_id:str}", include_in_schema=False, sync_to_thread=False)
+    @get("/counter/{counter_id:str}", include_in_schema=False, sync_to_thread=False, guards=[needs("serve")])
     def officer(request: PageRequest, counter_id: FromPath[str]) -> Response[bytes]:
         return book.officer(request, counter_id)
 

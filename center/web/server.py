@@ -9,7 +9,10 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from center.config import Http
+from center.errors import ConfigError
 from center.web.stream import Hub
+from contract.settings import explain_os_error
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +90,17 @@ class _Connection(HttpToolsProtocol):
             self._deadline = None
 
 
-def web_server(app: object, hub: Hub, *, host: str, port: int) -> WebServer:
-    """Return a server for the app, to be run with `serve()` in an event loop or `run()` in a thread."""
+def web_server(app: object, hub: Hub, *, http: Http) -> WebServer:
+    """Return a server for the app, to be run with `serve()` in an event loop or `run()` in a thread.
+
+    Raises ConfigError where certificate and key do not work.
+    """
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # any ASGI app
-        host=host,
-        port=port,
+        host=http.host,
+        port=http.port,
+        ssl_certfile=http.cert_file,
+        ssl_keyfile=http.key_file,
         http=_Connection,
         log_config=None,
         access_log=False,
@@ -100,4 +108,8 @@ def web_server(app: object, hub: Hub, *, host: str, port: int) -> WebServer:
         date_header=False,
         timeout_graceful_shutdown=_LAST_ANSWERS_S,
     )
+    try:
+        config.load()  # reads certificate and key
+    except OSError as error:
+        raise ConfigError(f"http.cert_file, http.key_file: {explain_os_error(error)}") from error
     return WebServer(config, hub)

@@ -22,9 +22,11 @@ from litestar.types import Receive, Scope, Send
 
 from center.clock import Clock
 from center.config import Config
+from center.fleet.fleet import Board
 from center.hall import Change, Hall
+from center.people.model import Person
 from center.web import views
-from center.web.leases import GRACE_S, Leases
+from center.web.leases import GRACE_S, Lease, Leases
 from center.web.mirror import Mirror
 from center.web.views import View
 from contract.ids import uuid7
@@ -55,7 +57,7 @@ ChannelName = tuple[str, str]
 class Client:
     """One open page."""
 
-    def __init__(self, channel: "Channel", session: str | None) -> None:
+    def __init__(self, channel: "Channel", session: str | None) -> None:  # the session's id, where one is needed
         self.channel = channel
         self.session = session
         self.closing = False
@@ -104,6 +106,8 @@ class Hub:
         self._asset = asset
         self.reached: Callable[[], bool] = lambda: True
         """Whether devices reach the center: the program that runs the ingest sets it to the ingest's own word."""
+        self.board: Callable[[], Board] = Board
+        """What is known of the fleet: who watches it sets this to its own."""
         self.server = uuid7()
         self.leases = Leases(clock.now_ms, clock.monotonic_s)
         self.last_id = 0
@@ -151,8 +155,12 @@ class Hub:
     # --- following the hall ----------------------------------------------------------------------------------------
 
     def _on_change(self, change: Change) -> None:
-        """Called in the hall's thread: leave the change and wake the loop, once for all that come until it looks."""
+        """Called in the hall's thread: leave the change for the loop."""
         self._arrived.append(change)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again at what the pages show, soon. Any thread; once for all who ask until the loop does."""
         loop = self._loop
         if not self._woken and loop is not None:
             self._woken = True
@@ -242,6 +250,7 @@ class Hub:
         view = self._compute(name)
         if name[0] == "officer":
             view["lease"] = self.leases.holder(name[1])
+            view["places"] = self.leases.places()
         return view
 
     def _compute(self, name: ChannelName) -> View:
@@ -257,13 +266,14 @@ class Hub:
                 arm_ms = self._config.rating.arm_seconds * 1000
                 return views.rating(self.mirror, counter, scale=self._config.scale, arm_ms=arm_ms)
             case _:
-                reached = self.reached()
-                return {"reached": reached, **views.devices(self.mirror, self._clock.now_ms(), reached=reached)}
+                reached, board, now_ms = self.reached(), self.board(), self._clock.now_ms()
+                known = views.devices(self.mirror, now_ms, reached=reached, board=board)
+                return {"reached": reached, "alerts": board.alerts, **known}
 
     # --- pages -----------------------------------------------------------------------------------------------------
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one page's stream (ASGI)."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, *, person: Person | None = None) -> None:
+        """Serve one page's stream (ASGI), to somebody or to anybody: who may see what is checked before."""
         query = parse_qs(scope["query_string"].decode("latin-1"))
         kind, counter = _first(query, "view"), _first(query, "counter")
         if kind not in _OF_A_COUNTER:
@@ -271,10 +281,9 @@ class Hub:
         if self._closing or not self.knows(kind, counter):
             await _refuse(send, 503 if self._closing else 404)
             return
-        session = _first(query, "session")[:64] or None if kind == "officer" else None
-        if session and _first(query, "claim") == "1":
-            self.leases.claim(counter, session)
-        client = self._join((kind, counter), session)
+        if person is not None and kind == "officer" and _first(query, "claim") == "1":
+            self.leases.claim(counter, person)
+        client = self._join((kind, counter), person.session if person is not None else None)
         client.writer = asyncio.create_task(self._write(client, send), name="stream-writer")
         gone = asyncio.create_task(_until_gone(receive), name="stream-reader")
         try:
@@ -288,7 +297,7 @@ class Hub:
     def _join(self, name: ChannelName, session: str | None) -> Client:
         channel = self._channels.get(name) or self._channels.setdefault(name, Channel(name))
         client = Client(channel, session)
-        if session:
+        if session and name[0] == "officer":
             self.leases.joined(name[1], session)
         self.catch_up()
         self._update(channel)  # the others get what is new, this one all of it
@@ -308,19 +317,30 @@ class Hub:
         channel.clients.discard(client)
         if not channel.clients:
             self._channels.pop(channel.name, None)
-        if client.session and self._loop is not None:
+        if client.session and channel.name[0] == "officer" and self._loop is not None:
             self.leases.left(channel.name[1], client.session)
             if not self._closing:
                 self._loop.call_later(GRACE_S + 0.1, self._flush_soon)
 
-    def take_over(self, counter: str, session: str) -> None:
-        """Give a counter to a session; whoever had it sees that at once."""
-        self.leases.take(counter, session)
+    def take_over(self, counter: str, person: Person) -> Lease | None:
+        """Give a counter to a person; whoever had it sees that at once. Returns who that was, if another one."""
+        mine = self.leases.holder(counter)
+        before = self.leases.take(counter, person)
+        if mine is None or mine.mark != person.session[:16]:
+            channel = self._channels.get(("officer", counter))
+            for client in channel.clients if channel else ():
+                if client.session == person.session:
+                    self.leases.joined(counter, person.session)
+        self._flush_soon()
+        return before
+
+    def end(self, session: str) -> None:
+        """End every stream of a session that is over, and free its desk."""
+        self.leases.ended(session)
         for channel in self._channels.values():
-            if channel.name == ("officer", counter):
-                for client in channel.clients:
-                    if client.session == session:
-                        self.leases.joined(counter, session)
+            for client in channel.clients:
+                if client.session == session:
+                    client.close()
         self._flush_soon()
 
     async def _write(self, client: Client, send: Send) -> None:

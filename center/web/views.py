@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from center.fleet.fleet import Board
+from center.fleet.signs import center_clock
 from center.queue.model import Counter, Priority, Service, Ticket
 from center.queue.state import State
 from center.web.devices import DeviceView, look
@@ -200,7 +202,11 @@ def rating(mirror: Mirror, counter_id: str, *, scale: Scale, arm_ms: int) -> Vie
     }
 
 
-def devices(mirror: Mirror, now_ms: int, *, reached: bool) -> dict[str, DeviceView]:
+def devices(mirror: Mirror, now_ms: int, *, reached: bool, board: Board) -> dict[str, DeviceView]:
     """Return the devices by name, each judged by what it said last; while no word gets through, of none is known."""
-    seen = {name: look(device, now_ms) for name, device in mirror.devices.items()}
+    off = center_clock(mirror.devices.values())
+    seen = {
+        name: look(device, now_ms, strip=board.strips.get(name, ""), center_is_off=off)
+        for name, device in mirror.devices.items()
+    }
     return seen if reached else {name: replace(one, level="unknown", why=()) for name, one in seen.items()}

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,15 @@ from litestar.exceptions import NotFoundException
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from markupsafe import Markup
 
+from center.people.model import Role
+from center.web.gate import address_of, people_of, person_of
+from center.web.pages import to_page
+from center.web.people import inside, session_cookies
 from simulator.control import Answer, Ask, WorldGoneError, ask_world, watch_world
 from simulator.web.words import Language, words
+
+VISITOR: tuple[str, str, Role] = ("khach", "Khách tham quan", "administrator")
+"""Who looks around in the demo; an account whose password nobody knows."""
 
 BEAT_S = 15.0
 _YEAR_S = 365 * 86_400
@@ -34,8 +41,14 @@ _HEADERS = [
 _BEAT = b"event: beat\ndata: {}\n\n"
 
 
-def demo_routes(world: Path, *, center: str) -> Sequence[ControllerRouterHandler]:
-    """Return the routes; `world` is the control socket, `center` the name on the page."""
+class Entering(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """At which counter an officer sits down; nowhere for the demo's visitor."""
+
+    counter: str = ""
+
+
+def demo_routes(world: Path, *, center: str, counters: Mapping[str, str]) -> Sequence[ControllerRouterHandler]:
+    """Return the routes; `world` is the control socket, `center` the name on the page, `counters` have labels by id."""
     pages = Environment(loader=PackageLoader("simulator.web", "."), autoescape=True)
 
     @get("/demo", media_type=MediaType.HTML, include_in_schema=False)
@@ -57,8 +70,26 @@ def demo_routes(world: Path, *, center: str) -> Sequence[ControllerRouterHandler
             html,
             media_type=MediaType.HTML,
             headers={"Cache-Control": "no-store"},
-            cookies=[cookie] if asked else [],
+            cookies=[*([cookie] if asked else []), *await _visitor(request)],
         )
+
+    @get("/demo/enter", include_in_schema=False)
+    async def enter(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Where the center's pages send whoever is not logged in: the demo's visitor is, without typing."""
+        cookies = await _visitor(request)
+        answer = to_page(inside(request.query_params.get("to", "")))
+        answer.cookies.extend(cookies)
+        return answer
+
+    @post("/demo/enter", status_code=200, include_in_schema=False)
+    async def sit_down(data: Entering, request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
+        """Log in the officer of a counter, or the visitor."""
+        if not data.counter:
+            return Response({}, cookies=await _admit(request, *VISITOR))
+        if data.counter not in counters:
+            raise NotFoundException
+        name, full_name = f"quay-{data.counter}", f"Cán bộ quầy {counters[data.counter]}"
+        return Response({}, cookies=await _admit(request, name, full_name, "officer"))
 
     @get("/demo/{name:str}", include_in_schema=False, sync_to_thread=False)
     def file(name: str, request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -87,7 +118,19 @@ def demo_routes(world: Path, *, center: str) -> Sequence[ControllerRouterHandler
         """The world, live."""
         await _stream(world, receive, send)
 
-    return (page, file, do, stream)
+    return (page, enter, sit_down, file, do, stream)
+
+
+async def _visitor(request: Request[Any, Any, Any]) -> list[Cookie]:
+    """Return the cookies that log the demo's visitor in; none where somebody is logged in."""
+    return [] if person_of(request) else await _admit(request, *VISITOR)
+
+
+async def _admit(request: Request[Any, Any, Any], name: str, full_name: str, role: Role) -> list[Cookie]:
+    """Log in without a password: only the demo has such a way in, and it listens on loopback only."""
+    people = people_of(request)
+    await people.vouch(name, full_name, role, actor="demo")
+    return session_cookies(await people.admit(name, address=address_of(request)), request.scope)
 
 
 async def _stream(world: Path, receive: Receive, send: Send) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from simulator.sign_in import sign_in
 from tests.support.brokers import Broker, free_port
 from tests.support.waiting import wait_for
 
@@ -46,6 +47,7 @@ services = ["dat-dai"]
             encoding="utf-8",
         )
         self._process: subprocess.Popen[bytes] | None = None
+        self._cookie = ""
         self._log = folder / "center.log"
 
     def start(self, **environment: str) -> None:
@@ -78,11 +80,16 @@ services = ["dat-dai"]
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.http_port}{path}",
             data=json.dumps(body).encode(),
-            headers={"content-type": "application/json", "idempotency-key": key},
+            headers={"content-type": "application/json", "idempotency-key": key, "cookie": self.cookie()},
         )
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 – our own loopback
             found: dict[str, Any] = json.load(answer)
             return found
+
+    def cookie(self) -> str:
+        """Return the cookie of whoever set this center up; logs in at the first time."""
+        self._cookie = self._cookie or sign_in(self.http_port, self.log())
+        return self._cookie
 
     def refusal(self, path: str, key: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """Ask the API; returns why it refused, None if it did not."""

@@ -19,6 +19,8 @@ import httpx
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from simulator.sign_in import sign_in
+
 T = TypeVar("T")
 
 PROGRAM = (sys.executable, "-m", "motcua.cli")
@@ -79,6 +81,7 @@ class Center:
     def __init__(self, folder: Path) -> None:
         self.mqtt_port, http_port = _free_port(), _free_port()
         self._url = f"http://127.0.0.1:{http_port}"
+        self._http_port, self._cookie = http_port, ""
         self._folder = folder
         self._config = folder / "center.toml"
         self._config.write_text(CONFIG.format(data_dir=folder / "data", http_port=http_port, mqtt_port=self.mqtt_port))
@@ -113,9 +116,11 @@ class Center:
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Give the API a command; raise with its answer when it refuses."""
-        response = httpx.post(
-            f"{self._url}{path}", json=body, headers={"Idempotency-Key": str(uuid.uuid4())}, timeout=20, trust_env=False
+        self._cookie = self._cookie or sign_in(
+            self._http_port, (self._folder / "center.log").read_text(errors="replace")
         )
+        headers = {"Idempotency-Key": str(uuid.uuid4()), "Cookie": self._cookie}
+        response = httpx.post(f"{self._url}{path}", json=body, headers=headers, timeout=20, trust_env=False)
         assert response.is_success, f"{path} was refused with {response.status_code}: {response.text}"
         answer: dict[str, Any] = response.json()
         return answer

@@ -1,9 +1,12 @@
 // The devices: problems first.
-import { say, text, rows, everySecond, Live } from "./live.js";
+import { boot, say, text, rows, everySecond, Live, post } from "./live.js";
 
 const nodes = Object.fromEntries([...document.querySelectorAll("[data-id]")].map((node) => [node.dataset.id, node]));
 const ORDER = ["lost", "warn", "unknown", "offline", "ok"];
 const PROBLEMS = new Set(["lost", "warn"]);
+
+const CELL_HEIGHT = { o: 6, w: 11, l: 16 }; // the worse, the higher: never by colour alone
+const SURE_MS = 5000;
 
 const live = new Live("/stream?view=devices", paint);
 
@@ -12,10 +15,73 @@ const disk = (value) => (value !== null && value >= 10000 ? unit(value / 1000, "
 const unit = (value, name) => (value === null ? "–" : `${Math.round(value)}${name && ` ${name}`}`);
 
 // A word that is not in our list is shown as it came: a new device may bring it.
-function remark(item) {
-  const [word, what = ""] = (item.trouble ?? "").split(":");
-  const trouble = say(`trouble_${word}`, { what });
-  return [...item.why.map((why) => say(`why_${why}`)), trouble.startsWith("trouble_") ? item.trouble : trouble].filter(Boolean).join("; ");
+function inWords(trouble) {
+  const [word, what = ""] = trouble.split(":");
+  const words = say(`trouble_${word}`, { what });
+  return words.startsWith("trouble_") ? trouble : words;
+}
+
+const remark = (item) => [...item.why.map((why) => say(`why_${why}`)), inWords(item.trouble ?? "")].filter(Boolean).join("; ");
+const about = (alert) => (alert.kind === "trouble" ? inWords(alert.detail) : say(`why_${alert.kind}`) + (alert.detail && ` (${alert.detail})`));
+
+const wall = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit", timeZone: boot.zone });
+const moment = (at) => wall.format(at).replace(",", "");
+
+// The bars of one mark, as center/web/devices.py draws them.
+function drawn(strip, mark) {
+  const bars = strip.matchAll(new RegExp(`${mark}+`, "g"));
+  return [...bars].map((run) => `M${run.index} 16V${16 - CELL_HEIGHT[mark]}H${run.index + run[0].length}V16z`).join("");
+}
+
+function stripWords(strip) {
+  const hours = (mark) => {
+    const cells = strip.split(mark).length - 1;
+    return `${Math.floor(cells / 4)}:${String((cells % 4) * 15).padStart(2, "0")}`;
+  };
+  return say("strip_words", { well: hours("o"), warn: hours("w"), lost: hours("l"), none: hours("-") });
+}
+
+async function send(path) {
+  try {
+    await post(path, {});
+    nodes.fault.hidden = true;
+  } catch (refused) {
+    text(nodes.fault, refused.message);
+    nodes.fault.hidden = false;
+  }
+}
+
+// A device leaves the list with the second press: the first one only asks.
+function forget(button, item) {
+  if (button.dataset.sure) {
+    button.disabled = true;
+    send(`/api/devices/${item.station}/${item.device}/forget`).finally(() => (button.disabled = false));
+    return;
+  }
+  button.dataset.sure = "yes";
+  text(button, say("forget_sure"));
+  setTimeout(() => {
+    delete button.dataset.sure;
+    text(button, say("forget_ask"));
+  }, SURE_MS);
+}
+
+function paintAlerts(alerts) {
+  nodes.alerts.hidden = !alerts.length;
+  rows(nodes["alert-rows"], alerts, (one) => one.id, (row, one) => {
+    const cell = (name) => row.querySelector(`[data-c="${name}"]`);
+    const open = one.ended_at === null;
+    row.dataset.open = open ? "yes" : "no";
+    text(cell("what"), about(one));
+    text(cell("whose"), one.device ? `${one.station}/${one.device}` : say("alert_center"));
+    text(cell("when"), open ? say("alert_since", { time: moment(one.begun_at) }) : say("alert_over", { time: moment(one.begun_at), end: moment(one.ended_at) }));
+    if (one.acknowledged_at === null) text(cell("seen"), "");
+    else if (!cell("seen").textContent) text(cell("seen"), say("alert_seen", { who: one.acknowledged_by.replace("person:", ""), time: moment(one.acknowledged_at) }));
+    const button = cell("see");
+    if (!button) return;
+    button.hidden = !open || one.acknowledged_at !== null;
+    button.onclick = () => send(`/api/alerts/${one.id}/acknowledge`);
+  });
 }
 
 function ago(at, now) {
@@ -27,11 +93,12 @@ function ago(at, now) {
   return say("hours_ago", { n: Math.floor(seconds / 3600) });
 }
 
-function paint({ reached, ...devices }) {
+function paint({ reached, alerts, ...devices }) {
+  paintAlerts(alerts);
   const items = Object.values(devices).sort((one, two) =>
     ORDER.indexOf(one.level) - ORDER.indexOf(two.level) || one.name.localeCompare(two.name));
   const problems = items.filter((item) => PROBLEMS.has(item.level)).length;
-  nodes.frame.hidden = !items.length;
+  nodes.frame.hidden = nodes.legend.hidden = !items.length;
   nodes.sum.dataset.level = problems || !reached ? "warn" : items.length ? "ok" : "none";
   text(nodes.sum, !reached ? say("devices_cut_off") : !items.length ? say("devices_none") : problems ? say("devices_problems", { n: problems }) : say("devices_all_well"));
   rows(nodes.rows, items, (item) => item.name, (row, item) => {
@@ -47,6 +114,16 @@ function paint({ reached, ...devices }) {
     text(cell("memory"), unit(item.memory_mb, "MB"));
     text(cell("outbox"), unit(item.outbox_depth, ""));
     text(cell("remark"), remark(item));
+    const strip = cell("strip").firstElementChild;
+    if (strip.dataset.of !== item.strip) {
+      strip.dataset.of = item.strip;
+      strip.setAttribute("aria-label", stripWords(item.strip));
+      for (const path of strip.children) path.setAttribute("d", drawn(item.strip, path.dataset.l));
+    }
+    const button = cell("forget");
+    if (!button) return;
+    button.hidden = ["ok", "warn"].includes(item.level) && !item.why.includes("silent");
+    button.onclick = () => forget(button, item);
   });
 }
 

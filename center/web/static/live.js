@@ -92,6 +92,7 @@ export class Live {
     this.#link(false);
     this.#timer = setTimeout(() => this.#connect(), this.#retry * (0.75 + Math.random() / 4));
     this.#retry = Math.min(this.#retry * 2, LAST_RETRY_MS);
+    if (boot.me) stillIn(); // a stream that is refused looks like one that cannot be reached
   }
 
   #beat(message) {
@@ -131,6 +132,16 @@ export class Live {
   }
 }
 
+/** Load the page anew, which leads to the login, if nobody is logged in here any more. */
+async function stillIn() {
+  try {
+    const answer = await fetch("/api/me", { signal: AbortSignal.timeout(CONNECT_MS) });
+    if (answer.status === 401) location.reload();
+  } catch {
+    // No contact at all: the stream goes on trying.
+  }
+}
+
 /** The center refused, or could not be reached: `status` 0. */
 export class Refused extends Error {
   constructor(status, code, message) {
@@ -160,6 +171,7 @@ export async function post(path, body, { key = newId(), headers = {}, forMs = 50
       // No answer: the center may or may not have heard. Only the same key may be sent again.
     }
     if (answer?.response.ok) return answer.content;
+    if (answer?.content.code === "login_needed") location.reload();
     if (answer) throw new Refused(answer.response.status, answer.content.code, answer.content.message);
     if (Date.now() + wait > until) throw refused;
     onWait?.();

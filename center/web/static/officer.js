@@ -1,25 +1,19 @@
 // The officer's desk: one ticket, one large button, a few small ones, and who waits.
-import { boot, say, text, rows, running, minutes, clock, everySecond, Live, Refused, post, newId } from "./live.js";
+import { boot, say, text, rows, running, minutes, clock, everySecond, Live, Refused, post } from "./live.js";
 
 const SHOWN = 12;
 const LOCK_MS = 250; // the button means something else now: the rest of a double click must not press it
 const counter = boot.counter;
-const session = (() => {
-  const kept = localStorage.getItem("session") ?? newId(); // of this computer: a closed tab gives nothing away
-  localStorage.setItem("session", kept);
-  return kept;
-})();
 let claim = true; // a desk that was refused once takes the counter only when the officer says so
 let busy = false;
-let watching = false; // another desk has this counter
+let watching = false; // another desk has this counter, or this officer another counter
+let other = null; // who is to be asked before their counter is taken
 
 const nodes = {};
 for (const node of document.querySelectorAll("[data-id]")) nodes[node.dataset.id] = node;
 const find = document.getElementById("find");
-const nameField = document.getElementById("officer-name");
-nameField.value = localStorage.getItem("officer") ?? "";
 
-const live = new Live(() => `/stream?view=officer&counter=${counter}&session=${session}${claim ? "&claim=1" : ""}`, paint);
+const live = new Live(() => `/stream?view=officer&counter=${counter}${claim ? "&claim=1" : ""}`, paint);
 
 // --- what is shown ---
 
@@ -27,12 +21,11 @@ const serviceName = (id) => live.state.services.find((service) => service.id ===
 
 function paint(state, keys) {
   const { counter: here, ticket, phase } = state;
-  if (keys.has("lease")) paintLease(state.lease, here);
+  if (keys.has("lease") || keys.has("places")) paintLease(state.lease, state.places[boot.me.account]);
   nodes.title.title = `${say("counter")} ${here.label} · ${here.services.map(serviceName).join(", ")}`;
   text(nodes.title, nodes.title.title);
   text(nodes.state, say(`state_${here.state}`));
   nodes.state.dataset.state = here.state;
-  text(nodes.officer, here.officer ?? "");
 
   const what = phase === "called" && ticket.recalls
     ? say("now_called_again", { n: ticket.recalls, max: state.max_recalls })
@@ -53,7 +46,6 @@ function paint(state, keys) {
   const fresh = nodes.outcomes.hidden && phase === "serving";
   nodes.outcomes.hidden = phase !== "serving";
   if (fresh) for (const choice of nodes.outcomes.querySelectorAll("input")) choice.checked = false;
-  nodes.name.hidden = phase !== "closed";
   text(nodes["primary-text"], say(`do_${state.primary}`));
   nodes.pause.hidden = watching || !state.allowed.includes("pause");
   nodes.close.hidden = watching || !state.allowed.includes("close");
@@ -116,28 +108,40 @@ function disable(button, off) {
 
 // --- who works here ---
 
-function paintLease(lease, here) {
-  const mine = lease !== null && lease.mark === session.slice(0, 8);
+function paintLease(lease, place) {
+  const mine = lease !== null && lease.mark === boot.me.mark;
   watching = !mine;
   if (mine) claim = true;
   else if (lease !== null) claim = false;
   document.body.classList.toggle("watching", watching);
   nodes.lease.hidden = !watching;
   if (!watching) return;
-  text(nodes["lease-text"], lease === null ? say("lease_free") : `${say("lease_taken")} (${say("lease_since", {
-    who: here.officer ?? say("lease_unknown"), time: clock(lease.since) })}).`);
+  const time = lease && clock(lease.since);
+  other = lease !== null && lease.account !== boot.me.account ? lease.who : null;
+  const label = live.state.counters.find((each) => each.id === place)?.label;
+  if (other) text(nodes["lease-text"], say("lease_taken", { who: other, time }));
+  else if (lease) text(nodes["lease-text"], say("lease_self", { time }));
+  else text(nodes["lease-text"], label ? say("lease_elsewhere", { counter: label }) : say("lease_free"));
+  text(nodes["lease-take"], other ? say("lease_take_from", { who: other }) : say("lease_take"));
 }
 
-nodes["lease-take"].addEventListener("click", async () => {
+nodes["lease-take"].addEventListener("click", () => {
+  if (!other) return take();
+  text(nodes["take-title"], say("lease_sure", { who: other }));
+  nodes.take.showModal();
+});
+nodes["take-yes"].addEventListener("click", take);
+
+async function take() {
   try {
-    await post(`/api/counters/${counter}/lease`, {}, { headers: { "X-Session": session } });
+    await post(`/api/counters/${counter}/lease`, {});
     claim = true;
     live.refresh();
     nodes.primary.focus();
   } catch (error) {
     tell(error.message);
   }
-});
+}
 
 // --- what is done ---
 
@@ -147,7 +151,7 @@ async function act(path, body, done) {
   busy = true;
   document.body.classList.add("busy");
   try {
-    const answer = await post(path, body, { headers: { "X-Session": session }, onWait: () => tell(say("sending"), true) });
+    const answer = await post(path, body, { onWait: () => tell(say("sending"), true) });
     tell(done ? say(done, { number: answer.ticket?.number }) : "", true);
     return answer;
   } catch (error) {
@@ -177,11 +181,7 @@ function tell(words, good = false) {
 function primary() {
   const { primary: action, ready } = live.state;
   if (!ready) return;
-  if (action === "open" || action === "resume") {
-    const officer = nameField.value.trim();
-    localStorage.setItem("officer", officer);
-    return ask("open", action === "open" && officer ? { officer } : {});
-  }
+  if (action === "open" || action === "resume") return ask("open");
   if (action === "finish") {
     return ask("finish", { outcome: nodes.outcomes.querySelector(":checked")?.value ?? null }, "finished");
   }
@@ -208,7 +208,6 @@ nodes.transfer.addEventListener("click", (event) => {
   nodes.transfer.close();
   ask("transfer", service ? { to_service: service } : { to_counter: to });
 });
-nameField.addEventListener("keydown", (event) => event.key === "Enter" && primary());
 
 // --- finding a number ---
 

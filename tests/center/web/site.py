@@ -1,5 +1,6 @@
 """A center on a free port that can be stopped and started again, and somebody who looks at its pages."""
 
+import hashlib
 import socket
 import threading
 import time
@@ -8,14 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
+from argon2 import PasswordHasher
 from axe_playwright_python.sync_playwright import Axe
+from msgspec.structs import asdict
 from playwright.sync_api import Browser, BrowserContext, Page
+from sqlalchemy import Connection
 
 from center.clock import SystemClock
-from center.config import Config, CounterConfig, Rating, ServiceConfig
+from center.config import Config, CounterConfig, Http, Rating, ServiceConfig
+from center.fleet.fleet import Fleet
 from center.hall import Hall
+from center.people.model import Account, Role, Session
+from center.people.passwords import Hasher
+from center.people.register import People
+from center.storage import tables
 from center.storage.store import Store
 from center.web.app import create_app
+from center.web.gate import COOKIE
 from center.web.server import WebServer, web_server
 from center.web.stream import Hub
 
@@ -55,10 +66,40 @@ def free_port() -> int:
         return port
 
 
+PEOPLE: dict[str, tuple[str, Role]] = {
+    "hanh": ("Nguyễn Thị Hạnh", "administrator"),
+    "ha": ("Trần Thu Hà", "officer"),
+    "dung": ("Lê Văn Dũng", "supervisor"),
+    "chi": ("Phạm Lan Chi", "director"),
+}
+PASSWORD = "bốn từ không liên quan"  # noqa: S105 (of people who exist in tests only)
+SESSIONS = 8
+"""So many browsers each of them has logged in at before the test begins; their tokens are `hanh-0`, `hanh-1` …"""
+_KEPT = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+
+
+def populate(connection: Connection, now: int) -> None:
+    """Write the people above into a fresh store, with their sessions."""
+    if connection.execute(sa.select(tables.account.c.name)).first():
+        return
+    for name, (full_name, role) in PEOPLE.items():
+        account = Account(
+            name=name, full_name=full_name, role=role, password=_KEPT, must_change=False, disabled=False,
+            made_at=now, changed_at=now,
+        )  # fmt: skip
+        connection.execute(sa.insert(tables.account), asdict(account))
+        for number in range(SESSIONS):
+            token = hashlib.sha256(f"{name}-{number}".encode()).hexdigest()
+            session = Session(
+                id=token, account=name, made_at=now, seen_at=now, ends_at=now + 12 * 3_600_000, address="127.0.0.1"
+            )
+            connection.execute(sa.insert(tables.session), asdict(session))
+
+
 class Center:
     """A center that can be stopped and started again on the same port, with the same store."""
 
-    def __init__(self, folder: Path, *, arm_seconds: int = 30, scale: str = "vn-3") -> None:
+    def __init__(self, folder: Path, *, arm_seconds: int = 30, scale: str = "vn-3", **settings: Any) -> None:
         self.config = Config(
             id="bentre",
             name="Trung tâm Phục vụ hành chính công tỉnh Bến Tre",
@@ -66,10 +107,11 @@ class Center:
             rating=Rating(arm_seconds=arm_seconds, scale=scale),  # type: ignore[arg-type]
             service=SERVICES,
             counter=COUNTERS,
+            **settings,
         )
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, verify=False)  # noqa: S501 (plain HTTP on loopback; saves loading roots)
+        self.http = self.client("hanh-0")
         self.hall: Hall
         self._server: WebServer
         self._thread: threading.Thread
@@ -78,11 +120,14 @@ class Center:
         """Serve, and wait until it does; with `asset` as if the pages' files were of another version."""
         self.hall = Hall(self.config, Store(self.config.store_url), SystemClock())
         self.hall.start()
-        app = create_app(self.hall, self.config)
+        self.hall.transact(lambda connection: populate(connection, self.hall.now_ms())).result(10)
+        app = create_app(self.hall, self.config, hasher=Hasher(memory_kib=8, passes=1))
+        self.people: People = app.state["people"]
+        self.fleet: Fleet = app.state["fleet"]
         self.hub: Hub = app.state["hub"]
         if asset is not None:
             self.hub._asset = asset
-        self._server = web_server(app, self.hub, host="127.0.0.1", port=self.port)
+        self._server = web_server(app, self.hub, http=Http(port=self.port))
         self._thread = threading.Thread(target=self._server.run, name="web")
         self._thread.start()
         give_up = time.monotonic() + 10
@@ -99,6 +144,12 @@ class Center:
         assert not self._thread.is_alive(), "the web server does not stop"
         self.hall.stop()
         return time.monotonic() - began
+
+    def client(self, token: str = "") -> httpx.Client:
+        """Return a program of somebody who is logged in by this token; of nobody without one."""
+        cookies = {COOKIE: token} if token else {}
+        # Plain HTTP on loopback; saves loading roots.
+        return httpx.Client(base_url=self.url, cookies=cookies, verify=False)  # noqa: S501
 
     def post(
         self, path: str, *, key: str | None = None, headers: dict[str, str] | None = None, **body: Any
@@ -138,6 +189,7 @@ class Visitor:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
+        self._logins = 0
         self.errors: list[str] = []
 
     def open(self, url: str, **settings: Any) -> Page:
@@ -150,10 +202,16 @@ class Visitor:
             page.goto(url)
         return page
 
-    def page(self, *, width: int = 1280, height: int = 800, touch: bool = False, **settings: Any) -> Page:
-        """Return an empty page in a browser of its own."""
+    def page(
+        self, *, width: int = 1280, height: int = 800, touch: bool = False, person: str = "hanh", **settings: Any
+    ) -> Page:
+        """Return an empty page in a browser of its own, at which a person is logged in, or nobody (`""`)."""
         context = self._browser.new_context(viewport={"width": width, "height": height}, has_touch=touch, **settings)
         self._contexts.append(context)
+        if person:
+            self._logins = self._logins % (SESSIONS - 1) + 1
+            token = f"{person}-{self._logins}"
+            context.add_cookies([{"name": COOKIE, "value": token, "domain": "127.0.0.1", "path": "/"}])
         page = context.new_page()
         page.set_default_timeout(5000)
         page.on("pageerror", lambda error: self.errors.append(str(error)))

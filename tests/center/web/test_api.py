@@ -51,7 +51,7 @@ def test_fifty_clients_at_once_get_different_numbers(center: Center) -> None:
 def test_a_visit_goes_through_the_api(center: Center) -> None:
     """Open, call, recall, start and finish each answer with the ticket and the counter as they are then."""
     center.issue()
-    assert center.at("q01", "open", officer="Nguyễn Thị Hạnh")["counter"]["officer"] == "Nguyễn Thị Hạnh"
+    assert center.at("q01", "open")["counter"]["officer"] == "Nguyễn Thị Hạnh"
     assert center.at("q01", "call_next")["ticket"]["state"] == "called"
     assert center.at("q01", "recall")["ticket"]["recalls"] == 1
     assert center.at("q01", "start")["ticket"]["state"] == "serving"
@@ -141,9 +141,7 @@ def test_a_level_beyond_the_scale_names_the_field(center: Center) -> None:
         ("/api/counters/q01/call", {}, "number"),
         ("/api/counters/q01/call", {"number": "A7"}, "number"),
         ("/api/counters/q01/call", {"number": "A001\n"}, "number"),
-        ("/api/counters/q01/open", {"officer": "Hạnh\n<4>center.hall: all is lost"}, "officer"),
-        ("/api/counters/q01/open", {"officer": "Hạnh\0"}, "officer"),
-        ("/api/counters/q01/open", {"officer": "\u202eHạnh"}, "officer"),
+        ("/api/counters/q01/open", {"officer": "Hạnh"}, "officer"),
         ("/api/counters/q01/transfer", {}, "to_service"),
         ("/api/counters/q01/finish", {"outcome": "great"}, "outcome"),
     ],
@@ -163,9 +161,7 @@ def test_a_command_without_a_key_is_refused(center: Center) -> None:
     assert center.state()["waiting"]["dat-dai"] == 0
 
 
-@pytest.mark.parametrize(
-    ("header", "value"), [("Idempotency-Key", ""), ("Idempotency-Key", "x" * 200), ("X-Session", "short")]
-)
+@pytest.mark.parametrize(("header", "value"), [("Idempotency-Key", ""), ("Idempotency-Key", "x" * 200)])
 def test_a_wrong_header_is_named_as_on_the_wire(center: Center, header: str, value: str) -> None:
     """A header that cannot be used gets 422 with the header's own name."""
     answer = center.post("/api/counters/q01/open", headers={header: value})
@@ -231,14 +227,19 @@ def test_a_browser_that_lost_its_way_gets_the_list_of_screens(center: Center) ->
 
 
 def test_a_desk_that_was_taken_over_cannot_command(center: Center) -> None:
-    """A command of a session that lost its counter is refused; programs without a session are not affected."""
+    """A command of an officer who lost the counter is refused with the name of who has it; the open counter is hers."""
     center.issue()
     center.at("q01", "open")
-    center.ask("/api/counters/q01/lease", headers={"X-Session": "session-of-another-desk"})
-    answer = center.post("/api/counters/q01/call_next", headers={"X-Session": "session-of-this-desk"})
-    assert (answer.status_code, answer.json()["code"]) == (409, "desk_taken")
-    assert center.ticket_at("q01") is None
-    assert center.post("/api/counters/q01/call_next").is_success
+    with center.client("ha-0") as other:
+        taken = other.post("/api/counters/q01/lease", json={})
+        assert taken.json() == {"counter": "q01"}
+        answer = center.post("/api/counters/q01/call_next")
+        assert (answer.status_code, answer.json()["code"]) == (409, "desk_taken")
+        assert answer.json()["message"] == "Quầy này đang có Trần Thu Hà làm việc."
+        assert center.ticket_at("q01") is None
+        counter = next(one for one in center.state()["counters"] if one["id"] == "q01")
+        assert (counter["officer"], counter["state"]) == ("Trần Thu Hà", "open")
+        assert other.post("/api/counters/q01/call_next", json={}, headers={"Idempotency-Key": "k"}).is_success
 
 
 def test_the_center_is_well_until_the_hall_stops(center: Center) -> None:
@@ -292,6 +293,10 @@ def test_the_interface_is_described(center: Center) -> None:
         ("post", "/api/counters/{counter_id}/lease"),
         ("get", "/api/state"),
         ("get", "/api/devices"),
+        ("post", "/api/login"),
+        ("post", "/api/logout"),
+        ("get", "/api/me"),
+        ("post", "/api/me/password"),
         ("get", "/healthz"),
         ("get", "/stream"),
     }
@@ -301,9 +306,9 @@ def test_the_interface_is_described(center: Center) -> None:
     "said",
     [
         b"",
-        b"POST /api/tickets HTTP/1.1\r\nHost: x\r\nX: ",
-        b"POST /api/tickets HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Length: 99\r\n\r\n{",
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\r\n",
+        b"POST /api/tickets HTTP/1.1\r\nHost: localhost\r\nX: ",
+        b"POST /api/tickets HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\nContent-Length: 99\r\n\r\n{",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n\r\n",
     ],
     ids=["nothing", "half a head", "half a body", "a line between two"],
 )
@@ -317,7 +322,7 @@ def test_a_request_left_half_said_is_cut_off(
         socket.create_connection(("127.0.0.1", center.port), timeout=2) as page,
     ):
         half.sendall(said)
-        page.sendall(b"GET /stream?view=board HTTP/1.1\r\nHost: x\r\n\r\n")
+        page.sendall(b"GET /stream?view=board HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in page.recv(10_000)
         while half.recv(10_000):
             pass

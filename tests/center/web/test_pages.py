@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from playwright.sync_api import expect
 
-from center import web
+from center import people, web
 from center.answers import Delivery, Sighting
 from center.queue.model import Outcome
 from center.web.words import WORDS
@@ -160,7 +160,8 @@ def test_every_trouble_of_our_devices_has_words() -> None:
 
 def test_every_word_is_used() -> None:
     """No word is kept that no page, script or message asks for: by its name, or by its group and a value of it."""
-    files = [file for file in Path(web.__file__).parent.rglob("*.*") if file.suffix in (".py", ".html", ".js")]
+    folders = (Path(web.__file__).parent, Path(people.__file__).parent)
+    files = [file for folder in folders for file in folder.rglob("*.*") if file.suffix in (".py", ".html", ".js")]
     asking = "".join(file.read_text(encoding="utf-8") for file in files if file.name != "words.py")
     named = set(re.findall(r"""["']([a-z0-9_]+)["']""", asking)) | set(get_args(Outcome)) | set(get_args(Trouble))
     named |= {"no_contact", "no_answer", "not_stored", "stuck"}  # of pads: the test above holds them to the list

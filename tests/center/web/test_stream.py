@@ -83,7 +83,10 @@ def test_a_page_that_reads_too_slowly_is_dropped(center: Center) -> None:
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         deaf.connect(("127.0.0.1", center.port))
-        deaf.sendall(b"GET /stream?view=officer&counter=q01 HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = (
+            b"GET /stream?view=officer&counter=q01 HTTP/1.1\r\nHost: localhost\r\nCookie: motcua_session=hanh-1\r\n\r\n"
+        )
+        deaf.sendall(head)
         hub = center.hub
         deadline = time.monotonic() + 20
         center.issue(count=60)
@@ -91,7 +94,7 @@ def test_a_page_that_reads_too_slowly_is_dropped(center: Center) -> None:
             time.sleep(0.01)
         while hub.watching("officer", "q01") and time.monotonic() < deadline:
             center.issue()
-            center.at("q01", "open", officer="Một tên rất dài " + "x" * 40)
+            center.at("q01", "open")
             center.at("q01", "call_next")
         assert not hub.watching("officer", "q01")
 
@@ -106,11 +109,13 @@ def test_a_stop_does_not_wait_for_streams(center: Center, board: Reader) -> None
 
 
 def test_a_desk_says_who_has_the_counter(center: Center) -> None:
-    """The stream of a desk begins with who has the counter: whoever claimed it first, by the mark of its session."""
-    path = "/stream?view=officer&counter=q01"
+    """The stream of a desk begins with who has the counter: whoever claimed it first, by name."""
+    path = "/stream?view=officer&counter=q01&claim=1"
     with (
-        center.http.stream("GET", f"{path}&session=0123456789abcdef&claim=1", timeout=5) as first,
-        center.http.stream("GET", f"{path}&session=fedcba9876543210&claim=1", timeout=5) as second,
+        center.client("ha-0") as ha,
+        ha.stream("GET", path, timeout=5) as first,
+        center.http.stream("GET", path, timeout=5) as second,
     ):
         for response in (first, second):
-            assert Reader(response).next()[1]["state"]["lease"]["mark"] == "01234567"
+            state = Reader(response).next()[1]["state"]
+            assert (state["lease"]["who"], state["places"]) == ("Trần Thu Hà", {"ha": "q01"})

@@ -1,0 +1,61 @@
+"""What a refusal about accounts says to people, in Vietnamese and in English, by its code."""
+
+from center.people.model import PeopleError
+
+CATALOGUE: dict[str, tuple[str, str]] = {
+    "account_exists": ("Đã có tài khoản {name}.", "There is an account {name} already."),
+    "account_unknown": ("Không có tài khoản {name}.", "There is no account {name}."),
+    "accounts_full": ("Đã có {most} tài khoản, là mức tối đa.", "There are {most} accounts, which is the most."),
+    "desk_elsewhere": (
+        "Ông/bà đang làm việc ở quầy {counter}.",
+        "You work at counter {counter} now.",
+    ),
+    "desk_taken": (
+        "Quầy này đang có {who} làm việc.",
+        "{who} works at this counter.",
+    ),
+    "forbidden": ("Tài khoản của ông/bà không có quyền này.", "Your account may not do this."),
+    "full_name_unusable": (
+        "Họ và tên là một dòng, từ 1 đến {most} ký tự.",
+        "A full name is one line of 1 to {most} characters.",
+    ),
+    "last_administrator": (
+        "Đây là quản trị viên cuối cùng đang hoạt động. Hãy thêm một người khác trước.",
+        "This is the last active administrator. Make another one first.",
+    ),
+    "login_failed": ("Tên đăng nhập hoặc mật khẩu chưa đúng.", "The name or the password is wrong."),
+    "login_needed": ("Xin đăng nhập trước.", "Log in first."),
+    "login_wait": (
+        "Đã thử quá nhiều lần. Xin chờ {seconds} giây rồi thử lại.",
+        "Too many tries. Wait {seconds} seconds, then try again.",
+    ),
+    "logins_busy": (
+        "Đang có quá nhiều người đăng nhập. Xin thử lại sau {seconds} giây.",
+        "Too many people are logging in. Try again in {seconds} seconds.",
+    ),
+    "name_unusable": (
+        "Tên đăng nhập có từ 2 đến 32 ký tự a-z, 0-9, dấu chấm, gạch nối hoặc gạch dưới, ví dụ an.nguyen.",
+        "A login name is {rule}.",
+    ),
+    "password_change_needed": ("Xin đổi mật khẩu trước.", "Change your password first."),
+    "password_common": (
+        "Mật khẩu này dễ đoán. Xin chọn mật khẩu khác, ví dụ bốn từ không liên quan đến nhau.",
+        "This password is easy to guess. Choose another, such as four words that have nothing to do with each other.",
+    ),
+    "password_differs": ("Hai lần nhập mật khẩu mới không giống nhau.", "The two new passwords are not the same."),
+    "password_long": ("Mật khẩu có nhiều nhất {most} ký tự.", "A password has at most {most} characters."),
+    "password_same": ("Mật khẩu mới phải khác mật khẩu cũ.", "The new password must be another one."),
+    "password_short": ("Mật khẩu cần ít nhất {least} ký tự.", "A password needs at least {least} characters."),
+    "password_wrong": ("Mật khẩu hiện tại chưa đúng.", "The current password is wrong."),
+    "role_unknown": ("Vai trò là một trong: {roles}.", "A role is one of {roles}."),
+    "tickets_wait": (
+        "Nơi này vừa lấy quá nhiều số. Xin chờ {seconds} giây rồi thử lại.",
+        "Too many numbers were taken from here. Wait {seconds} seconds, then try again.",
+    ),
+}
+"""Code → (Vietnamese, English), with `{facts}` to fill in."""
+
+
+def explain(error: PeopleError, lang: str) -> str:
+    """Return what a refusal says in `lang` ("vi" or "en")."""
+    return CATALOGUE[error.code][lang == "en"].format_map(error.facts)

@@ -1,0 +1,110 @@
+"""What is known of people, and what each role may do. Pure: no clock, no store, no hash."""
+
+import re
+from typing import Annotated, Literal, get_args
+
+import msgspec
+
+from contract.events import END
+
+Role = Literal["officer", "supervisor", "director", "administrator"]
+Right = Literal["serve", "review", "report", "see_devices", "mend_devices", "govern"]
+"""`serve` at a desk, `review` incidents, `report` figures, look at devices or act on them, `govern` people."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
+RIGHTS: dict[Role, frozenset[Right]] = {
+    "officer": frozenset({"serve"}),
+    "supervisor": frozenset({"serve", "review"}),
+    "director": frozenset({"serve", "review", "report", "see_devices"}),
+    "administrator": frozenset({"serve", "see_devices", "mend_devices", "govern"}),
+}
+
+NAME = r"^[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?" + END
+NAME_RULE = "2 to 32 of a-z, 0-9, dot, hyphen and underscore, such as an.nguyen"
+FULL_NAME_LENGTH = 60
+
+# Control characters, and those that turn the direction of the text after them: a name stands in pages and logs.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_NAME = re.compile(NAME)
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One person who may log in. Never deleted, because the record speaks of them: `disabled` instead."""
+
+    name: Annotated[str, msgspec.Meta(min_length=2, max_length=32, pattern=NAME)]
+    full_name: str
+    role: Role
+    password: str
+    """What argon2 made of it, with its salt and cost."""
+    must_change: bool
+    disabled: bool
+    made_at: int
+    changed_at: int
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One browser or program that logged in. `id` is the SHA-256 of its token, which nobody but itself has."""
+
+    id: str
+    account: str
+    made_at: int
+    seen_at: int
+    ends_at: int
+    address: str
+
+    @property
+    def mark(self) -> str:
+        """The beginning of the id: enough to know a session by, nothing to act with."""
+        return self.id[:16]
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: an account by one of its sessions."""
+
+    name: str
+    full_name: str
+    role: Role
+    session: str
+    must_change: bool
+
+    def may(self, right: Right) -> bool:
+        """Whether this person may do that now; nobody may do anything before a first password was changed."""
+        return not self.must_change and right in RIGHTS[self.role]
+
+    @property
+    def actor(self) -> str:
+        """How the record and the audit log name this person."""
+        return f"person:{self.name}"
+
+
+class PeopleError(Exception):
+    """What was asked of accounts cannot be; `code` names the sentence that says why."""
+
+    def __init__(self, code: str, **facts: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.facts = facts
+
+
+def account_name(typed: str) -> str:
+    """Return a name as it is kept; raise PeopleError where it is none."""
+    name = typed.strip().lower()
+    if len(name) < 2 or not _NAME.match(name):
+        raise PeopleError("name_unusable", rule=NAME_RULE)
+    return name
+
+
+def full_name(typed: str) -> str:
+    """Return a full name as it is shown; raise PeopleError where it cannot be."""
+    name = " ".join(typed.split(" ")).strip()
+    if not name or len(name) > FULL_NAME_LENGTH or _UNPRINTABLE.search(name):
+        raise PeopleError("full_name_unusable", most=FULL_NAME_LENGTH)
+    return name
+
+
+def role(typed: str) -> Role:
+    """Return a role; raise PeopleError for another word."""
+    for one in ROLES:
+        if one == typed:
+            return one
+    raise PeopleError("role_unknown", roles=", ".join(ROLES))

@@ -1,0 +1,470 @@
+"""The register of people: accounts and sessions in memory, written through the hall, and everything done to them.
+
+All methods belong to the event loop that serves the pages. Asking who somebody is costs a look into a dict: it never
+waits for the hall or the database. What is changed here is first committed, together with its line in the audit log.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import sqlalchemy as sa
+from msgspec.structs import asdict, replace
+
+from center import audit
+from center.clock import business_day
+from center.config import Config
+from center.errors import StoreError
+from center.hall import Hall
+from center.people import passwords
+from center.people.limits import Buckets, Logins
+from center.people.model import Account, PeopleError, Person, Role, Session, account_name, full_name
+from center.people.passwords import Hasher
+from center.storage import tables
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST = "quantri"
+FIRST_FULL_NAME = "Quản trị"
+ACCOUNTS = 2_000
+SESSIONS_EACH = 10
+"""One more, and the one that was used longest ago ends."""
+FAILURES_A_DAY = 2_000
+"""So many wrong passwords a day stand in the audit log line by line; of more, every hundredth."""
+
+_MINUTE_MS = 60_000
+_SEEN_EVERY_MS = 5 * _MINUTE_MS
+_STEP_BACK_MS = 60 * _MINUTE_MS  # the wall clock may be set; a session that would end too late by it ends at once
+_SWEEP_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Somebody is in: the token is for their cookie and stands nowhere else; `known` marks the computer."""
+
+    token: str
+    person: Person
+    known: str
+
+
+class TooManyError(PeopleError):
+    """Come again later."""
+
+    def __init__(self, code: str, wait_s: float) -> None:
+        super().__init__(code, seconds=max(1, round(wait_s + 0.5)))
+
+    @property
+    def wait_s(self) -> int:
+        """For `Retry-After`."""
+        return int(str(self.facts["seconds"]))
+
+
+class People:
+    """Who may do what at one center."""
+
+    def __init__(self, hall: Hall, config: Config, *, hasher: Hasher | None = None) -> None:
+        self._hall = hall
+        self._config = config
+        self._idle_ms = config.people.idle_minutes * _MINUTE_MS
+        self._longest_ms = config.people.session_hours * 60 * _MINUTE_MS
+        self._hasher = hasher or Hasher()
+        self._logins = Logins()
+        self._denied = Buckets((3, 1 / 60))
+        self._accounts: dict[str, Account] = {}
+        self._sessions: dict[str, Session] = {}
+        self._written: dict[str, int] = {}  # when a session was seen, as the database has it
+        self._changing = asyncio.Lock()
+        self._failures = ("", 0)
+        self._head_day = ""
+        self._sweeper: asyncio.Task[None] | None = None
+        self.on_end: Callable[[str], None] = lambda _session: None
+        """Called with the id of each session that ends."""
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read who there is; make the first administrator where there is nobody."""
+        accounts, sessions = await self._transact(_load)
+        self._accounts = {one.name: one for one in accounts}
+        self._sessions = {one.id: one for one in sessions}
+        self._written = {one.id: one.seen_at for one in sessions}
+        await self._look_after()
+        self._sweeper = asyncio.create_task(self._sweep(), name="people")
+
+    async def stop(self) -> None:
+        """Stop looking after sessions. They go on after a restart."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+            self._sweeper = None
+            with contextlib.suppress(StoreError):
+                await self._write_seen()
+        self._hasher.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            await self._look_after()
+
+    async def _look_after(self) -> None:
+        """End what has expired, make sure that somebody can log in, and tell the journal where the audit log ends."""
+        try:
+            if not self._accounts:
+                await self._make_first()
+            now = self._hall.now_ms()
+            for session in [one for one in self._sessions.values() if not self._lives(one, now)]:
+                await self._end([session])
+            await self._write_seen()
+            day = business_day(now, self._config.zone)
+            if day != self._head_day:
+                head = await self._transact(audit.head)
+                log.info("audit log: %d entries, head %s", head.seq, head)
+                self._head_day = day
+        except StoreError as error:
+            log.debug("people: %s; tried again soon", error)  # the hall has said it already
+
+    async def _make_first(self) -> None:
+        password = passwords.readable()
+        await self._put_new(FIRST, FIRST_FULL_NAME, "administrator", password, actor="center")
+        log.warning(
+            "nobody has an account yet: log in as %s with the password %s and choose your own;"
+            " it is shown this once (forgotten: motcua center people reset %s --config FILE)",
+            FIRST, password, FIRST,
+        )  # fmt: skip
+
+    # --- who asks --------------------------------------------------------------------------------------------------
+
+    def person(self, token: str | None) -> Person | None:
+        """Return whose session a token is, and note that it was used; None where it is nobody's any more."""
+        if not token:
+            return None
+        session = self._sessions.get(_id(token))
+        if session is None:
+            return None
+        now = self._hall.now_ms()
+        account = self._accounts.get(session.account)
+        if account is None or account.disabled or not self._lives(session, now):
+            return None
+        if now - session.seen_at >= 1000:
+            self._sessions[session.id] = replace(session, seen_at=now)
+        return _person(account, session)
+
+    def still(self, session_id: str) -> bool:
+        """Whether a session goes on; asking is no use of it."""
+        session = self._sessions.get(session_id)
+        return session is not None and self._lives(session, self._hall.now_ms())
+
+    def accounts(self) -> list[Account]:
+        """Return every account, by name."""
+        return sorted(self._accounts.values(), key=lambda one: one.name)
+
+    def sessions(self, account: str | None = None) -> list[Session]:
+        """Return who is logged in, the last to be seen first."""
+        now = self._hall.now_ms()
+        found = (one for one in self._sessions.values() if account in (None, one.account) and self._lives(one, now))
+        return sorted(found, key=lambda one: -one.seen_at)
+
+    def _lives(self, session: Session, now: int) -> bool:
+        left = session.ends_at - now
+        return 0 < left <= self._longest_ms + _STEP_BACK_MS and now - session.seen_at < self._idle_ms
+
+    # --- in and out ------------------------------------------------------------------------------------------------
+
+    async def log_in(self, name: str, password: str, *, address: str, known: str = "") -> Admitted:
+        """Open a session; raise PeopleError for a wrong name or password, TooManyError for too many of them."""
+        name = name.strip().lower()[:64]
+        account = self._accounts.get(name)
+        computer = passwords.known_as(known, name, account.password) if account else None
+        now_s = self._hall.clock.monotonic_s()
+        if wait_s := self._logins.wait_s(name, address, computer, now_s):
+            raise TooManyError("login_wait", wait_s)
+        times = self._logins.failed(
+            name, address, computer, now_s
+        )  # until it is known better: tries may be many at once
+        usable = account if account is not None and not account.disabled else None
+        if not await self._hasher.matches(usable.password if usable else None, password) or usable is None:
+            await self._record_failure(name if account else "", address, times)
+            raise PeopleError("login_failed")
+        self._logins.succeeded(name, address, computer)
+        if self._hasher.outdated(usable.password):
+            usable = replace(usable, password=await self._hasher.hash(password))
+        return await self._open(usable, address)
+
+    async def admit(self, name: str, *, address: str) -> Admitted:
+        """Open a session for somebody whom another check has let in."""
+        account = self._accounts.get(name)
+        if account is None or account.disabled:
+            raise PeopleError("login_failed")
+        return await self._open(account, address)
+
+    async def _open(self, account: Account, address: str) -> Admitted:
+        now = self._hall.now_ms()
+        token = secrets.token_urlsafe(32)
+        session = Session(
+            id=_id(token),
+            account=account.name,
+            made_at=now,
+            seen_at=now,
+            ends_at=now + self._longest_ms,
+            address=address[:64],
+        )
+        async with self._changing:
+            current = self._accounts.get(account.name)
+            if current is None or current.disabled or current.changed_at != account.changed_at:
+                raise PeopleError("login_failed")  # changed while the password was compared
+            others = self.sessions(account.name)[SESSIONS_EACH - 1 :]
+            entry = self._entry(f"person:{account.name}", "login", account.name, f"from {address}")
+
+            def job(connection: sa.Connection) -> None:
+                _put_account(connection, account)
+                connection.execute(sa.insert(tables.session), asdict(session))
+                _delete_sessions(connection, others)
+                audit.append(connection, entry)
+
+            await self._transact(job)
+            self._accounts[account.name] = account
+            self._sessions[session.id] = session
+            self._written[session.id] = now
+            self._forget(others)
+        known = passwords.make_known(account.name, account.password)
+        return Admitted(token, _person(account, session), known)
+
+    async def log_out(self, person: Person) -> None:
+        """End the session that asks."""
+        session = self._sessions.get(person.session)
+        if session is not None:
+            await self._end([session], self._entry(person.actor, "logout", person.name))
+
+    async def change_password(self, person: Person, old: str, new: str, *, address: str) -> Admitted:
+        """Give a person a password of their own choice; all their other sessions end, and this one gets a new token."""
+        account = self._accounts[person.name]
+        now_s = self._hall.clock.monotonic_s()
+        if wait_s := self._logins.wait_s(person.name, address, person.session, now_s):
+            raise TooManyError("login_wait", wait_s)
+        self._logins.failed(person.name, address, person.session, now_s)
+        if not await self._hasher.matches(account.password, old):
+            raise PeopleError("password_wrong")
+        self._logins.succeeded(person.name, address, person.session)
+        passwords.check(new, account.name, account.full_name, self._config.id)
+        if new == old:
+            raise PeopleError("password_same")
+        hashed = await self._hasher.hash(new)
+        await self._change(
+            account, "password_changed", person.actor, password=hashed, must_change=False, end_sessions=True
+        )
+        return await self._open(self._accounts[person.name], address)
+
+    # --- what an administrator does --------------------------------------------------------------------------------
+
+    async def add(self, name: str, full: str, role: Role, *, actor: str) -> str:
+        """Make an account; returns its first password, which must be changed at the first login."""
+        password = passwords.readable()
+        await self._put_new(account_name(name), full_name(full), role, password, actor=actor)
+        return password
+
+    async def vouch(self, name: str, full: str, role: Role, *, actor: str) -> None:
+        """Have an account for somebody whom another check knows; made if it is not there, its password nobody knows."""
+        name, full = account_name(name), full_name(full)
+        if name not in self._accounts:
+            await self._put_new(name, full, role, secrets.token_urlsafe(), actor=actor, must_change=False)
+            return
+        await self.rename(name, full, actor=actor)
+        await self.set_role(name, role, actor=actor)
+
+    async def reset(self, name: str, *, actor: str) -> str:
+        """Give an account a new first password and end its sessions; returns the password."""
+        account = self._known(name)
+        password = passwords.readable()
+        hashed = await self._hasher.hash(password)
+        await self._change(account, "password_reset", actor, password=hashed, must_change=True, end_sessions=True)
+        return password
+
+    async def set_role(self, name: str, role: Role, *, actor: str) -> None:
+        """Give an account another role; its sessions end, so that no page shows what is not its own any more."""
+        account = self._known(name)
+        if account.role != role:
+            detail = f"{account.role} -> {role}"
+            await self._change(account, "role_changed", actor, detail, role=role, end_sessions=True)
+
+    async def rename(self, name: str, full: str, *, actor: str) -> None:
+        """Correct how a person is called."""
+        account, full = self._known(name), full_name(full)
+        if account.full_name != full:
+            await self._change(account, "account_renamed", actor, f"{account.full_name} -> {full}", full_name=full)
+
+    async def set_disabled(self, name: str, disabled: bool, *, actor: str) -> None:
+        """Let an account log in no more, or again."""
+        account = self._known(name)
+        if account.disabled != disabled:
+            action = "account_disabled" if disabled else "account_enabled"
+            await self._change(account, action, actor, disabled=disabled, end_sessions=disabled)
+
+    async def revoke(self, mark: str, *, actor: str) -> None:
+        """End a session by its mark; nothing to do where there is none."""
+        for session in [one for one in self._sessions.values() if one.mark == mark]:
+            await self._end(
+                [session], self._entry(actor, "session_revoked", session.account, f"from {session.address}")
+            )
+
+    async def record(self, actor: str, action: str, what: str = "", detail: str = "") -> None:
+        """Add a line to the audit log that belongs to nothing stored here."""
+        entry = self._entry(actor, action, what, detail)
+        await self._transact(lambda connection: audit.append(connection, entry))
+
+    async def record_denied(self, person: Person, what: str) -> None:
+        """Note that a person asked for what is not theirs, a few times a minute at the most."""
+        if not self._denied.take(person.name, self._hall.clock.monotonic_s()):
+            with contextlib.suppress(StoreError):
+                await self.record(person.actor, "refused", what, f"as {person.role}")
+
+    async def entries(self, before: int | None, count: int) -> list[audit.Written]:
+        """Return lines of the audit log, the newest first; `before` a number, or from the end."""
+        return await self._transact(lambda connection: audit.newest(connection, before, count))
+
+    # --- changing --------------------------------------------------------------------------------------------------
+
+    def _known(self, name: str) -> Account:
+        account = self._accounts.get(name.strip().lower())
+        if account is None:
+            raise PeopleError("account_unknown", name=name[:32])
+        return account
+
+    async def _put_new(
+        self, name: str, full: str, role: Role, password: str, *, actor: str, must_change: bool = True
+    ) -> None:
+        hashed = await self._hasher.hash(password)
+        async with self._changing:
+            if name in self._accounts:
+                raise PeopleError("account_exists", name=name)
+            if len(self._accounts) >= ACCOUNTS:
+                raise PeopleError("accounts_full", most=ACCOUNTS)
+            now = self._hall.now_ms()
+            account = Account(
+                name=name,
+                full_name=full,
+                role=role,
+                password=hashed,
+                must_change=must_change,
+                disabled=False,
+                made_at=now,
+                changed_at=now,
+            )
+            entry = self._entry(actor, "account_made", name, f"{full}, {role}")
+
+            def job(connection: sa.Connection) -> None:
+                connection.execute(sa.insert(tables.account), asdict(account))
+                audit.append(connection, entry)
+
+            await self._transact(job)
+            self._accounts[name] = account
+
+    async def _change(
+        self, account: Account, action: str, actor: str, detail: str = "", *, end_sessions: bool = False, **new: object
+    ) -> None:
+        """Commit another version of an account, the end of its sessions, and the line that says so."""
+        async with self._changing:
+            changed = replace(self._accounts[account.name], changed_at=self._hall.now_ms(), **new)
+            others = (one for one in self._accounts.values() if one.name != account.name)
+            governed = changed, *others
+            if not any(one.role == "administrator" and not one.disabled for one in governed):
+                raise PeopleError("last_administrator")
+            ended = [one for one in self._sessions.values() if one.account == account.name] if end_sessions else []
+            entry = self._entry(actor, action, account.name, detail)
+
+            def job(connection: sa.Connection) -> None:
+                _put_account(connection, changed)
+                _delete_sessions(connection, ended)
+                audit.append(connection, entry)
+
+            await self._transact(job)
+            self._accounts[account.name] = changed
+            self._forget(ended)
+
+    async def _end(self, sessions: list[Session], entry: audit.Entry | None = None) -> None:
+        def job(connection: sa.Connection) -> None:
+            _delete_sessions(connection, sessions)
+            if entry is not None:
+                audit.append(connection, entry)
+
+        await self._transact(job)
+        self._forget(sessions)
+
+    def _forget(self, sessions: list[Session]) -> None:
+        for session in sessions:
+            self._sessions.pop(session.id, None)
+            self._written.pop(session.id, None)
+            self.on_end(session.id)
+
+    async def _write_seen(self) -> None:
+        """Write when sessions were last used, those that have moved on enough."""
+        seen = {
+            one.id: one.seen_at
+            for one in self._sessions.values()
+            if one.seen_at - self._written.get(one.id, 0) >= _SEEN_EVERY_MS
+        }
+        if seen:
+            await self._transact(lambda connection: _put_seen(connection, seen))
+            self._written.update(seen)
+
+    async def _record_failure(self, name: str, address: str, times: int) -> None:
+        day = business_day(self._hall.now_ms(), self._config.zone)
+        count = self._failures[1] + 1 if self._failures[0] == day else 1
+        self._failures = day, count
+        if count > FAILURES_A_DAY and count % 100:
+            return
+        # What was typed for a name that does not exist may be a password.
+        detail = f"{times} in a row" if name else "no such account"
+        if count > FAILURES_A_DAY:
+            detail += f", {count} today"
+        with contextlib.suppress(StoreError):
+            await self.record(f"http:{address}", "login_failed", name, detail)
+
+    def _entry(self, actor: str, action: str, what: str, detail: str = "") -> audit.Entry:
+        return audit.Entry(at=self._hall.now_ms(), actor=actor, action=action, object=what, detail=detail)
+
+    async def _transact(self, job: Callable[[sa.Connection], T]) -> T:
+        return await asyncio.wrap_future(self._hall.transact(job))
+
+
+def _id(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _person(account: Account, session: Session) -> Person:
+    return Person(
+        name=account.name,
+        full_name=account.full_name,
+        role=account.role,
+        session=session.id,
+        must_change=account.must_change,
+    )
+
+
+def _load(connection: sa.Connection) -> tuple[list[Account], list[Session]]:
+    accounts = [Account(**row) for row in connection.execute(sa.select(tables.account)).mappings()]
+    sessions = [Session(**row) for row in connection.execute(sa.select(tables.session)).mappings()]
+    return accounts, sessions
+
+
+def _put_account(connection: sa.Connection, account: Account) -> None:
+    table = tables.account
+    connection.execute(sa.update(table).where(table.c.name == account.name).values(**asdict(account)))
+
+
+def _delete_sessions(connection: sa.Connection, sessions: list[Session]) -> None:
+    table = tables.session
+    for session in sessions:
+        connection.execute(sa.delete(table).where(table.c.id == session.id))
+
+
+def _put_seen(connection: sa.Connection, seen: dict[str, int]) -> None:
+    table = tables.session
+    for session_id, at in seen.items():
+        connection.execute(sa.update(table).where(table.c.id == session_id).values(seen_at=at))

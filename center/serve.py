@@ -107,14 +107,21 @@ async def _pages(
     make_app: MakeApp,
 ) -> int:
     app = make_app(hall, config)
-    app.state["hub"].reached = ingest.connected
-    server = web_server(app, app.state["hub"], host=config.http.host, port=config.http.port)
+    app.state["hub"].reached = app.state["fleet"].reached = ingest.connected
+    if broker is not None:
+        app.state["fleet"].broker_ends = lambda: broker.ends
+    server = web_server(app, app.state["hub"], http=config.http)
     notifier = Notifier()
     task = asyncio.create_task(server.serve(sockets=[sock]), name="pages")
     while not server.started and not task.done():  # noqa: ASYNC110 – uvicorn has no event for it
         await asyncio.sleep(0.01)
     if not task.done():
-        log.info("%s: http://%s:%d/", config.name, config.http.host, config.http.port)
+        log.info("%s: %s://%s:%d/", config.name, config.http.scheme, config.http.host, config.http.port)
+        if config.http.scheme == "http" and not config.http.on_loopback:
+            log.warning(
+                "passwords travel to this machine in the clear: set http.cert_file and http.key_file, or let only"
+                " the center's own network reach it"
+            )
         notifier.ready()
     watch = asyncio.create_task(_watch(notifier, hall, ingest, broker), name="watch")
     if stop.asked:

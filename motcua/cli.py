@@ -9,6 +9,7 @@ USAGE = f"""motcua {__version__}
 
   motcua device run NAME --config FILE     run one device of a counter (rating, callpad, display)
   motcua center serve --config FILE        run the center: broker, ingest, queue, pages
+  motcua doctor                            look at this machine: what is wrong, and what to do (--json, --help)
   motcua provision COUNTER                 make the keys of a counter's devices, on the center's server
   motcua device install FILE               install them, on the counter's Pi
   motcua demo [--day] …                    a whole center in a box, on simulated hardware (--help tells more)
@@ -33,6 +34,8 @@ def _run(args: list[str]) -> int:
             from firmware.cli import main as run
         case ["center", *rest]:
             from center.cli import main as run
+        case ["doctor", *rest]:
+            from motcua.doctor import main as run
         case ["provision", *rest]:
             from center.keys.cli import main as run
         case ["demo", *rest]:

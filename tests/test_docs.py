@@ -33,10 +33,15 @@ def test_every_make_target_of_the_readme_exists() -> None:
 
 
 def test_the_readme_leads_to_every_page() -> None:
-    """Every page below docs/ is linked from the README, and so is the changelog."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    pages = ["CHANGELOG.md", *(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
-    assert [page for page in pages if f"]({page})" not in readme] == []
+    """From the README one comes, link by link, to every page below docs/ and to the changelog."""
+    reached, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        targets = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        found = {(page.parent / target).resolve() for target in targets}
+        ahead += [each for each in found - reached - set(ahead) if each.exists()]
+    assert [page for page in [ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")] if page not in reached] == []
 
 
 def test_every_file_that_the_readme_names_exists() -> None:

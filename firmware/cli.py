@@ -111,7 +111,23 @@ def run(config: DeviceConfig) -> None:
         "" if config.kind == address.device else f" as {config.kind}",
         VERSION,
     )
-    daemon.run(transport)
+    if config.metrics_port is None:
+        daemon.run(transport)
+        return
+    from firmware.metrics import MetricsServer  # nothing of it in a device that nobody asks for figures
+
+    metrics = MetricsServer(
+        config.metrics_port,
+        address=address,
+        probe=HealthProbe(version=VERSION, clock=clock, disk=config.state_dir),
+        outbox=config.state_dir / "outbox.db",
+        contact=daemon.in_contact,
+    )
+    metrics.start()
+    try:
+        daemon.run(transport)
+    finally:
+        metrics.stop()
 
 
 def _options(options: Sequence[str]) -> tuple[Path, int]:

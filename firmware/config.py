@@ -60,6 +60,12 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise ValueError("cert_file needs a ca_file beside it")
 
 
+class MetricsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where figures are read on this machine: `port` is the first device's in the file, the next one has the next."""
+
+    port: Annotated[int, msgspec.Meta(ge=1024, le=65000, description="a TCP port from 1024 to 65000")] | None = None
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The file as it is written; the devices' sections stay raw until their kind is known."""
 
@@ -67,6 +73,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     station: Segment
     device: dict[str, Any]
     broker: BrokerConfig = BrokerConfig()
+    metrics: MetricsConfig = MetricsConfig()
     root: Segment = DEFAULT_ROOT
     state_dir: Annotated[str, msgspec.Meta(min_length=1, description="a folder")] | None = None
 
@@ -88,6 +95,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
     address: Address
     state_dir: Path
     broker: BrokerConfig
+    metrics_port: int | None = None
 
     @property
     def name(self) -> str:
@@ -127,6 +135,7 @@ def load(
         address=Address(center=station.center, station=station.station, device=name, root=station.root),
         state_dir=_state_dir(station, path, environment) / name,
         broker=_broker(station, path, name, environment, port_given="port" in table.get("broker", {})),
+        metrics_port=None if station.metrics.port is None else station.metrics.port + list(station.device).index(name),
     )
 
 

@@ -172,6 +172,10 @@ class Daemon:
         else:
             self._inbox.put(news)
 
+    def in_contact(self) -> bool:
+        """Whether there is contact to the center; from any thread."""
+        return self._contact
+
     def run(self, link: Link) -> None:
         """Run until Stop is posted; raise ConfigError, OutboxInUseError or WorkerDiedError if it cannot go on."""
         self._link = link

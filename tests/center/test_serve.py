@@ -117,7 +117,7 @@ def test_a_signal_ends_it_in_order_also_with_open_streams(make: Callable[..., Pr
     program = make()
     program.start()
     with socket.create_connection(("127.0.0.1", program.http_port), timeout=5) as page:
-        page.sendall(b"GET /stream?view=board HTTP/1.1\r\nHost: x\r\n\r\n")
+        page.sendall(b"GET /stream?view=board HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in page.recv(100)
         code, took_s = program.end(number)
     assert code == 0, program.log()

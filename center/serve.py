@@ -71,7 +71,7 @@ def serve(config: Config, *, make_app: MakeApp = create_app) -> int:
             if keeper is not None:
                 cleanup.callback(keeper.stop)
                 keeper.start(broker)
-        ingest = Ingest(config, hall)
+        ingest = Ingest(config, hall, renew=keeper.renew if keeper is not None else None)
         ingest.start()
         cleanup.callback(ingest.stop)
         sweeper = Sweeper(hall, config)

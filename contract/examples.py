@@ -91,6 +91,14 @@ REPORTED: dict[str, State] = {
 }
 REQUEST = Request(id="019ab9f1-aa10-7d55-b0b1-6a2f3c4d5e6f", action="call_next", seen=41, asked_at_ms=86_412_345)
 CALL = Request(id="019ab9f1-bb20-7e66-b1c2-7b304d5e6f70", action="call", args=Args(number="A007"), seen=41)
+_BODY = "MIHZMIGAAgEAMB4xHDAaBgNVBAMME3EwMy9yYXRpbmc="
+RENEW = Request(
+    id="019ab9f1-cc30-7f77-b2d3-8c415e6f7081",
+    action="renew",
+    args=Args(device="rating", csr=f"-----BEGIN CERTIFICATE REQUEST-----\n{_BODY}\n-----END CERTIFICATE REQUEST-----"),
+    expires_in_ms=20_000,
+)
+RENEWED = Reply(id=RENEW.id, ok=True, certificate=f"-----BEGIN CERTIFICATE-----\n{_BODY}\n-----END CERTIFICATE-----")
 DONE = Reply(
     id=REQUEST.id,
     ok=True,

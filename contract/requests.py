@@ -10,9 +10,24 @@ from contract.errors import ContractError
 from contract.events import END, Count, Id, Text, TicketNumber
 
 Action = Literal[
-    "call_next", "call", "recall", "start", "finish", "no_show", "park", "transfer", "open", "close", "pause"
+    "call_next",
+    "call",
+    "recall",
+    "start",
+    "finish",
+    "no_show",
+    "park",
+    "transfer",
+    "open",
+    "close",
+    "pause",
+    "renew",
 ]
 ACTIONS: tuple[str, ...] = get_args(Action)
+
+
+Pem = Annotated[str, Meta(max_length=4000, pattern=r"^-----BEGIN [A-Z ]*-----[ -~\n]*-----END [A-Z ]*-----" + END)]
+"""Text of one certificate, or of a request for one, without a line's end after it."""
 
 
 class Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -22,6 +37,10 @@ class Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     to_service: Annotated[Text | None, Meta(description="`transfer`: to which service")] = None
     to_counter: Annotated[Text | None, Meta(description="`transfer`: to which counter alone")] = None
     outcome: Annotated[Text | None, Meta(description="`finish`: how the visit ended")] = None
+    device: Annotated[Text | None, Meta(description="`renew`: for which device of the station")] = None
+    csr: Annotated[
+        Pem | None, Meta(description="`renew`: the request to certify a new key (PKCS #10, PEM, ECDSA on P-256)")
+    ] = None
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -70,6 +89,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     id: Annotated[Id, Meta(description="The request's id")]
     ok: Annotated[bool, Meta(description="Done, or refused")]
     ticket: Annotated[TicketView | None, Meta(description="The ticket it was about")] = None
+    certificate: Annotated[Pem | None, Meta(description="`renew`: the certificate (X.509, PEM)")] = None
     code: Annotated[Text | None, Meta(description="Refused: why, for programs, as `queue_empty`")] = None
     message: Annotated[
         Annotated[str, Meta(max_length=500)] | None, Meta(description="Refused: why, for the officer")

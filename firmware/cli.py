@@ -23,8 +23,12 @@ from host import journal
 from host.notify import Notifier
 
 USAGE = """usage: motcua device run NAME --config FILE [--log-level debug|info|warning|error]
+       motcua device install BUNDLE [--root DIR] [--force]
+       motcua device renew [--config FILE] [--force]
 
-  Runs the device NAME of the counter that FILE describes, until SIGTERM or Ctrl-C.
+  run       runs the device NAME of the counter that FILE describes, until SIGTERM or Ctrl-C
+  install   installs what motcua provision made: the keys of this counter's devices, and a beginning of its file
+  renew     asks the center for new certificates in the last third of their time
 """
 
 _LEVELS = {
@@ -42,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         case ["-h" | "--help"] | ["run", "-h" | "--help"]:
             sys.stdout.write(USAGE)
             return 0
+        case ["install" | "renew", *_]:
+            from firmware.keys.cli import main as keys  # nothing of it in a running device
+
+            return keys(args)
         case ["run", name, *options] if not name.startswith("-"):
             pass
         case _:

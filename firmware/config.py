@@ -28,8 +28,8 @@ Host = Annotated[
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535, description="a TCP port from 1 to 65535")]
 
 
-TLS_PORT = 8883
-"""Where a broker listens that speaks TLS, unless it is told otherwise."""
+PLAIN_PORT, TLS_PORT = 1883, 8883
+"""Where a broker listens that speaks no TLS, and one that does, unless it is told otherwise."""
 _CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 
 
@@ -40,7 +40,7 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """
 
     host: Host = "127.0.0.1"
-    port: Port = 1883
+    port: Port = 0  # by the protocol, see below
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
     password_file: str | None = None
@@ -51,7 +51,10 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     key_file: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse halves of what only works together."""
+        """Refuse halves of what only works together, and choose the usual port."""
+        if not self.port:
+            secured = self.keys_dir is not None or self.ca_file is not None
+            msgspec.structs.force_setattr(self, "port", TLS_PORT if secured else PLAIN_PORT)
         if self.password_file is not None and self.username is None:
             raise ValueError("password_file needs a username beside it")
         if self.key_file is not None and self.cert_file is None:
@@ -66,7 +69,7 @@ class MetricsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     port: Annotated[int, msgspec.Meta(ge=1024, le=65000, description="a TCP port from 1024 to 65000")] | None = None
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The file as it is written; the devices' sections stay raw until their kind is known."""
 
     center: Segment
@@ -110,10 +113,7 @@ def load(
 
     Sections of other devices are not decoded: a pad must not need the display's libraries.
     """
-    table = _parse(path)
-    station = _decode(table, _File, path=path, under="")
-    if station.station == CENTER_STATION:
-        raise ConfigError(f"{path}: station: any name but the center's own, got {show(station.station)}")
+    station = read_station(path)
     if name not in station.device:
         known = ", ".join(sorted(station.device)) or "none"
         raise ConfigError(f"{path}: device.{name}: no such device in this file, it has: {known}")
@@ -134,7 +134,7 @@ def load(
         options=options,
         address=Address(center=station.center, station=station.station, device=name, root=station.root),
         state_dir=_state_dir(station, path, environment) / name,
-        broker=_broker(station, path, name, environment, port_given="port" in table.get("broker", {})),
+        broker=resolve_broker(station, path, name, environment=environment),
         metrics_port=None if station.metrics.port is None else station.metrics.port + list(station.device).index(name),
     )
 
@@ -149,8 +149,18 @@ def read_secret(path: str, key: str) -> str:
         ) from error
 
 
-def _broker(station: _File, path: Path, name: str, environment: Mapping[str, str], *, port_given: bool) -> BrokerConfig:
-    """Return the section with each file by its whole path, and the port that goes with them."""
+def read_station(path: Path) -> Station:
+    """Return the file as it is written; raise ConfigError. Devices' sections are not judged."""
+    station = _decode(_parse(path), Station, path=path, under="")
+    if station.station == CENTER_STATION:
+        raise ConfigError(f"{path}: station: any name but the center's own, got {show(station.station)}")
+    return station
+
+
+def resolve_broker(
+    station: Station, path: Path, name: str, *, environment: Mapping[str, str] = os.environ
+) -> BrokerConfig:
+    """Return the section as it is meant for device `name`: each file by its whole path."""
     broker = station.broker
     if broker.keys_dir is not None and (broker.ca_file, broker.cert_file, broker.key_file) != (None, None, None):
         raise ConfigError(f"{path}: broker: keys_dir stands for ca_file, cert_file and key_file: leave them out")
@@ -161,12 +171,10 @@ def _broker(station: _File, path: Path, name: str, environment: Mapping[str, str
     }
     if folder := files.get("keys_dir"):
         files |= {"ca_file": f"{folder}/root.pem", "cert_file": f"{folder}/{station.station}/{name}.pem"}
-    if "ca_file" in files and not port_given:
-        return msgspec.structs.replace(broker, port=TLS_PORT, **files)
     return msgspec.structs.replace(broker, **files)
 
 
-def _state_dir(station: _File, path: Path, environment: Mapping[str, str]) -> Path:
+def _state_dir(station: Station, path: Path, environment: Mapping[str, str]) -> Path:
     if station.state_dir is not None:
         return Path(station.state_dir)
     # systemd gives every StateDirectory= of a unit, separated by colons.

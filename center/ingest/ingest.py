@@ -26,11 +26,12 @@ from center.ingest.presence import CenterPresence, monotonic_ms
 from center.ingest.progress import Progress
 from center.ingest.publisher import Publisher
 from center.ingest.sorting import Broken, Event, Message, Sorted, lenient, sort, unstorable
+from center.keys.access import KEYS_DEVICE
 from center.queue.messages import refuse
 from center.queue.model import Refusal
 from contract.codec import decode, encode
 from contract.errors import ContractError
-from contract.requests import Ack, Request
+from contract.requests import Ack, Reply, Request
 from contract.topics import Address, Channel, center_filter, parse
 
 log = logging.getLogger(__name__)
@@ -47,13 +48,19 @@ IDS_IN_ACK = 100
 SAY_EVERY_S = 60.0
 
 
+Renew = Callable[[str, Request, Callable[[Reply], None]], None]
+"""Answers a station's request for a certificate, in its own time."""
+
 _Pair = tuple[Taken, Sorted]
 
 
 class Ingest:
     """The center's side of the wire."""
 
-    def __init__(self, config: Config, hall: Hall, *, make_link: Callable[..., Link] = Link) -> None:
+    def __init__(
+        self, config: Config, hall: Hall, *, make_link: Callable[..., Link] = Link, renew: Renew | None = None
+    ) -> None:
+        self._renew = renew
         self._config, self._hall = config, hall
         self._lock = threading.Lock()  # guards what follows, up to the blank line
         self._waiting: deque[_Pair] = deque()
@@ -283,6 +290,9 @@ class Ingest:
         if message.retained or within_ms is None:
             self._reply(address, request.id, refuse("request_expired"))
             return
+        if request.action == "renew":
+            self._renewal(address, request)
+            return
         command = requests.command(request, counter=address.station, at=message.at)
         with self._lock:
             crowded = self._asking >= PENDING_REQUESTS
@@ -298,6 +308,18 @@ class Ingest:
         asked.add_done_callback(
             lambda done: self._answered(address, request.id, refuse("stopping") if done.cancelled() else done.result())
         )
+
+    def _renewal(self, address: Address, request: Request) -> None:
+        """Have a certificate made for a station, if its broker lets nobody else speak in its name."""
+
+        def answer(reply: Reply) -> None:
+            self._link.publish(address.topic(Channel.REPLY), encode(reply))
+
+        if self._renew is None or address.device != KEYS_DEVICE:
+            message = "certificates are made over the broker that the center starts, for a station's own keys"
+            answer(Reply(id=request.id, ok=False, code="renew_refused", message=message))
+        else:
+            self._renew(address.station, request, answer)
 
     def _answered(self, address: Address, request_id: str, answer: Answer) -> None:
         with self._lock:

@@ -33,14 +33,15 @@ def rights(who: str, *, center: str, root: str) -> Rights:
         return Rights(writes=(whole,), reads=(whole,))
     station, device = who.split("/")
     own = Address(center=center, station=station, device=device, root=root)
+    presence = center_address(center, root=root).topic(Channel.STATUS)
     if device == KEYS_DEVICE:
-        return Rights(writes=(own.topic(Channel.REQUEST),), reads=(own.topic(Channel.REPLY),))
+        return Rights(writes=(own.topic(Channel.REQUEST),), reads=(own.topic(Channel.REPLY), presence))
     return Rights(
         writes=tuple(own.topic(channel) for channel in Channel if channel.from_device),
         reads=(
             *(own.topic(channel) for channel in Channel if not channel.from_device),
             own.topic(Channel.STATUS),
-            center_address(center, root=root).topic(Channel.STATUS),
+            presence,
         ),
     )
 

@@ -17,6 +17,7 @@ from center.errors import KeysError
 from center.keys import papers
 from center.keys.access import CENTER
 from center.keys.index import How, Index, Issued
+from host.files import replace_file
 
 PLAUSIBLE_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 """No clock of a center that signs can be right before."""
@@ -51,6 +52,7 @@ class Authority:
             if not self.exists():
                 root = papers.make_root(self._center, now=self._plausible_now())
                 self._write(self.root_file, papers.pem(root.certificate))
+                self._write_index(Index())
                 self._write(self._root_key_file, root.key_pem)  # last: with it the authority exists
             root = self._root()
             changed = False
@@ -72,10 +74,13 @@ class Authority:
         """Return what was issued."""
         try:
             return msgspec.json.decode(self.index_file.read_bytes(), type=Index)
-        except FileNotFoundError:
-            return Index()
         except OSError as error:
-            raise KeysError(f"{self.index_file}: cannot be read: {error.strerror}") from error
+            if not self.exists():
+                return Index()
+            # Taken for an empty one it would let in again who was revoked.
+            raise KeysError(
+                f"{self.index_file}: cannot be read: {error.strerror}; restore it from the last backup"
+            ) from error
         except msgspec.DecodeError as error:
             raise KeysError(f"{self.index_file}: damaged ({error}); restore it from the last backup") from error
 
@@ -196,19 +201,3 @@ class Authority:
             yield
         finally:
             os.close(lock)
-
-
-def replace_file(file: Path, content: bytes) -> None:
-    """Write a file for its owner alone, at one stroke and for good: after a power cut it is the old one or the new."""
-    new = file.with_name(f".{file.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    new.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -5,6 +5,7 @@ thrown off by a restart of the broker; everybody else connects again within a se
 """
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -20,16 +21,20 @@ from center.config import Broker, Config
 from center.errors import KeysError
 from center.hall import Hall
 from center.keys import names
-from center.keys.access import mosquitto_acl
-from center.keys.authority import Authority, replace_file
+from center.keys.access import KEYS_DEVICE, mosquitto_acl
+from center.keys.authority import Authority
 from center.keys.index import Issued
 from center.storage.tables import audit as audit_table
+from contract.requests import Reply, Request
+from host.files import replace_file
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 PREPARE_EVERY_S = 3600.0
 """So often it looks whether its own certificates are due, or this machine has a new address."""
+PENDING = 50
+"""So many stations may wait for an answer."""
 ISSUED, REVOKED = "key_issued", "key_revoked"
 
 
@@ -75,6 +80,7 @@ class Keeper:
     def __init__(self, config: Config, of: Authority, hall: Hall) -> None:
         self._config, self._authority, self._hall = config, of, hall
         self._stop = threading.Event()
+        self._asked: queue.Queue[tuple[str, Request, Callable[[Reply], None]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="keys", daemon=True)
         self._broker: Reloadable | None = None
         self._seen: tuple[object, ...] = ()
@@ -99,6 +105,7 @@ class Keeper:
     def stop(self) -> None:
         """Look no more; bounded."""
         self._stop.set()
+        self._asked.put(None)
         if self._thread.is_alive():
             self._thread.join(2 * LOOK_S)
 
@@ -106,21 +113,31 @@ class Keeper:
         """Whether it looks."""
         return self._thread.is_alive()
 
-    def sign(self, request: bytes, identity: str) -> bytes:
-        """Return a new certificate for a device that asked for it by itself, over a connection that was its own."""
-        certificate = self._authority.sign(request, identity)
-        log.info("%s has a new certificate: it asked for it by itself", identity)
-        return certificate
+    def renew(self, station: str, request: Request, answer: Callable[[Reply], None]) -> None:
+        """Answer a station that asks for a certificate over a connection of its own. Any thread; returns at once."""
+        if self._asked.qsize() >= PENDING:
+            answer(Reply(id=request.id, ok=False, code="overloaded", message="too many ask for certificates"))
+        else:
+            self._asked.put((station, request, answer))
 
-    def root_pem(self) -> bytes:
-        """Return whom devices are to trust."""
-        return self._authority.root_pem()
+    def _renew(self, station: str, request: Request) -> Reply:
+        device, asked = request.args.device, request.args.csr
+        if device is None or asked is None:
+            return Reply(id=request.id, ok=False, code="request_invalid", message="device and csr are needed")
+        try:
+            certificate = self._authority.sign(asked.encode(), f"{station}/{device}")
+        except KeysError as error:
+            log.warning("%s asked for a certificate for %s and gets none: %s", station, device, error)
+            return Reply(id=request.id, ok=False, code="renew_refused", message=str(error)[:500])
+        log.info("%s/%s has a new certificate: its station asked for it", station, device)
+        return Reply(id=request.id, ok=True, certificate=certificate.decode().strip())
 
     def _run(self) -> None:
         prepared_s = time.monotonic()
         failing = False
-        while not self._stop.wait(LOOK_S):
+        while not self._stop.is_set():
             try:
+                self._answer_one(within_s=LOOK_S)
                 if time.monotonic() - prepared_s >= PREPARE_EVERY_S:
                     prepared_s = time.monotonic()
                     if self._authority.prepare(_names(self._config.broker, names.of_this_machine())):
@@ -132,6 +149,15 @@ class Keeper:
                 if not failing:
                     log.error("keys: %s", error)  # noqa: TRY400 – an operator's line; the trace would hide it
                 failing = True
+
+    def _answer_one(self, *, within_s: float) -> None:
+        try:
+            asked = self._asked.get(timeout=within_s)
+        except queue.Empty:
+            return
+        if asked is not None:
+            station, request, answer = asked
+            answer(self._renew(station, request))
 
     def _look(self) -> None:
         before = self._seen
@@ -168,7 +194,8 @@ def _append_missing(connection: sa.Connection, issued: tuple[Issued, ...], at: i
         )
     }
     for one in issued:
-        actor = "technician" if one.how == "provisioned" else f"device:{one.identity}"
+        station = one.identity.split("/")[0]
+        actor = "technician" if one.how == "provisioned" else f"device:{station}/{KEYS_DEVICE}"
         detail = f"serial {one.serial}, until {one.expires_at:%Y-%m-%d}"
         for action, by, happened in ((ISSUED, actor, True), (REVOKED, "technician", one.revoked_at is not None)):
             if happened and (action, detail) not in told:

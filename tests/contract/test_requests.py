@@ -52,7 +52,8 @@ def test_the_least_request() -> None:
 def test_the_officers_actions() -> None:
     """A device can ask for exactly these actions."""
     assert set(ACTIONS) == {
-        "call_next", "call", "recall", "start", "finish", "no_show", "park", "transfer", "open", "close", "pause"
+        "call_next", "call", "recall", "start", "finish", "no_show", "park", "transfer", "open", "close", "pause",
+        "renew",
     }  # fmt: skip
 
 
@@ -66,6 +67,12 @@ def test_the_officers_actions() -> None:
         (b'{"id":"12345678","action":"call","args":{"numbers":"A007"}}', Request, "args.numbers"),
         (b'{"id":"12345678","action":"call","args":{"number":"7"}}', Request, "args.number"),
         (b'{"id":"12345678","action":"call","args":[]}', Request, "args"),
+        (b'{"id":"12345678","action":"renew","args":{"csr":"-----BEGIN X-----"}}', Request, "args.csr"),
+        (
+            b'{"id":"12345678","action":"renew","args":{"csr":"-----BEGIN X-----\\n-----END X-----\\n"}}',
+            Request,
+            "args.csr",
+        ),
         (b'{"id":"12345678","action":"recall","expires_in_ms":0}', Request, "expires_in_ms"),
         (b'{"id":"12345678","action":"recall","expires_in_ms":60001}', Request, "expires_in_ms"),
         (b'{"id":"12345678","action":"recall","seen":-1}', Request, "seen"),

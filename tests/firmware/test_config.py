@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from contract.topics import Address
-from firmware.config import BrokerConfig, _File, load, read_secret
+from firmware.config import BrokerConfig, Station, load, read_secret
 from firmware.devices.registry import KINDS
 from firmware.errors import ConfigError
 
@@ -222,7 +222,7 @@ def test_every_key_is_documented() -> None:
     """Each key that every station's file may have stands in the reference."""
     page = (Path(__file__).parents[2] / "docs/ref/station.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z_.]+)`", page))
-    stated = {field.name for kind in (BrokerConfig, _File) for field in msgspec.structs.fields(kind)}
+    stated = {field.name for kind in (BrokerConfig, Station) for field in msgspec.structs.fields(kind)}
     assert stated - named - {"broker", "device"} == set()
     assert "[broker]" in page
     assert "`device.NAME`" in page

@@ -136,7 +136,7 @@ def test_a_machine_is_told_of_everything(live: Host) -> None:
         "udevadm trigger --subsystem-match=gpio --subsystem-match=tty --settle",
         "systemctl restart systemd-modules-load.service",
         "systemctl daemon-reload",
-        "systemctl enable --now motcua-device@rating.service motcua-device@display.service",
+        "systemctl enable --now motcua-device@rating.service motcua-device@display.service motcua-renew.timer",
     ]
 
 
@@ -157,7 +157,7 @@ def test_an_image_is_left_to_its_first_boot(host: Host) -> None:
     assert host.ran == [
         f"systemd-sysusers --root={host.root} motcua.conf",
         f"systemd-tmpfiles --root={host.root} --create motcua.conf",
-        f"systemctl --root={host.root} enable motcua-device@rating.service",
+        f"systemctl --root={host.root} enable motcua-device@rating.service motcua-renew.timer",
     ]
 
 
@@ -201,7 +201,7 @@ def test_uninstalling_leaves_data_and_configuration(live: Host) -> None:
     live.uninstall()
     assert live.ran[:2] == [
         "systemctl disable motcua-device@rating.service",
-        "systemctl stop motcua-device@*.service",
+        "systemctl stop motcua-device@*.service motcua-renew.service motcua-renew.timer",
     ]
     assert {path for path in live.files() if "wants" not in path} == {
         "etc/motcua/center.toml",

@@ -157,7 +157,7 @@ def test_a_station_asks_for_keys_and_does_nothing_else() -> None:
     """The name under which a station asks for new keys has no event, state or answer of a device."""
     own = rights("q03/keys", center=CENTER_ID, root="motcua")
     assert own.writes == ("motcua/v1/bentre/q03/keys/request",)
-    assert own.reads == ("motcua/v1/bentre/q03/keys/reply",)
+    assert own.reads == ("motcua/v1/bentre/q03/keys/reply", ONLINE)
 
 
 def test_the_center_reads_and_says_all_of_its_own_and_no_other_centers() -> None:

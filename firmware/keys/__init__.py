@@ -1,0 +1,1 @@
+"""A station's keys: installed from a bundle, renewed in time. Not part of a running device."""

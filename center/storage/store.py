@@ -38,6 +38,7 @@ QUARANTINE_ROWS = 10_000
 _BUSY_S = 5
 _ROOM = 1 << 20  # bytes: less than this, and a disk counts as full
 _DAY_STARTED = '{"event":"day_started"%'  # how msgspec writes the event's tag, always first
+_MODE_AT, _WAL = 18, b"\x02\x02"  # in the header of a database in WAL mode (sqlite.org/fileformat2.html, 1.3)
 _CHUNK = 500  # bound variables in one IN (…)
 _ADVISORY_LOCK = 0x4D6F74637561  # "Motcua"
 
@@ -92,6 +93,7 @@ class Store:
             raise StoreError(f"store.url: {url!r} is not an SQLAlchemy URL such as sqlite:////var/lib/x.db") from error
         self._connection: sa.Connection | None = None
         self._sqlite = self._url.get_backend_name() == "sqlite"
+        self._in_wal = self._spoilt = False
         self._opened: int | None = None  # holds on to the file that was opened: another one in its place is not ours
         try:
             self._engine = _engine(self._url)
@@ -160,8 +162,17 @@ class Store:
             return
         try:
             same = os.path.samestat(os.stat(self._name), os.fstat(self._opened))  # noqa: PTH116 – at every commit
+            in_wal = os.pread(self._opened, 2, _MODE_AT) == _WAL
         except OSError:
-            same = False
+            same = in_wal = False
+        # For good: SQLite merges its log into whatever file is there when the connection ends.
+        self._spoilt |= same and self._in_wal and not in_wal
+        if self._spoilt:
+            raise StoreError(
+                f"{self._name}: another database was copied over it while the center ran, so nothing can be trusted to"
+                " it; stop the center and restore the backup as the operator's guide says, without -wal and -shm"
+            )
+        self._in_wal |= in_wal  # a new file is not before its first commit
         if not same:
             raise StoreError(
                 f"{self._name}: was removed or replaced while the center ran; put that very file back, or restart the"

@@ -76,6 +76,19 @@ def test_a_fresh_database_has_exactly_the_tables_of_this_version(file: Path) -> 
     engine.dispose()
 
 
+def test_a_backup_that_is_copied_over_the_file_is_noticed(store: Store, file: Path) -> None:
+    """A copy written into the database while it is open, which SQLite cannot see, stops the storing with what to do."""
+    store.write(Batch(queue_events=[event(1)]))
+    copy = file.with_name("copy.db")
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"VACUUM INTO '{copy}'")
+    store.write(Batch(queue_events=[event(2)]))
+    file.write_bytes(copy.read_bytes())
+    for _ in range(2):
+        with pytest.raises(StoreError, match="another database was copied over it"):
+            store.write(Batch(queue_events=[event(3)]))
+
+
 def test_the_tables_are_portable_to_postgresql() -> None:
     """Every table can be made by PostgreSQL too: nothing of SQLite's is in it."""
     for table in metadata.tables.values():

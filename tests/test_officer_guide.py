@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from center.people import messages as about_people
 from center.queue.messages import CATALOGUE
 from center.web.words import WORDS
 
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.docs
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide" / "officer.md"
-SHOWN = [words for words, _ in (*WORDS.values(), *CATALOGUE.values())]
+SHOWN = [words for words, _ in (*WORDS.values(), *CATALOGUE.values(), *about_people.CATALOGUE.values())]
 
 
 def named() -> list[str]:

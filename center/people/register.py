@@ -168,7 +168,8 @@ class People:
     def sessions(self, account: str | None = None) -> list[Session]:
         """Return who is logged in, the last to be seen first."""
         now = self._hall.now_ms()
-        found = (one for one in self._sessions.values() if account in (None, one.account) and self._lives(one, now))
+        newest_first = reversed(self._sessions.values())
+        found = (one for one in newest_first if account in (None, one.account) and self._lives(one, now))
         return sorted(found, key=lambda one: -one.seen_at)
 
     def _lives(self, session: Session, now: int) -> bool:

@@ -12,12 +12,12 @@ import httpx
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from axe_playwright_python.sync_playwright import Axe
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from playwright.sync_api import Browser, BrowserContext, Page
 from sqlalchemy import Connection
 
 from center.clock import SystemClock
-from center.config import Config, CounterConfig, Http, Rating, ServiceConfig
+from center.config import Config, CounterConfig, Rating, ServiceConfig
 from center.fleet.fleet import Fleet
 from center.hall import Hall
 from center.people.model import Account, Role, Session
@@ -127,7 +127,7 @@ class Center:
         self.hub: Hub = app.state["hub"]
         if asset is not None:
             self.hub._asset = asset
-        self._server = web_server(app, self.hub, http=Http(port=self.port))
+        self._server = web_server(app, self.hub, http=replace(self.config.http, port=self.port))
         self._thread = threading.Thread(target=self._server.run, name="web")
         self._thread.start()
         give_up = time.monotonic() + 10

@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 MIN_PYTHON := 3.11
 FOR ?= center
 
-.PHONY: help demo test test-long test-powercut test-vm check bench format wheels constraints system-packages clean
+.PHONY: help demo test test-long test-powercut test-vm check bench soak format wheels constraints system-packages clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 24
@@ -34,6 +34,9 @@ check: .venv/dev ## Format, lint, types, imports, documents: everything but the 
 
 bench: .venv/dev ## Speed and memory, beside the peer or the physical floor
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: .venv/dev ## A million hostile payloads, ten thousand presses under 220 kills, a month of days (about an hour)
+	@$(BIN)/python -m benchmarks hostile kills month
 
 format: .venv/dev ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .

@@ -16,13 +16,22 @@ from pathlib import Path
 
 from benchmarks.figures import Row, render
 
+SOAKS = ("hostile", "kills", "month")
+"""What takes many minutes and runs only by name: `make soak`."""
+
 NAMES = ("press", "panel", "idle", "outage", "load", "ingest", "board")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=f"any of {', '.join(NAMES)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        choices=[*NAMES, *SOAKS, []],
+        metavar="NAME",
+        help=f"any of {', '.join((*NAMES, *SOAKS))}; all but the last three where none is named",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each; the table shows medians (default 3)")
     parser.add_argument("--json", type=Path, help="write the rows there as well")
     options = parser.parse_args(argv)

@@ -111,6 +111,7 @@ class Board:
 
             def _change_state(self, value: bool) -> bool:
                 changed: bool = super()._change_state(value)
+                self.clear_states()  # a mock pin keeps all it ever was; a real one keeps nothing
                 if changed and self._function == "output":
                     board._output(self, high=value)
                 return changed

@@ -327,7 +327,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "alert_over": ("{time} đến {end}, đã hết", "{time} to {end}, over"),
     "alert_seen": ("{who} đã xem lúc {time}", "seen by {who}, {time}"),
     "alert_center": ("Trung tâm", "The center"),
-    "do_acknowledge": ("Đã xem", "I have seen it"),
+    "alert_see": ("Đã xem", "I have seen it"),
     "strip_title": ("24 giờ qua", "Last 24 hours"),
     "strip_words": (
         "24 giờ qua (giờ:phút): tốt {well}, cần chú ý {warn}, mất liên lạc {lost}, không có dữ liệu {none}",

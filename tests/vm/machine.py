@@ -14,6 +14,7 @@ HARDWARE = (
     *("-nodefaults", "-display", "none", "-device", "virtio-rng-pci"),
     # Where disks are plugged in while the machine runs.
     *("-device", "pcie-root-port,id=socket1,chassis=1", "-device", "pcie-root-port,id=socket2,chassis=2"),
+    *("-device", "isa-serial,chardev=line,index=1"),
     *("-append", "root=/dev/vda rw quiet mitigations=off nokaslr apparmor=0 audit=0 random.trust_cpu=on console=ttyS0"),
 )
 """Debian's kernels hang under some hosts' KVM, and most of CI has none; an emulated processor is slow but works."""
@@ -26,6 +27,8 @@ class Machine:
 
     def __init__(self, kernel: Path, initrd: Path, disk: Path, key: Path, folder: Path) -> None:
         self.serial_log = folder / "serial.log"
+        self.line = folder / "line.sock"
+        """The other end of the machine's /dev/ttyS1."""
         self._kernel, self._initrd, self._disk, self._key, self._folder = kernel, initrd, disk, key, folder
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
@@ -41,6 +44,7 @@ class Machine:
                 *("-drive", f"file={self._disk},if=none,id=disk,cache=unsafe", "-device", "virtio-blk-pci,drive=disk"),
                 *("-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:0-:22"),
                 *("-device", "virtio-net-pci,netdev=net,romfile="),
+                *("-chardev", f"socket,id=line,path={self.line},server=on,wait=off"),
                 *("-serial", f"file:{self.serial_log}", "-qmp", f"unix:{qmp},server=on,wait=off"),
                 *(("-loadvm", snapshot) if snapshot else ()),
             ],

@@ -114,25 +114,6 @@ def test_a_killed_daemon_comes_back_and_has_lost_nothing(
     assert pad.show("Result") == "success"
 
 
-def test_a_hanging_daemon_is_ended_by_the_watchdog_and_comes_back(
-    pad: Pad, center: Center, listener: Listener, hand: Hand, machine: Machine, figures: list[str]
-) -> None:
-    """A daemon that hangs is killed by systemd's watchdog, is active again, and takes the next press."""
-    pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 0")
-    start(pad, listener)
-    known, since, hung = len(center.stored()), pad.cursor(), pad.pid()
-    began_ns = hand.ask(do="time")["time_ns"]
-    machine.run(f"kill -STOP {hung}")
-    pad.wait_restarted(hung, timeout_s=90)
-    figures.append(
-        f"hang → killed by the watchdog and active again: {(hand.ask(do='time')['time_ns'] - began_ns) / 1e9:.1f} s"
-    )
-    assert "Watchdog timeout" in pad.journal(since)
-    press_until_heard(hand, 2)
-    wait_for(lambda: len(center.stored()) > known, timeout_s=SLOW_S, what="a rating", log=pad.journal)
-    assert center.stored()[known].data["level"] == 2
-
-
 def test_a_busy_line_is_named_and_taken_when_it_is_free(pad: Pad, center: Center, hand: Hand, machine: Machine) -> None:
     """A GPIO line that another program holds is named in one line of the log; the daemon takes it when it is free."""
     pad.configure(port=center.mqtt_port, mode="open", more="lockout_ms = 0")

@@ -17,7 +17,7 @@ from contract.requests import Ack, Reply, Request
 from contract.states import State, Status
 from contract.topics import Channel
 from firmware.errors import HardwareError, StoreError
-from firmware.inbox import Inbox, Message
+from firmware.inbox import Inbox, Message, revision_of
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
 from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, NameTaken
@@ -143,6 +143,8 @@ class Daemon:
         self._up = False
         self._rival: NameTaken | None = None
         self._early: State | None = None  # what came before the connection was up
+        self._newest = 0  # revision of the center that runs, heard on this connection
+        self._center_run: tuple[str, str] | None = None
         self._center_gone = False  # as the center or its last will said; also after the link broke, until it speaks
         self._center_ahead_ms: int | None = None  # its clock and ours, by its last live word on this connection
         self._gone_said_ms: int | None = None
@@ -421,6 +423,7 @@ class Daemon:
     def _on_link_down(self) -> None:
         self._up = False
         self._early = None
+        self._newest = 0
         self._pump.disconnected()
         self._center_ahead_ms = None
         self._asked.clear()
@@ -437,7 +440,10 @@ class Daemon:
                 self._on_ack(ack, now_ms)
             case Reply() as reply if self._is_awaited(reply, now_ms):
                 self._tell(lambda decisions: decisions.on_reply(reply, now_ms))
+            case State() as desired if revision_of(desired) < self._newest:
+                _log.debug("revision %d comes behind %d: it is old", revision_of(desired), self._newest)
             case State() as desired:
+                self._newest = revision_of(desired)
                 self._desired = desired
                 if self._up:
                     self._tell(lambda decisions: decisions.on_desired(desired, now_ms))
@@ -445,6 +451,9 @@ class Daemon:
                     self._early = desired
 
     def _on_presence(self, status: Status | None, now_ms: int, *, retained: bool) -> None:
+        run = None if status is None else (status.bootid, status.since)
+        if run != self._center_run:  # another one counts anew, after a restore from yesterday
+            self._center_run, self._newest = run, 0
         if status is None:  # cleared: nothing is known
             if self._center_gone:
                 self._center_is_there(now_ms)

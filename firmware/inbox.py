@@ -33,6 +33,12 @@ class Message(msgspec.Struct, frozen=True):
     retained: bool
 
 
+def revision_of(content: object) -> int:
+    """Return a state's revision: the higher is the later, in whatever order they come; 0 for what has none."""
+    revision: int = getattr(content, "revision", 0)
+    return revision
+
+
 class Inbox:
     """Two queues for one reader, who takes from them in turn: a press waits for one message of the network at most.
 
@@ -64,9 +70,10 @@ class Inbox:
             return
         with self._lock:
             if message.channel.retained:
-                waits = message.channel in self._latest
-                self._latest[message.channel] = message
-                if waits:
+                waiting = self._latest.get(message.channel)
+                if waiting is None or revision_of(message.content) >= revision_of(waiting.content):
+                    self._latest[message.channel] = message
+                if waiting is not None:
                     return
                 self._messages.append(message.channel)
             elif len(self._messages) < MESSAGES:

@@ -78,7 +78,7 @@ def serve(config: Config, *, make_app: MakeApp = create_app) -> int:
         sweeper.start()
         cleanup.callback(sweeper.stop)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(_pages(config, hall, ingest, broker, sock, stop, make_app))
+            code = runner.run(_pages(config, hall, ingest, broker, keeper, sock, stop, make_app))
     log.info("stopped")
     return code
 
@@ -102,6 +102,7 @@ async def _pages(
     hall: Hall,
     ingest: Ingest,
     broker: BrokerProcess | None,
+    keeper: Keeper | None,
     sock: socket.socket,
     stop: _Stop,
     make_app: MakeApp,
@@ -110,6 +111,8 @@ async def _pages(
     app.state["hub"].reached = app.state["fleet"].reached = ingest.connected
     if broker is not None:
         app.state["fleet"].broker_ends = lambda: broker.ends
+    if keeper is not None:
+        app.state["fleet"].certificates = keeper.ends
     server = web_server(app, app.state["hub"], http=config.http)
     notifier = Notifier()
     task = asyncio.create_task(server.serve(sockets=[sock]), name="pages")

@@ -17,7 +17,7 @@ import msgspec
 
 from center.answers import Change, Device
 from center.config import Config
-from center.errors import StoreError
+from center.errors import CenterError, StoreError
 from center.fleet import book
 from center.fleet.alerts import Alert, Alerts, Subject
 from center.fleet.signs import Center, Signs, center_clock, center_signs, level, signs
@@ -30,6 +30,7 @@ from contract.topics import CENTER_STATION
 log = logging.getLogger(__name__)
 
 EVERY_S = 5.0
+CERTIFICATES_S = 600.0
 CENTER: Subject = (CENTER_STATION, "")
 """Whom an alert is about that is about the center itself."""
 
@@ -57,6 +58,8 @@ class Fleet:
         self.board = Board()
         self.reached: Callable[[], bool] = lambda: True
         self.broker_ends: Callable[[], int] = lambda: 0
+        self.certificates: Callable[[], Mapping[Subject, int]] = dict
+        """Until when each device's certificate is good, in UTC milliseconds; asked once in ten minutes."""
         self.on_news: Callable[[], None] = lambda: None
         """Called in the fleet's thread when the board has changed."""
         self._hall, self._clock = hall, hall.clock
@@ -70,6 +73,8 @@ class Fleet:
         self._unwritten_cells: dict[tuple[Subject, int], Cell] = {}
         self._ends: deque[float] = deque()
         self._ends_seen = 0
+        self._certificates: Mapping[Subject, int] = {}
+        self._certificates_at_s = -CERTIFICATES_S
         self._failing = False
         self._alerts: Alerts
         self._strips: Strips
@@ -140,11 +145,14 @@ class Fleet:
         """Take in what has happened and say what follows from it."""
         self._take_in()
         now_ms, steady_s = self._clock.now_ms(), self._clock.monotonic_s()
+        self._ask_certificates(steady_s)
         reached = self.reached()
         off = reached and center_clock(self._devices.values())
         seen: dict[Subject, Signs | None] = {CENTER: center_signs(self._center(steady_s, reached=reached, off=off))}
         for subject, device in self._devices.items():
-            found = seen[subject] = signs(device, now_ms, center_is_off=off) if reached else None
+            until = self._certificates.get(subject)
+            found = signs(device, now_ms, center_is_off=off, certificate_ends_at=until) if reached else None
+            seen[subject] = found
             if reached and (cell := self._strips.note(subject, level(device, found), now_ms)) is not None:
                 self._unwritten_cells[cell[0], cell[1]] = cell
         for word, alert in self._alerts.look(seen, now_ms=now_ms, steady_s=steady_s):
@@ -166,6 +174,15 @@ class Fleet:
                 self._devices.pop(subject, None)
                 self._strips.forget(subject)
                 self._unwritten_cells = {key: cell for key, cell in self._unwritten_cells.items() if key[0] != subject}
+
+    def _ask_certificates(self, steady_s: float) -> None:
+        if steady_s - self._certificates_at_s < CERTIFICATES_S:
+            return
+        self._certificates_at_s = steady_s
+        try:
+            self._certificates = self.certificates()
+        except CenterError as error:
+            log.debug("certificates are not known: %s", error)  # who keeps them says it louder
 
     def _center(self, steady_s: float, *, reached: bool, off: bool) -> Center:
         ends = self.broker_ends()

@@ -43,7 +43,9 @@ Signs = Mapping[Kind, Sign]
 """What is not among them is well."""
 
 
-def signs(known: Device, now_ms: int, *, center_is_off: bool = False) -> Signs | None:
+def signs(
+    known: Device, now_ms: int, *, center_is_off: bool = False, certificate_ends_at: int | None = None
+) -> Signs | None:
     """Return what is to be said of a device; None where nothing is known of it."""
     status, health = known.status, known.health
     if status is None:
@@ -53,6 +55,9 @@ def signs(known: Device, now_ms: int, *, center_is_off: bool = False) -> Signs |
     if status.state == "lost":
         return {"lost": Sign("bad"), **dict.fromkeys(_LIVE, Sign("between"))}
     found: dict[Kind, Sign] = {"silent": _sign(now_ms - known.seen_at > SILENT_S * 1000)}
+    if certificate_ends_at is not None and not center_is_off:
+        days = (certificate_ends_at - now_ms) // _DAY_MS
+        found["certificate"] = Sign("bad", f"{days} d") if days < CERTIFICATE_DAYS else Sign("well")
     trouble = (known.reported or {}).get("trouble")
     if isinstance(trouble, str) and trouble:
         found["trouble"] = Sign("bad", trouble[:64])
@@ -63,7 +68,18 @@ def signs(known: Device, now_ms: int, *, center_is_off: bool = False) -> Signs |
     return found
 
 
-_LIVE: tuple[Kind, ...] = ("silent", "trouble", "outbox", "hot", "throttled", "disk", "clock_off", "clock")
+_DAY_MS = 86_400_000
+_LIVE: tuple[Kind, ...] = (
+    "silent",
+    "trouble",
+    "outbox",
+    "hot",
+    "throttled",
+    "disk",
+    "clock_off",
+    "clock",
+    "certificate",
+)
 
 
 def level(known: Device, found: Signs | None) -> Level:

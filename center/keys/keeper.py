@@ -113,6 +113,16 @@ class Keeper:
         """Whether it looks."""
         return self._thread.is_alive()
 
+    def ends(self) -> dict[tuple[str, str], int]:
+        """Return until when each device has a good certificate, in UTC milliseconds; raise KeysError."""
+        found: dict[tuple[str, str], int] = {}
+        for one in self._authority.index().issued:
+            station, _, device = one.identity.partition("/")
+            if one.revoked_at is None:
+                until = int(one.expires_at.timestamp() * 1000)
+                found[station, device] = max(until, found.get((station, device), 0))
+        return found
+
     def renew(self, station: str, request: Request, answer: Callable[[Reply], None]) -> None:
         """Answer a station that asks for a certificate over a connection of its own. Any thread; returns at once."""
         if self._asked.qsize() >= PENDING:

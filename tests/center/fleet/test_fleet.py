@@ -197,6 +197,25 @@ def test_the_centers_wrong_clock_is_one_alert(make: MakeFleet, hall: Hall, clock
     assert (alert.subject, alert.kind) == ("center", "center_clock")
 
 
+def test_a_certificate_near_its_end_is_an_alert(make: MakeFleet, hall: Hall, clock: TestClock) -> None:
+    """A device whose certificate ends within two weeks is named, with the days it has left, until it has another."""
+    fleet = make()
+    day_ms = 86_400_000
+    ends = {("q01", "rating"): clock.wall_ms + 13 * day_ms, ("q02", "rating"): clock.wall_ms + 15 * day_ms}
+    fleet.certificates = lambda: ends
+
+    def both_report() -> None:
+        report(hall, "q01", "rating")
+        report(hall, "q02", "rating")
+
+    go(fleet, clock, 60, both_report)
+    (alert,) = fleet.board.alerts
+    assert (alert.subject, alert.kind, alert.detail) == ("q01/rating", "certificate", "12 d")
+    ends["q01", "rating"] += 365 * day_ms
+    go(fleet, clock, 700, both_report)
+    assert [one.ended_at is not None for one in fleet.board.alerts] == [True]
+
+
 def test_a_store_that_fails_is_told_all_the_same(
     make: MakeFleet, hall: Hall, config: Config, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from contract.envelope import seal
 from contract.events import RatingGiven
 from contract.ids import uuid7
 from contract.requests import Ack, Reply, Request
-from contract.states import CallpadDesired, DisplayDesired, RatingDesired
+from contract.states import CallpadDesired, DisplayDesired, RatingDesired, RatingReported, Status
 from contract.topics import Address, Channel
 from tests.support.brokers import Broker
 from tests.support.waiting import wait_for
@@ -38,6 +38,7 @@ class Site:
 
     def __init__(self, broker: Broker, folder: Path) -> None:
         self.database = folder / "center.db"
+        self._host, self._port = broker.host, broker.port
         config = Config(
             id="test",
             name="Test",
@@ -71,9 +72,26 @@ class Site:
         self.ingest.stop()
         self.hall.stop()
 
-    def say(self, address: Address, channel: Channel, payload: bytes) -> None:
+    def say(self, address: Address, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
         """Publish as a device."""
-        self._client.publish(address.topic(channel), payload, qos=1).wait_for_publish(5)
+        self._client.publish(address.topic(channel), payload, qos=1, retain=retain).wait_for_publish(5)
+
+    def kept(self, address: Address, channel: Channel) -> list[bytes]:
+        """Return what the broker hands to whoever comes anew to a device's channel."""
+        found: list[tuple[str, bytes]] = []
+        ready = threading.Event()
+        late = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        late.on_message = lambda _client, _data, message: found.append((message.topic, message.payload))
+        late.on_publish = lambda *_: ready.set()
+        late.connect(self._host, self._port)
+        late.loop_start()
+        late.subscribe(address.topic(channel), qos=1)
+        late.publish("motcua/after", b"", qos=1)  # what was kept comes before this is confirmed
+        assert ready.wait(5)
+        late.disconnect()
+        late.loop_stop()
+        del late
+        return [payload for topic, payload in found if topic == address.topic(channel)]  # amqtt hands out others', too
 
     def heard(self, address: Address, channel: Channel) -> list[bytes]:
         """Return what came on a device's channel."""
@@ -200,3 +218,17 @@ def test_desired_states_are_there_from_the_start(site: Site) -> None:
         address = Address(center="test", station="q01", device=device)
         wait_for(lambda address=address: bool(site.heard(address, Channel.DESIRED)), timeout_s=15)
         decode(site.heard(address, Channel.DESIRED)[0], kind)
+
+
+def test_a_forgotten_device_is_forgotten_by_the_broker_too(site: Site) -> None:
+    """What the broker kept of a device that was taken off the list is cleared: it does not come back by a reconnect."""
+    gone = Address(center="test", station="q07", device="rating")
+    status = Status(state="lost", version="1", bootid="b", since="2026-11-23T01:00:00Z")
+    for channel, content in ((Channel.STATUS, status), (Channel.REPORTED, RatingReported(revision=1, armed=None))):
+        site.say(gone, channel, encode(content), retain=True)
+    wait_for(lambda: site.rows("SELECT station FROM device WHERE reported IS NOT NULL") == [("q07",)])
+    assert site.hall.forget("q07", "rating").result(5)
+    for channel in (Channel.STATUS, Channel.REPORTED):
+        wait_for(lambda channel=channel: site.heard(gone, channel)[-1:] == [b""])  # type: ignore[misc]
+        assert site.kept(gone, channel) == []
+    assert site.rows("SELECT station FROM device") == []

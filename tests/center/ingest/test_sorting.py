@@ -76,6 +76,15 @@ def test_health_is_kept_with_the_device() -> None:
     assert (found.sighting.health, found.sighting.at) == (health, NOW_MS)
 
 
+def test_a_device_s_clock_is_compared_with_the_center_s() -> None:
+    """A report tells how far a device's clock is from the center's, unless that clock was never set."""
+    early = datetime.fromtimestamp(NOW_MS / 1000 - 300, UTC)
+    for synced, ahead_ms in ((True, -300_000), (False, None)):
+        found = sort(message(EVENT, sealed(rated(), sequence=1, synced=synced, time=early)))
+        assert isinstance(found, Event)
+        assert found.sighting.ahead_ms == ahead_ms
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [

@@ -3,7 +3,7 @@
 import datetime
 import ipaddress
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -24,10 +24,22 @@ PAGES_FOR_ALL = ("/", "/board", "/kiosk", "/rate/q01", "/login", "/healthz", "/s
 ROLES = ("hanh", "chi", "dung", "ha")  # administrator, director, supervisor, officer
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
+    """A center for the tests that leave it as it was."""
+    center = Center(tmp_path_factory.mktemp("shared") / "center")
+    center.start()
+    with center.client() as first:
+        first.post("/api/login", json={"name": "hanh", "password": PASSWORD})  # starts a thread that stays
+    yield center
+    center.http.close()
+    center.stop()
+
+
 @pytest.mark.parametrize("path", PAGES_FOR_ALL)
-def test_the_hall_needs_no_login(center: Center, path: str) -> None:
+def test_the_hall_needs_no_login(shared: Center, path: str) -> None:
     """Board, kiosk, rating tablet and the first page are for everybody."""
-    with center.client() as anybody:
+    with shared.client() as anybody:
         assert anybody.get(path).status_code == 200
 
 
@@ -49,10 +61,10 @@ def test_the_hall_needs_no_login(center: Center, path: str) -> None:
         ("GET", "/api/me", ROLES),
     ],
 )
-def test_each_right_belongs_to_its_roles(center: Center, method: str, path: str, allowed: tuple[str, ...]) -> None:
+def test_each_right_belongs_to_its_roles(shared: Center, method: str, path: str, allowed: tuple[str, ...]) -> None:
     """Nobody without a login gets there, and of those with one the roles that it is for."""
     for who in ("", *ROLES):
-        with center.client(f"{who}-0" if who else "") as client:
+        with shared.client(f"{who}-0" if who else "") as client:
             body = {"json": {}, "headers": {"Idempotency-Key": f"key-{who}"}} if method == "POST" else {}
             with client.stream(method, path, **body) as answer:  # type: ignore[arg-type]
                 status = answer.status_code
@@ -64,9 +76,9 @@ def test_each_right_belongs_to_its_roles(center: Center, method: str, path: str,
             assert status in (303, 401), status
 
 
-def test_a_page_without_a_login_leads_there_and_back(center: Center) -> None:
+def test_a_page_without_a_login_leads_there_and_back(shared: Center) -> None:
     """Whoever opens a desk without being logged in comes to the login, and from there to the desk."""
-    with center.client() as browser:
+    with shared.client() as browser:
         sent = browser.get("/counter/q01")
         assert (sent.status_code, sent.headers["location"]) == (303, "/login?to=/counter/q01")
         form = {"name": " HA ", "password": PASSWORD, "to": "/counter/q01"}
@@ -78,16 +90,16 @@ def test_a_page_without_a_login_leads_there_and_back(center: Center) -> None:
 
 
 @pytest.mark.parametrize("to", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:x", "/a\nb"])
-def test_a_login_leads_to_no_other_site(center: Center, to: str) -> None:
+def test_a_login_leads_to_no_other_site(shared: Center, to: str) -> None:
     """A link to the login cannot send whoever logs in to somebody else's page."""
-    with center.client() as browser:
+    with shared.client() as browser:
         answer = browser.post("/login", data={"name": "ha", "password": PASSWORD, "to": to})
         assert answer.headers["location"] == "/"
 
 
-def test_the_cookies_are_closed_to_scripts_and_other_sites(center: Center) -> None:
+def test_the_cookies_are_closed_to_scripts_and_other_sites(shared: Center) -> None:
     """Both cookies are HttpOnly, SameSite=Strict and for the whole site; the session's ends with the browser."""
-    with center.client() as browser:
+    with shared.client() as browser:
         answer = browser.post("/login", data={"name": "ha", "password": PASSWORD})
     session, known = answer.headers.get_list("set-cookie")
     for cookie in (session, known):
@@ -108,33 +120,39 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_a_page_of_another_site_changes_nothing(center: Center, headers: dict[str, str]) -> None:
+def test_a_page_of_another_site_changes_nothing(shared: Center, headers: dict[str, str]) -> None:
     """What another site's page sends in an officer's browser is refused, also a stream that would reserve a desk."""
-    answer = center.post("/api/counters/q01/open", headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (403, "from_elsewhere")
-    assert center.http.post("/people", data={"do": "reset", "name": "ha"}, headers=headers).status_code == 403
-    assert center.http.post("/login", data={"name": "ha", "password": PASSWORD}, headers=headers).status_code == 403
-    with center.http.stream("GET", "/stream?view=officer&counter=q01&claim=1", headers=headers) as stream:
-        assert stream.status_code == 403
-    assert center.hub.leases.holder("q01") is None
-    assert center.state()["counters"][0]["state"] == "closed"
+    with shared.client("hanh-0") as officer:
+        answer = officer.post("/api/counters/q04/open", json={}, headers={"Idempotency-Key": "k", **headers})
+        assert (answer.status_code, answer.json()["code"]) == (403, "from_elsewhere")
+        for path, form in (
+            ("/people", {"do": "reset", "name": "ha"}),
+            ("/login", {"name": "ha", "password": PASSWORD}),
+        ):
+            assert officer.post(path, data=form, headers=headers).status_code == 403
+        assert officer.get("/stream?view=officer&counter=q04&claim=1", headers=headers).status_code == 403
+        assert shared.hub.leases.holder("q04") is None
+        assert officer.get("/api/state").json()["counters"][3]["state"] == "closed"
 
 
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Origin": "self"}, {}], ids=str)
-def test_our_own_pages_and_programs_are_let_through(center: Center, headers: dict[str, str]) -> None:
+def test_our_own_pages_and_programs_are_let_through(shared: Center, headers: dict[str, str]) -> None:
     """A page of the center, by whichever header its browser sends, and a program that sends none."""
-    sent = {name: value.replace("self", center.url) for name, value in headers.items()}
-    assert center.post("/api/counters/q01/open", headers=sent).is_success
+    sent = {name: value.replace("self", shared.url) for name, value in headers.items()}
+    with shared.client("hanh-0") as officer:
+        asked = {"Idempotency-Key": str(headers), **sent}
+        assert officer.post("/api/counters/q03/open", json={}, headers=asked).is_success
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example"]
 )
-def test_a_name_that_was_turned_to_our_address_is_refused(center: Center, host: str) -> None:
+def test_a_name_that_was_turned_to_our_address_is_refused(shared: Center, host: str) -> None:
     """A page under a foreign name is refused, whatever it asks: its script could read what it gets (DNS rebinding)."""
-    for path in ("/api/state", "/counter/q01", "/board", "/stream?view=board"):
-        answer = center.http.get(path, headers={"Host": host})
-        assert (answer.status_code, answer.json()["code"]) == (421, "host_unknown")
+    with shared.client("hanh-0") as officer:
+        for path in ("/api/state", "/counter/q01", "/board", "/stream?view=board"):
+            answer = officer.get(path, headers={"Host": host})
+            assert (answer.status_code, answer.json()["code"]) == (421, "host_unknown")
 
 
 @pytest.mark.parametrize(

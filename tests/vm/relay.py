@@ -1,9 +1,9 @@
 """A bad network between the pad and its broker, which notes what came from the center. Runs inside the virtual machine.
 
-    relay.py SECONDS PORT HOST PORT
+    relay.py PORT HOST PORT
 
-For so long what the center says waits most of the time, so that the outbox fills. It is noted before it is passed on:
-what the pad deletes on the center's word stands behind that word in the block log.
+Until its standard input ends, what the center says waits most of the time, so that the outbox fills. It is noted before
+it is passed on: what the pad deletes on the center's word stands behind that word in the block log.
 """
 
 import itertools
@@ -28,12 +28,12 @@ def forward(source: socket.socket, target: socket.socket) -> None:
 
 
 def note_and_forward(
-    source: socket.socket, target: socket.socket, witness: Witness, connection: int, bad_until_s: float
+    source: socket.socket, target: socket.socket, witness: Witness, connection: int, good: threading.Event
 ) -> None:
     """Pass bytes on when the network is good, each noted before."""
     try:
         while data := source.recv(ROOM - 512):
-            while time.monotonic() < bad_until_s and time.monotonic() % CYCLE_S > GOOD_S:
+            while not good.is_set() and time.monotonic() % CYCLE_S > GOOD_S:
                 time.sleep(0.02)
             witness.note(data, connection=connection)
             target.sendall(data)
@@ -51,11 +51,17 @@ def end(*ends: socket.socket) -> None:
             continue
 
 
+def become_good(good: threading.Event) -> None:
+    """Delay nothing any more once nobody holds the other end of standard input."""
+    sys.stdin.read()
+    good.set()
+
+
 def main() -> None:
     """Take connections until killed."""
-    seconds, port, host, far_port = sys.argv[1:]
-    bad_until_s = time.monotonic() + float(seconds)
-    witness = Witness()
+    port, host, far_port = sys.argv[1:]
+    witness, good = Witness(), threading.Event()
+    threading.Thread(target=become_good, args=(good,), daemon=True).start()
     listener = socket.create_server(("127.0.0.1", int(port)))
     print("ready", flush=True)
     for connection in itertools.count():
@@ -67,7 +73,7 @@ def main() -> None:
             continue
         far.settimeout(None)
         threading.Thread(target=forward, args=(near, far), daemon=True).start()
-        back = (far, near, witness, connection, bad_until_s)
+        back = (far, near, witness, connection, good)
         threading.Thread(target=note_and_forward, args=back, daemon=True).start()
 
 

@@ -1,19 +1,19 @@
 """A full hall: kiosks, call pads and rating pads that ask the center as fast as it answers, and note each answer.
 
-    visits.py SECONDS CENTER HTTP_PORT BROKER BROKER_PORT SERVICE COUNTER ...
+    visits.py COUNT CENTER HTTP_PORT BROKER BROKER_PORT SERVICE COUNTER ...
 
-Runs inside the virtual machine, beside the center. Kiosks speak HTTP, each time from another address; pads speak the
-wire contract over MQTT.
+So many numbers are taken at each kiosk, called at each counter, and so many ratings given there. Runs inside the
+virtual machine, beside the center. Kiosks speak HTTP, each time from another address; pads the contract over MQTT.
 """
 
 import http.client
-import itertools
 import json
 import queue
 import sys
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import paho.mqtt.client as mqtt
@@ -34,23 +34,19 @@ UNACKNOWLEDGED = 5
 PATIENCE_S = 60
 
 
-def take_tickets(kiosk: int, end_s: float, port: int, service: str, witness: Witness) -> None:
+def take_tickets(kiosk: int, count: int, port: int, service: str, witness: Witness) -> None:
     """Take numbers, one after the other."""
-    for count in itertools.count():
-        if time.monotonic() > end_s:
-            return
-        address = f"127.1.{kiosk}.{count % ADDRESSES + 1}"
+    for number in range(count):
+        address = f"127.1.{kiosk}.{number % ADDRESSES + 1}"
         center = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S, source_address=(address, 0))
         head = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
         center.request("POST", "/api/tickets", json.dumps({"service": service}), head)
         answer = center.getresponse()
         body = json.loads(answer.read())
-        if answer.status == 201:
-            witness.note(ticket=body["ticket"]["id"], number=body["ticket"]["number"])
-        else:
-            witness.note(refused=answer.status, body=body)
-            time.sleep(0.1)
         center.close()
+        if answer.status != 201:
+            raise SystemExit(f"no number was given: {answer.status} {body}")
+        witness.note(ticket=body["ticket"]["id"], number=body["ticket"]["number"])
 
 
 class Counter:
@@ -74,21 +70,20 @@ class Counter:
             self._witness.note(rating=event)
             self._room.release()
 
-    def call(self, end_s: float) -> None:
+    def call(self, count: int) -> None:
         """Open, then call one number after the other."""
         self._ask("open")
-        while time.monotonic() < end_s:
+        while count:
             reply = self._ask("call_next")
             if reply.ok and reply.ticket is not None:
                 self._witness.note(called=reply.ticket.id, number=reply.ticket.number)
-            else:
-                time.sleep(0.05)
+                count -= 1
 
-    def rate(self, end_s: float) -> None:
+    def rate(self, count: int) -> None:
         """Give ratings, a few of them on their way at a time."""
-        for sequence in itertools.count(1):
-            if time.monotonic() > end_s or not self._room.acquire(timeout=PATIENCE_S):
-                return
+        for sequence in range(1, count + 1):
+            if not self._room.acquire(timeout=PATIENCE_S):
+                raise SystemExit("ratings are not acknowledged")
             now = datetime.now(UTC)
             fact = RatingGiven(level=sequence % 3 + 1, scale="vn-3", ticket=None, armed_for_ms=None, pressed_ms=20)
             event = seal(
@@ -113,9 +108,8 @@ class Counter:
 
 
 def main() -> None:
-    """Fill the hall until the time is over."""
-    seconds, center, port, broker, broker_port, service, *stations = sys.argv[1:]
-    end_s = time.monotonic() + float(seconds)
+    """Fill the hall until everybody was served."""
+    count, center, port, broker, broker_port, service, *stations = sys.argv[1:]
     witness = Witness()
     link = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="visits")
     counters = {station: Counter(link, center, station, witness) for station in stations}
@@ -132,19 +126,13 @@ def main() -> None:
     link.subscribe([(topic, QOS) for counter in counters.values() for topic in counter.topics])
     if not ready.wait(PATIENCE_S):
         raise SystemExit("the broker does not answer")
-    work = [
-        threading.Thread(target=take_tickets, args=(kiosk, end_s, int(port), service, witness))
-        for kiosk in range(KIOSKS)
-    ]
-    for counter in counters.values():
-        work += [
-            threading.Thread(target=counter.call, args=(end_s,)),
-            threading.Thread(target=counter.rate, args=(end_s,)),
-        ]
-    for each in work:
-        each.start()
-    for each in work:
-        each.join()
+    each = int(count)
+    with ThreadPoolExecutor(KIOSKS + 2 * len(counters)) as people:
+        work = [people.submit(take_tickets, kiosk, each, int(port), service, witness) for kiosk in range(KIOSKS)]
+        work += [people.submit(counter.call, each) for counter in counters.values()]
+        work += [people.submit(counter.rate, each) for counter in counters.values()]
+    for one in work:
+        one.result()
 
 
 if __name__ == "__main__":

@@ -84,6 +84,12 @@ def center_address(center: str, *, root: str = DEFAULT_ROOT) -> Address:
     return Address(center=center, station=CENTER_STATION, device="hall", root=root)
 
 
+def discovery_topic(address: Address) -> str:
+    """Return where a device announces itself to Home Assistant, retained, if its station's file asks for that."""
+    identity = "_".join((address.root, address.center, address.station, address.device))  # no segment has a _
+    return f"homeassistant/device/{identity}/config"
+
+
 def center_filter(center: str, channel: Channel, *, root: str = DEFAULT_ROOT) -> str:
     """Return the subscription that hears `channel` of every device of a center."""
     check_segment("root", root)

@@ -102,6 +102,11 @@ def run(config: DeviceConfig) -> None:
         notifier=Notifier(),
         probe=HealthProbe(version=VERSION, clock=clock, disk=config.state_dir),
     )
+    announcement = None
+    if config.broker.home_assistant:
+        from firmware.mqtt.discovery import announcement as announced  # nothing of it where nobody asks for it
+
+        announcement = announced(address, kind=config.kind, version=VERSION)
     transport = Transport(
         address,
         config.broker,
@@ -110,6 +115,7 @@ def run(config: DeviceConfig) -> None:
         post=daemon.post,
         boot_id=clock.boot_id,
         clock_is_set=clock.synchronised,
+        announcement=announcement,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.post(Stop()))

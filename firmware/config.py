@@ -49,6 +49,7 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    home_assistant: bool = False
 
     def __post_init__(self) -> None:
         """Refuse halves of what only works together, and choose the usual port."""

@@ -6,7 +6,7 @@ An identity is `station/device`, the common name of a certificate and so the bro
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from contract.topics import CENTER_STATION, VERSION, Address, Channel, center_address
+from contract.topics import CENTER_STATION, VERSION, Address, Channel, center_address, discovery_topic
 
 CENTER = f"{CENTER_STATION}/hall"
 KEYS_DEVICE = "keys"
@@ -37,7 +37,7 @@ def rights(who: str, *, center: str, root: str) -> Rights:
     if device == KEYS_DEVICE:
         return Rights(writes=(own.topic(Channel.REQUEST),), reads=(own.topic(Channel.REPLY), presence))
     return Rights(
-        writes=tuple(own.topic(channel) for channel in Channel if channel.from_device),
+        writes=(*(own.topic(channel) for channel in Channel if channel.from_device), discovery_topic(own)),
         reads=(
             *(own.topic(channel) for channel in Channel if not channel.from_device),
             own.topic(Channel.STATUS),

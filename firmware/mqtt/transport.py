@@ -93,6 +93,7 @@ class Transport:
         hangs_after_ms: int = HANGS_AFTER_MS,
         clock_is_set: Callable[[], bool] = lambda: True,
         yield_s: float = YIELD_S,
+        announcement: tuple[str, bytes] | None = None,
     ) -> None:
         self._address = address
         self._broker = broker
@@ -100,6 +101,7 @@ class Transport:
         self._status = status
         self._post = post
         self._yield_s = yield_s
+        self._announcement = announcement
         # First of all whether the center is there: what the broker kept of its words is worth less without it.
         # Brokers answer in this order; amqtt does not, but hardly outlives its center.
         presence = center_address(address.center, root=address.root).topic(Channel.STATUS)
@@ -354,6 +356,9 @@ class Transport:
             # Only now: who reads `online` may speak to us.
             self._online_word = self._status("online")
             self._say_online(client)
+            if self._announcement is not None:
+                topic, payload = self._announcement
+                client.publish(topic, payload, qos=_QOS, retain=True)
             self._subscribed_once = True
             self._up = client
         if self._lost_logged:

@@ -7,7 +7,7 @@ import pytest
 
 from center.keys import papers
 from center.keys.access import CENTER, rights
-from contract.topics import Address, Channel
+from contract.topics import Address, Channel, discovery_topic
 from tests.support.keys import CENTER as CENTER_ID
 from tests.support.keys import Client, Site, in_days, put
 from tests.support.waiting import wait_for
@@ -164,3 +164,10 @@ def test_the_center_reads_and_says_all_of_its_own_and_no_other_centers() -> None
     """The center's own key is good for its tree only: two centers may share a broker."""
     own = rights(CENTER, center=CENTER_ID, root="motcua")
     assert own.writes == own.reads == ("motcua/v1/bentre/#",)
+
+
+def test_a_device_announces_itself_and_nobody_else() -> None:
+    """To Home Assistant's topics a device may write one, its own; a station's key for keys none."""
+    for who, announced in (("q03/rating", [discovery_topic(RATING)]), ("q03/keys", [])):
+        writes = rights(who, center="bentre", root="motcua").writes
+        assert [topic for topic in writes if topic.startswith("homeassistant/")] == announced

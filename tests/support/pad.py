@@ -38,7 +38,10 @@ buzzer = 18
 class Pad:
     """A rating pad. As a context it runs; `press` and `release` are a finger, `lit` what can be seen."""
 
-    def __init__(self, folder: Path, broker: Broker, *, rating: str = "", broker_lines: str = "") -> None:
+    def __init__(
+        self, folder: Path, broker: Broker, *, rating: str = "", broker_lines: str = "", prefix: tuple[str, ...] = ()
+    ) -> None:
+        self._prefix = prefix
         self.folder = folder
         self.config = folder / "station.toml"
         self.config.write_text(
@@ -69,7 +72,7 @@ class Pad:
 
     def start(self, **environment: str) -> None:
         """Give it power, wait until the board can be touched."""
-        command = [sys.executable, "-m", "simulator.board", "--socket", str(self._socket_path)]
+        command = [*self._prefix, sys.executable, "-m", "simulator.board", "--socket", str(self._socket_path)]
         command += ["--", "run", "rating", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | environment)

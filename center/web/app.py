@@ -22,6 +22,8 @@ from litestar.openapi.spec import (
     Operation,
     Parameter,
     PathItem,
+    Reference,
+    RequestBody,
     Schema,
 )
 from litestar.types import ControllerRouterHandler, Message, Receive, Scope, Send
@@ -90,6 +92,7 @@ def create_app(
     @asynccontextmanager
     async def following(app: Litestar) -> AsyncIterator[None]:
         _describe_stream(app.openapi_schema)
+        _describe_refusals(app.openapi_schema)
         await people.start()
         await hub.start()
         await technician.start()
@@ -234,6 +237,35 @@ def _describe_stream(document: OpenAPI) -> None:
     )
     if document.paths is not None:
         document.paths["/stream"] = PathItem(get=operation)
+
+
+def _describe_refusals(document: OpenAPI) -> None:
+    """Say of every operation how it refuses, and what: the framework describes an answer that nobody here gives."""
+    text, name = Schema(type=OpenAPIType.STRING), "Problem"
+    field = Schema(type=OpenAPIType.OBJECT, properties={"field": text, "reason": text}, required=["field", "reason"])
+    document.components.schemas[name] = Schema(
+        type=OpenAPIType.OBJECT,
+        description="Why nothing was done: a code for programs, a message for people, and the fields at fault.",
+        properties={"code": text, "message": text, "fields": Schema(type=OpenAPIType.ARRAY, items=field)},
+        required=["code", "message", "fields"],
+    )
+    problem = OpenAPIMediaType(schema=Reference(ref=f"#/components/schemas/{name}"))
+    refusal = OpenAPIResponse(description="Refused", content={"application/json": problem})
+    for path in (document.paths or {}).values():
+        for operation in (path.get, path.post, path.put, path.patch, path.delete):
+            if operation is None or operation.responses is None:
+                continue
+            operation.responses.pop("400", None)
+            operation.responses["default"] = refusal
+            if isinstance(operation.request_body, RequestBody):
+                for content in operation.request_body.content.values():
+                    _close(document, content.schema)
+
+
+def _close(document: OpenAPI, body: Schema | Reference | None) -> None:
+    """Say of a body that it may have no field beside those named."""
+    if isinstance(body, Reference):
+        document.components.schemas[body.ref.rpartition("/")[2]].additional_properties = False
 
 
 # --- bare ASGI -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from center.broker import BrokerKeys
 from center.broker.process import AmqttStarter, MosquittoStarter
 from center.config import Broker as BrokerConfig
 from simulator.premises import BrokerKind
@@ -24,9 +25,11 @@ def mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
-def broker_program(broker: Broker, *, name: str, host: str, port: int, folder: Path) -> Program:
+def broker_program(
+    broker: Broker, *, name: str, host: str, port: int, folder: Path, keys: BrokerKeys | None = None
+) -> Program:
     """Return the program, configured as the center itself would; it writes what it needs into `folder`."""
     config = BrokerConfig(kind=broker, host=host, port=port)
     if broker == "mosquitto":
-        return Program(name=name, argv=MosquittoStarter(mosquitto() or "mosquitto", config, folder).command())
+        return Program(name=name, argv=MosquittoStarter(mosquitto() or "mosquitto", config, folder, keys).command())
     return Program(name=name, argv=AmqttStarter(config).command())

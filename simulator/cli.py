@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if options.broker == "mosquitto" and mosquitto() is None:
         return _fail("mosquitto is not installed: sudo apt install mosquitto, or use --broker amqtt")
+    if options.keys and choose_broker(options.broker) != "mosquitto":
+        return _fail("--keys needs mosquitto: sudo apt install mosquitto, and not --broker amqtt")
     if any(importlib.util.find_spec(library) is None for library in ("litestar", "pymodbus")):
         return _fail("the center's libraries are missing: pip install 'motcua[center,modbus]'")
     try:
@@ -66,6 +68,7 @@ def _run(options: argparse.Namespace, made: Folders, *, http_port: int, mqtt_por
         counters=plan_counters(options.counters),
         timing=DayPlan.TIMING if options.day else Timing(),
         timezone=morning_zone(datetime.now(UTC)) if options.day else TIMEZONE,
+        keys=options.keys,
     )
     if options.day and any(premises.center_data.glob("*.db")):
         return _fail(f"{options.data} has a center already: a day begins with an empty folder")
@@ -200,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mqtt-port", type=_port_number, metavar="N", help="for the broker (1883, or a free one)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep data and logs here (a temporary folder)")
     parser.add_argument("--broker", choices=("auto", "mosquitto", "amqtt"), default="auto")
+    parser.add_argument("--keys", action="store_true", help="as on a site: nobody reaches the broker without a key")
     parser.add_argument("--counters", type=_counters, default=3, metavar="N", help="how many counters (3)")
     day = parser.add_argument_group("a day that plays itself")
     day.add_argument("--day", action="store_true", help="play a compressed day and print its account as JSON")

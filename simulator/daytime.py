@@ -12,6 +12,7 @@ from simulator.chaos import Fate, Mishap
 from simulator.day import Hall, play
 from simulator.ear import Ear
 from simulator.eyes import PadEyes, PanelEyes
+from simulator.keys import ear_file
 from simulator.people import OPENING_S_PER_VISIT, Pace, invite
 from simulator.premises import RATING_LEDS, Timing
 from simulator.readings import read_store
@@ -62,7 +63,10 @@ async def play_day(world: World, plan: DayPlan, *, say: Callable[[str], None]) -
     say(f"Opening: {world.broker}, {len(premises.counters)} counters, {plan.visits} visits, seed {plan.seed}")
     async with world:
         hall = _hall(world, Pace(speed=plan.speed))
-        ear.open()
+        if premises.keys:
+            ear.open(trust=premises.keys_dir / "root.pem", key=ear_file(premises))
+        else:
+            ear.open()
         tasks = [
             asyncio.create_task(hall.eyes.run(), name="eyes on the panels"),
             asyncio.create_task(_tell(hall, plan, say), name="progress"),

@@ -1,7 +1,9 @@
 """A listener on the broker that hears the center's acknowledgements to the rating pads, and takes no part."""
 
+import ssl
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,8 +38,13 @@ class Ear:
         self._client.on_connect = self._subscribe
         self._client.on_message = self._hear
 
-    def open(self) -> None:
-        """Begin to listen, as soon as there is a broker."""
+    def open(self, *, trust: Path | None = None, key: Path | None = None) -> None:
+        """Begin to listen, as soon as there is a broker; with a key where the broker asks for one."""
+        if trust is not None and key is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(trust)
+            context.load_cert_chain(key)
+            self._client.tls_set_context(context)
         self._client.connect_async(HOST, self._port)
         self._client.loop_start()
 

@@ -85,6 +85,12 @@ class Premises:
     counters: tuple[CounterPlace, ...]
     timing: Timing = Timing()
     timezone: str = TIMEZONE
+    keys: bool = False  # everybody needs a key at the broker, as on a site
+
+    @property
+    def keys_dir(self) -> Path:
+        """Where the stations have their keys."""
+        return self.folder / "keys"
 
     @property
     def center_config(self) -> Path:
@@ -173,6 +179,14 @@ def center_toml(premises: Premises) -> str:
         'kind = "external"',
         f"host = {_text(HOST)}",
         f"port = {premises.mqtt_port}",
+        *(
+            [
+                f"ca_file = {_text(str(premises.center_data / 'keys' / 'root.pem'))}",
+                f"cert_file = {_text(str(premises.center_data / 'keys' / 'center.pem'))}",
+            ]
+            if premises.keys
+            else []
+        ),
         "",
         "[rating]",
         f"scale = {_text(SCALE)}",
@@ -215,6 +229,7 @@ def station_toml(premises: Premises, counter: CounterPlace) -> str:
             "[broker]",
             f"host = {_text(HOST)}",
             f"port = {premises.mqtt_port}",
+            *([f"keys_dir = {_text(str(premises.keys_dir))}"] if premises.keys else []),
             "",
             "[device.rating]",
             f"scale = {_text(SCALE)}",

@@ -14,6 +14,7 @@ from typing import Any
 
 from simulator.brokers import Broker, broker_program
 from simulator.hands import Board, NoPowerError
+from simulator.keys import keys_of_broker, make_keys
 from simulator.panels import Cd5220Panel, ModbusLedPanel
 from simulator.premises import (
     BUZZER,
@@ -88,6 +89,8 @@ class World:
 
     async def _open(self) -> None:
         self.premises.write()
+        if self.premises.keys:
+            make_keys(self.premises)
         self._supervisor = Supervisor(self.premises.logs)
         await self.supervisor.start(self._broker_program())
         await self.supervisor.start(
@@ -217,7 +220,12 @@ class World:
 
     def _broker_program(self) -> Program:
         return broker_program(
-            self.broker, name=BROKER, host=HOST, port=self.premises.mqtt_port, folder=self.premises.run
+            self.broker,
+            name=BROKER,
+            host=HOST,
+            port=self.premises.mqtt_port,
+            folder=self.premises.run,
+            keys=keys_of_broker(self.premises) if self.premises.keys else None,
         )
 
     def _device_program(self, counter: CounterPlace, device: str) -> Program:

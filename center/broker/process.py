@@ -70,12 +70,12 @@ class MosquittoStarter:
         """Write the configuration; raise BrokerError if that cannot be."""
         access = "# Loopback: whoever is on this machine may connect.\nallow_anonymous true"
         if (keys := self._keys) is not None:
-            # The name of the certificate is the name of the connection too: nobody takes over another's.
+            # The name of the certificate is the user's name. Client ids are left as they are: each is made up anew, so
+            # nobody can guess another's, and two machines with one name can hear of each other.
             access = f"""# Who has a key comes in, and may do what the access list says.
 allow_anonymous false
 require_certificate true
 use_identity_as_username true
-use_username_as_clientid true
 tls_version tlsv1.2
 cafile {keys.root_file}
 certfile {keys.broker_file}
@@ -280,7 +280,6 @@ def _answers(host: str, port: int, keys: BrokerKeys | None) -> bool:
     try:
         with socket.create_connection((host, port), timeout=1) as sock:
             if keys is not None:
-                # By MQTT the center's own connection would be taken over: both have the name of their certificate.
                 with _as_center(keys).wrap_socket(sock, server_hostname=host) as tls, contextlib.suppress(OSError):
                     tls.unwrap()  # a goodbye, or the broker complains
                 return True

@@ -9,6 +9,7 @@ by number, and only when everything before it in its outbox is stored or in quar
 """
 
 import logging
+import secrets
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -74,7 +75,8 @@ class Ingest:
         self._presence = CenterPresence(config.id, root=config.root, clock=hall.clock)
         self._link = make_link(
             config.broker,
-            client_id=f"center-{config.id}",
+            # Made up anew: who could guess it might take the connection over.
+            client_id=f"center-{config.id}-{secrets.token_hex(4)}",
             filters=[
                 center_filter(config.id, channel, root=config.root)
                 for channel in (Channel.EVENT, Channel.STATUS, Channel.REPORTED, Channel.REQUEST)

@@ -22,11 +22,11 @@ from contract.topics import Address, Channel, center_address
 from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
 from firmware.mqtt.namesake import Namesake
-from firmware.mqtt.tls import explain_tls
-from firmware.mqtt.tls import tls_context as tls_context
 from firmware.pulse import Pulse
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
 
 _log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Transport:
         self._own_status = address.topic(Channel.STATUS)
         self._client_id = _client_id(address, boot_id)
         self._clock_is_set = clock_is_set
-        tls_context(broker)  # what is wrong with the files is said before anything begins
+        self._security()  # what is wrong with the files is said before anything begins
         self._paho = import_paho(tls=broker.ca_file is not None)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._pulse = Pulse(limit_ms=hangs_after_ms, monotonic_ms=lambda: time.monotonic_ns() // 1_000_000)
@@ -227,7 +227,7 @@ class Transport:
         self._pulse.beat()
         client = self._client = self._new_client()
         try:
-            security = tls_context(self._broker, clock_is_set=self._clock_is_set(), oldest=asking_why)
+            security = self._security(oldest=asking_why)
             if security is not None:
                 client.tls_set_context(security)
             client.connect(self._host(), self._broker.port, self._broker.keepalive_s, **self._clean())
@@ -247,7 +247,7 @@ class Transport:
         except ConfigError as error:  # a file of the keys was good when the program began
             self._problem = self._key_problem = str(error)
         except OSError as error:
-            self._key_problem = explain_tls(error, self._broker) or ""
+            self._key_problem = self._explain(error)
             self._problem = self._key_problem or error.strerror or str(error)
         except UnicodeError as error:
             self._problem = f"no name server can be asked for such a host: {error}"
@@ -261,6 +261,21 @@ class Transport:
         if asking_why and up_at is None and not self._problem:
             self._problem = "the broker ends the connection: does it know this device's key?"
         return time.monotonic() - up_at if up_at is not None else 0.0
+
+    def _security(self, *, oldest: bool = False) -> "SSLContext | None":
+        if self._broker.ca_file is None:
+            return None
+        from firmware.mqtt.tls import tls_context  # only who talks TLS pays for it
+
+        return tls_context(self._broker, clock_is_set=self._clock_is_set(), oldest=oldest)
+
+    def _explain(self, error: OSError) -> str:
+        """Return what a failed connection means for the keys, or nothing."""
+        if self._broker.ca_file is None:
+            return ""
+        from firmware.mqtt.tls import explain_tls
+
+        return explain_tls(error, self._broker) or ""
 
     def _patience_s(self, deadline: float) -> float:
         """Return how long to wait for the network: publishing wakes us, and the keep-alive needs only a look."""

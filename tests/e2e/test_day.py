@@ -66,3 +66,14 @@ def test_a_day_is_whole_when_everything_is_killed(tmp_path: Path, broker: str) -
     wrong = ("calls_duplicated", "numbers_duplicated", "ratings_lost", "ratings_duplicated")
     assert [account[key] for key in wrong] == [0, 0, 0, 0]
     assert sum(account["kills"].values()) >= 2  # seeded, but how long a short day lasts is the machine's business
+
+
+@pytest.mark.long
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("options", [(), ("--chaos", "--seed", "5")], ids=["calm", "killed"])
+def test_a_day_is_whole_over_mutual_tls(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """With a key for everybody at the broker the same day is as whole, also when everything is killed."""
+    code, account, said = play(tmp_path, "mosquitto", VISITS_UNDER_KILLS if options else VISITS, "--keys", *options)
+    assert code == 0, said
+    wrong = ("calls_duplicated", "numbers_duplicated", "ratings_lost", "ratings_duplicated")
+    assert [account[key] for key in wrong] == [0, 0, 0, 0]

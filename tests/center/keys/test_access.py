@@ -110,19 +110,6 @@ def test_a_will_is_no_way_round(site: Site) -> None:
         assert (bad, b"will") not in center.heard
 
 
-def test_nobody_takes_over_anothers_connection(site: Site) -> None:
-    """A foreign key that uses a device's client id does not throw that device off."""
-    with (
-        Client(site, site.authority.center_file, subscribe=["motcua/#"]) as center,
-        Client(site, key(site, "q03/rating"), client_id="bentre-q03-rating") as device,
-        Client(site, key(site, "q04/rating"), client_id="bentre-q03-rating"),
-        Client(site, key(site, "q04/rating"), client_id="center-bentre"),
-    ):
-        device.say(RATING.topic(Channel.EVENT), b"still here")
-        wait_for(lambda: (RATING.topic(Channel.EVENT), b"still here") in center.heard)
-        assert device.connected()
-
-
 @pytest.mark.parametrize("who", ["nobody", "stranger", "expired", "revoked", "broker"])
 def test_who_has_no_good_key_does_not_get_in(site: Site, who: str) -> None:
     """Without a certificate, or with another authority's, an expired, a revoked or a server's one, nobody gets in."""

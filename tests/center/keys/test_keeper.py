@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -29,7 +30,7 @@ from firmware.errors import ConfigError
 from firmware.keys.renew import RenewError, renew
 from firmware.mqtt.transport import LinkUp, Transport
 from tests.support.brokers import free_port
-from tests.support.keys import put
+from tests.support.keys import Client, put
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.mosquitto
@@ -161,6 +162,23 @@ def test_a_revoked_device_is_thrown_off(center: Center) -> None:
         wait_for(center.ingest.connected, timeout_s=10)
         wait_for(lambda: ("technician", "key_revoked", "q01/rating") in center.audited())
         assert device.ups() == 1
+
+
+def test_nobody_takes_over_anothers_connection(center: Center) -> None:
+    """A foreign key that uses the names of a device and of the center as client ids throws neither of them off."""
+    center.provision("rating", "keys")
+    put(center.folder / "station", "q02/rating", center.issue("q02/rating")["q02/rating"])
+    foreign = center.folder / "station" / "q02" / "rating.pem"
+    site = SimpleNamespace(host="127.0.0.1", port=center.config.broker.port, authority=center.authority)
+    with Device(center) as device:
+        wait_for(device.ups)
+        for name in ("bentre-q01-rating", "q01/rating", "center-bentre", "center/hall"):
+            with Client(site, foreign, client_id=name) as thief:  # type: ignore[arg-type] - as much of a site as it needs
+                assert thief.connected()
+        assert device.transport.publish(Channel.EVENT, b"still here")
+        wait_for(lambda: device.transport.unconfirmed() == 0)
+        assert device.ups() == 1
+        assert center.ingest.connected()
 
 
 def test_a_station_renews_its_keys_by_itself(center: Center, caplog: pytest.LogCaptureFixture) -> None:

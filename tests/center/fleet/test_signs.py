@@ -94,6 +94,7 @@ def test_when_most_devices_disagree_it_is_the_centers_clock() -> None:
     unset = replace(off, ahead_ms=None)
     assert center_clock([off, off, right])
     assert not center_clock([off, right, right])
+    assert not center_clock([off, off, right, right, right])
     assert not center_clock([off, unset, unset])
     found = signs(off, NOW, center_is_off=True)
     assert found is not None

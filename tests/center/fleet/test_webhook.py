@@ -204,7 +204,7 @@ def test_a_redirect_is_not_followed(
         make(receiver.url).put(ALERT, NOTHING)
         wait_for(lambda: len(receiver.got) == 2)
         assert elsewhere.got == []
-        assert "answers 307" in caplog.text
+        assert f"answers 307 and leads to {elsewhere.url}" in caplog.text
     finally:
         elsewhere.close()
 

@@ -4,8 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 MIN_PYTHON := 3.11
 FOR ?= center
+ASYNCAPI_PARSER := @asyncapi/parser@3.6.3
 
-.PHONY: help demo test test-long test-powercut test-vm check bench soak format wheels constraints system-packages clean
+.PHONY: help demo test test-long test-powercut test-vm check bench soak format wheels constraints system-packages asyncapi-parser clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 24
@@ -55,6 +56,10 @@ constraints: ## Pin the newest versions that pyproject.toml allows, all extras
 system-packages: ## As root on Debian or Ubuntu: the programs that some tests drive (broker, browser, virtual machine)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$(sed -e 's/#.*//' packages.txt)
+
+asyncapi-parser: ## AsyncAPI's own parser from npm, into .cache, so that the published contract is tried with it, too
+	@npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix .cache/asyncapi $(ASYNCAPI_PARSER)
+	@echo ".cache/asyncapi: $(ASYNCAPI_PARSER)"
 
 clean: ## Remove what was made here
 	rm -rf .venv .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -175,6 +175,8 @@ class Transport:
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S)
         self._break()
+        self._unconfirmed.clear()
+        self._unconfirmed_on = None
 
     def _forget_confirmed(self, client: "Client | None") -> None:
         # Owned by the inbox thread: no lock that could meet one of paho's in the other order.

@@ -118,6 +118,7 @@ def test_only_loopback_needs_no_token(center: Center, address: str, *, allowed: 
     """Where a request comes from decides, by the address of its connection; no token is set unless there is a file."""
     metrics = Metrics(center.config, center.hall, center.hub, center.fleet)
     assert metrics.allows(address, "Bearer ", forwarded=False) is allowed
+    assert not metrics.allows(address, "Bearer ", forwarded=True)
 
 
 def test_a_token_that_cannot_be_read_is_said(center: Center, tmp_path: Path) -> None:

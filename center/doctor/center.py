@@ -123,13 +123,12 @@ def _door(config: Config) -> Door:
         keys = Path(config.data_dir) / "keys"
         context = broker.trusting(keys / "root.pem")
         context.load_cert_chain(keys / "center.pem")
-        # By this certificate the visitor would be the center itself, and throw it off.
-        return Door(own.connect_host, own.port, context=context, login=False)
+        return Door(own.connect_host, own.port, context=context)
     password = Path(own.password_file).read_text(encoding="utf-8").rstrip("\r\n") if own.password_file else None
     trust = broker.trusting(Path(own.ca_file)) if own.ca_file else None
     if trust is not None and own.cert_file:
         trust.load_cert_chain(own.cert_file, own.key_file)
-    return Door(own.connect_host, own.port, own.username, password, context=trust, login=not own.cert_file)
+    return Door(own.connect_host, own.port, own.username, password, context=trust)
 
 
 def _is_live(topic: str) -> Callable[[Mapping[str, Word]], bool]:

@@ -176,10 +176,7 @@ def _broker(group: Sequence[DeviceConfig], roots: Roots, processes: Processes) -
             password=password,
             mqtt_5=config.protocol == "5",
             context=tls_context(config, clock_is_set=is_set, oldest=True),
-            whose=f"{group[0].name}'s",
             explain=lambda error: explain_tls(error, config),
-            # Where the certificate is the name, a second one by it would throw the daemon off.
-            login=config.cert_file is None or not any(each.holder for each in expected),
         )
     except ConfigError as error:
         return [problem("broker-files", str(error), "correct it; a file that only its user may read needs sudo here")]

@@ -3,7 +3,6 @@
 The visitor has a client id of its own, so nobody is thrown off; it subscribes and publishes nothing.
 """
 
-import contextlib
 import os
 import socket
 import ssl
@@ -21,8 +20,6 @@ TIMEOUT_S = 4.0
 HEAR_S = 7.0
 """The center speaks every 5 s."""
 
-REFUSAL_S = 1.0
-
 _NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_* of OpenSSL
 _WRONG_NAME = (62, 64)  # host name, IP address
 
@@ -37,12 +34,8 @@ class Door:
     password: str | None = None
     mqtt_5: bool = False
     context: ssl.SSLContext | None = None
-    whose: str = "our"
-    """Whose certificate it is that we show."""
     explain: Callable[[OSError], str | None] = lambda _: None
     """Says what a TLS that failed means, for who knows more of the keys."""
-    login: bool = True
-    """False where the broker takes the certificate for the name: a visit would throw off whoever has it."""
 
 
 @dataclass(slots=True)
@@ -84,7 +77,7 @@ def probe(door: Door, topics: Sequence[str], *, enough: Callable[[dict[str, Word
                 _shake_hands(door, sock, facts)
     except OSError as error:
         facts.port_fault = error.strerror or str(error)
-    if door.login and not facts.port_fault and not facts.tls_fault:
+    if not facts.port_fault and not facts.tls_fault:
         _listen(door, topics, enough, facts)
     return facts
 
@@ -129,12 +122,8 @@ def judge(facts: VisitFacts, door: Door, *, now: datetime, clock_is_set: bool) -
                 "check username, password_file, cert_file and protocol under [broker]; the broker's log has its side",
             )
         )
-    elif door.login:
-        found.append(ok("broker-login", "it lets us in"))
     else:
-        found.append(
-            ok("broker-key", f"it takes {door.whose} certificate; a login with it would throw off who uses it")
-        )
+        found.append(ok("broker-login", "it lets us in"))
     return found
 
 
@@ -163,8 +152,12 @@ def _explain_tls(facts: VisitFacts, door: Door, *, clock_is_set: bool) -> Findin
 
 
 def trusting(root: Path) -> ssl.SSLContext:
-    """Return how to trust only what a root certificate vouches for; raise OSError."""
+    """Return how to trust only what a root certificate vouches for; raise OSError.
+
+    By TLS 1.2, in which a broker says why it refuses a certificate; with 1.3 it just ends.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(root)
     return context
 
@@ -174,21 +167,11 @@ def _shake_hands(door: Door, sock: socket.socket, facts: VisitFacts) -> None:
     try:
         with door.context.wrap_socket(sock, server_hostname=door.host) as wrapped:
             facts.certificate = dict(wrapped.getpeercert() or {})
-            if not door.login:
-                _await_refusal(wrapped)
     except ssl.SSLCertVerificationError as error:
         facts.tls_fault, facts.tls_code = door.explain(error) or error.verify_message, error.verify_code
     except OSError as error:
         reason = getattr(error, "reason", "") or error.strerror or str(error)
         facts.tls_fault = door.explain(error) or reason or "the connection was closed"
-
-
-def _await_refusal(sock: ssl.SSLSocket) -> None:
-    """Give the broker the time to say no: by TLS 1.3 it looks at our certificate after we are done."""
-    sock.settimeout(REFUSAL_S)
-    with contextlib.suppress(TimeoutError):
-        if not sock.recv(1):
-            raise OSError("the broker hangs up on our certificate")
 
 
 def _listen(door: Door, topics: Sequence[str], enough: Callable[[dict[str, Word]], bool], facts: VisitFacts) -> None:

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from contract.codec import decode
+from contract.codec import decode, encode
 from contract.states import Status
 from contract.topics import Address, Channel, center_address
 from firmware.doctor import checks
@@ -23,6 +23,7 @@ from host.doctor.holders import Processes
 from host.doctor.roots import Roots
 from tests.support.brokers import Mosquitto, free_port
 from tests.support.center import CenterSide
+from tests.support.keys import Client, Site
 from tests.support.waiting import wait_for
 
 DISPLAY = Address(center="bentre", station="q01", device="display")
@@ -66,13 +67,13 @@ def written(folder: Path, broker_port: int, sections: str) -> Path:
 
 
 @contextmanager
-def speaking(center: CenterSide, status: Status) -> Iterator[None]:
+def repeating(word: Callable[[], object]) -> Iterator[None]:
     """Let a center say its word again and again, as a real one does every 5 s."""
     stop = threading.Event()
 
     def speak() -> None:
         while not stop.wait(0.1):
-            center.say(Channel.STATUS, status)
+            word()
 
     thread = threading.Thread(target=speak)
     thread.start()
@@ -95,7 +96,7 @@ def test_a_running_station_is_well_and_stays_so(mosquitto_broker: Mosquitto, tmp
             topic = DISPLAY.topic(Channel.STATUS)
             wait_for(lambda: [each for each in wire.everything() if each.topic == topic], timeout_s=20)
             wait_for(lambda: Processes(Path("/proc")).holding(port).by, timeout_s=20)
-            with speaking(wire, status):
+            with repeating(lambda: wire.say(Channel.STATUS, status)):
                 sections = found(config)
             said = [decode(each.payload, Status).state for each in wire.everything() if each.topic == topic]
             assert said == ["online"]
@@ -111,6 +112,41 @@ def test_a_running_station_is_well_and_stays_so(mosquitto_broker: Mosquitto, tmp
     assert f"(pid {display.pid})" in sections["outboxes"][0].says
     assert codes(sections["permissions"]) == ["folder"]
     assert "pins" not in sections
+
+
+@pytest.mark.mosquitto
+def test_each_device_is_tried_with_its_own_key(tmp_path: Path) -> None:
+    """The center is heard by a device's own right, beside its daemon; a revoked and a missing key are named."""
+    site = Site(tmp_path)
+    keys = site.provision("q01/display", "q01/second", "q01/third")
+    site.authority.revoke("q01", "second")
+    (keys / "q01" / "third.pem").unlink()
+    panels = "".join(
+        f'[device.{name}]\nkind = "display"\ncodec = "screen"\n' for name in ("display", "second", "third")
+    )
+    config = written(tmp_path, site.port, f'keys_dir = "{keys}"\n{panels}')
+    command = [sys.executable, "-m", "motcua.cli", "device", "run", "display", "--config", str(config)]
+    status = encode(Status(state="online", version="0.1.0", bootid="b", since="2026-11-23T01:02:03Z"))
+    with (
+        site,
+        Client(site, site.authority.center_file, subscribe=["motcua/#"]) as center,
+        subprocess.Popen(command) as display,
+    ):
+        try:
+            wait_for(lambda: DISPLAY.topic(Channel.STATUS) in {topic for topic, _ in center.heard}, timeout_s=20)
+            with repeating(lambda: center.say(center_address("bentre").topic(Channel.STATUS), status)):
+                sections = found(config)
+            assert not [payload for topic, payload in center.heard if topic.endswith("/status") and b"lost" in payload]
+            assert display.poll() is None
+        finally:
+            display.send_signal(signal.SIGTERM)
+    assert codes(sections["broker, as display"]) == [
+        "broker-answers", "certificate", "broker-login", "center-online", "device-online", "device-connected",
+    ]  # fmt: skip
+    (revoked,) = sections["broker, as second"]
+    assert (revoked.code, "was revoked" in revoked.says) == ("broker-tls", True)
+    assert codes(sections["broker, as third"]) == ["broker-files"]
+    assert codes(sections["certificates"]) == ["certificate"] * 3 + ["certificate-unread"]
 
 
 def test_a_station_that_does_not_run_yet(tmp_path: Path) -> None:

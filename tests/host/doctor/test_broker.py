@@ -1,7 +1,6 @@
 """The way to a real broker, and every place where it may end."""
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -168,8 +167,8 @@ def test_a_broker_without_tls_is_told(mosquitto_broker: Mosquitto, tmp_path: Pat
     assert codes(visit(door), door) == ["broker-tls"]
 
 
-def test_a_key_is_tried_without_a_login(make_mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> None:
-    """Where the certificate is the name, TLS alone shows whether the broker takes it."""
+def test_a_key_opens_the_door_or_does_not(make_mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> None:
+    """A broker that wants a certificate takes its own authority's, and refuses another's and none."""
     office, other = Office(tmp_path / "office"), Office(tmp_path / "other", "Another")
     running = secured(make_mosquitto, office.paper("server"), root=office.root, wants_certificate=True)
 
@@ -177,12 +176,11 @@ def test_a_key_is_tried_without_a_login(make_mosquitto: Callable[..., Mosquitto]
         context = broker.trusting(office.root)
         if paper is not None:
             context.load_cert_chain(paper.certificate, paper.key)
-        return Door("127.0.0.1", running.port, context=context, login=False)
+        return Door("127.0.0.1", running.port, context=context, explain=lambda _: "the reason")
 
     ours = door(office.paper("q01/rating"))
-    assert codes(visit(ours), ours) == ["broker-answers", "certificate", "broker-key"]
+    assert codes(visit(ours), ours) == ["broker-answers", "certificate", "broker-login"]
     for strange in (door(other.paper("q01/rating")), door(None)):
         facts = visit(strange)
         assert codes(facts, strange) == ["broker-tls"]
-        assert facts.tls_fault
-    assert isinstance(ours.context, ssl.SSLContext)
+        assert facts.tls_fault == "the reason"

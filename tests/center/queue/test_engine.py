@@ -5,7 +5,7 @@ from collections import Counter as Tally
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from center.queue.engine import State, decide
 from center.queue.model import (
@@ -17,6 +17,7 @@ from center.queue.model import (
     CloseCounter,
     CorrectDay,
     Counter,
+    DayStarted,
     Finish,
     Issue,
     NoShow,
@@ -101,6 +102,7 @@ class RandomDay(RuleBasedStateMachine):
     def begin(self) -> None:
         """A day begins with every counter closed."""
         self.day = Day()
+        self.nights = self.issued_before = 0
 
     @rule(service=SERVICE, priority=st.sampled_from(["normal", "priority"]))
     def issue(self, service: str, priority: Priority) -> None:
@@ -130,6 +132,36 @@ class RandomDay(RuleBasedStateMachine):
         """Somebody comes back, or gives up."""
         self.day.do(command(at=self.day.now_ms, ticket=f"t{which}"))
 
+    @rule(counter=COUNTER, which=st.integers(min_value=1, max_value=30))
+    def call_number(self, counter: str, which: int) -> None:
+        """An officer calls one number."""
+        ticket = self.day.state.tickets.get(f"t{which}")
+        if ticket is not None:
+            self.day.do(Call(at=self.day.now_ms, counter=counter, number=ticket.number))
+
+    @rule(counter=COUNTER, command=st.sampled_from([OpenCounter, CallNext, Start, Finish, NoShow, Park, CloseCounter]))
+    def act_on_what_was(self, counter: str, command: type) -> None:
+        """An officer presses something while looking at what is no longer so: it is refused and changes nothing."""
+        seen = self.day.state.counters[counter].revision - 1
+        before = self.day.state.copy()
+        if seen >= 0:
+            assert isinstance(self.day.do(command(at=self.day.now_ms, counter=counter, seen=seen)), Refusal)
+            assert self.day.state == before
+
+    @precondition(lambda self: self.day.issued - self.issued_before >= 4)  # days in which something happens
+    @rule()
+    def sleep(self) -> None:
+        """A night passes: every counter is closed, nobody waits, and no device hears a lower revision than before."""
+        revisions = [counter.revision for counter in self.day.state.counters.values()]
+        self.day.now_ms += 86_400_000
+        self.nights += 1
+        self.day.done(StartDay(at=self.day.now_ms, day=f"2026-12-{self.nights:02d}"))
+        self.issued_before = self.day.issued
+        assert not self.day.state.waiting()
+        for counter in self.day.state.counters.values():
+            assert (counter.state, counter.ticket) == ("closed", None)
+            assert counter.revision >= max(revisions)
+
     @rule(seconds=st.integers(min_value=1, max_value=2000))
     def time_passes(self, seconds: int) -> None:
         """The clock goes on."""
@@ -138,8 +170,13 @@ class RandomDay(RuleBasedStateMachine):
     @invariant()
     def every_number_is_given_once(self) -> None:
         """No two tickets of a day have one number."""
-        numbers = [event.number for event in self.day.log if isinstance(event, TicketIssued)]
-        assert len(numbers) == len(set(numbers)) == self.day.issued
+        numbers: list[str] = []
+        for event in self.day.log:
+            if isinstance(event, DayStarted):
+                numbers = []
+            elif isinstance(event, TicketIssued):
+                numbers.append(event.number)
+        assert len(numbers) == len(set(numbers)) == self.day.issued - self.issued_before
 
     @invariant()
     def a_ticket_is_at_one_counter(self) -> None:
@@ -154,7 +191,7 @@ class RandomDay(RuleBasedStateMachine):
     def nobody_is_lost(self) -> None:
         """Who was given a number waits, is at a counter, is put aside, or is done; the lines hold just who waits."""
         states = Tally(ticket.state for ticket in self.day.state.tickets.values())
-        assert sum(states.values()) == self.day.issued
+        assert sum(states.values()) == self.day.issued - self.issued_before
         assert states["waiting"] == self.day.state.waiting()
         assert states["called"] + states["serving"] == sum(
             1 for each in self.day.state.counters.values() if each.ticket

@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TypeVar
 
 import msgspec
@@ -53,6 +54,9 @@ ASK = 200
 
 STEP_MS = 60_000
 """A wall clock that gained or lost more since the last round was set by somebody."""
+
+CLOSED_DAYS = 31
+"""A day that begins so long after the one before is worth a question: Tet is shorter, a wrong clock seldom is."""
 
 DEVICES = 2_000
 """A center has fewer; what claims to be one more is not kept."""
@@ -107,6 +111,7 @@ class Ledger:
         self._written = {name: device.seen_at for name, device in self._devices.items()}
         self._ignored_device = False
         self._clock_was_behind = False
+        self._doubted = ""
         self._clock_ahead_ms: int | None = None
         self.state = self._replayed()
         self._rated_tickets = store.rated(list(self.state.tickets))
@@ -144,6 +149,7 @@ class Ledger:
             if isinstance(events, list):
                 self._happen(this, events, actor="center", key=None)
         elif day > self.state.day:
+            self._doubt(day)
             events = decide(self.state, StartDay(at=now, day=day, taken=self._store.last_numbers(day)))
             if isinstance(events, list):
                 self._happen(this, events, actor="center", key=None)
@@ -154,6 +160,22 @@ class Ledger:
             )
         self._clock_was_behind = day < self.state.day
         this.earlier = self._store.answered(keys, since=this.batch.forget_commands_before or 0)
+
+    def _doubt(self, day: str) -> None:
+        """Ask whether the clock is right that begins a day long after the last one; a center may have been closed."""
+        before = self.state.day
+        if (
+            before
+            and day != self._doubted
+            and (date.fromisoformat(day) - date.fromisoformat(before)).days > CLOSED_DAYS
+        ):
+            self._doubted = day
+            log.warning(
+                "the last day of the record is %s and the clock says %s: if that is wrong, set the clock of this"
+                " machine now; the date is corrected then, and no number is given out again",
+                before,
+                day,
+            )
 
     def ask(self, this: Round, command: AnyCommand, *, key: str, actor: str, late: bool = False) -> Answer:
         """Decide a command; one that is late is refused, for good."""

@@ -352,6 +352,25 @@ def test_a_restart_under_a_wrong_clock_gives_no_number_twice(make: Callable[[], 
     assert number(issue(hall, "tomorrow")) == "A001"
 
 
+def test_a_day_that_begins_long_after_the_last_one_is_asked_about(
+    make: Callable[[], Hall], clock: Noon, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A center that starts years after its last day asks once about the clock; after a holiday it does not."""
+    hall = make()
+    issue(hall, "first")
+    hall.stop()
+    clock.ms += 31 * 86_400_000
+    hall = make()
+    issue(hall, "after-the-holiday")
+    hall.stop()
+    assert "set the clock" not in caplog.text
+    clock.ms += 3650 * 86_400_000
+    hall = make()
+    issue(hall, "years-after")
+    issue(hall, "again")
+    assert caplog.text.count("the last day of the record is 2026-12-24 and the clock says 2036-12-21") == 1
+
+
 def test_a_clock_that_is_set_in_the_morning_keeps_who_has_come(make: Callable[[], Hall], clock: Noon) -> None:
     """A machine that wakes with yesterday's time and is put right later goes on with those who took numbers."""
     hall = make()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from center.namesakes import Machines
 from center.queue.model import AnyEvent, Counter, Refusal, Ticket
 from center.queue.state import State
 from contract.events import DeviceHealth
@@ -40,6 +41,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     reported: dict[str, Any] | None = None
     ahead_ms: int | None = None
     """Its clock less the center's when its last health came; None where its clock is not set."""
+    machines: Machines | None = None
+    """Whose words were heard under its name since the center started."""
 
 
 class RatingStored(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from msgspec.structs import asdict, replace
 from center.answers import Answer, Arrival, Change, Delivery, Device, Done, RatingStored, Sighting, Snapshot
 from center.clock import Clock, business_day
 from center.config import Config
+from center.namesakes import Machines
 from center.queue.engine import decide
 from center.queue.messages import refuse
 from center.queue.model import (
@@ -284,6 +285,7 @@ class Ledger:
             health=sighting.health or known.health,
             reported=known.reported if sighting.reported is None else sighting.reported,
             ahead_ms=known.ahead_ms if sighting.health is None else sighting.ahead_ms,
+            machines=_machines(known, sighting),
         )
 
     def commit(self, this: Round) -> Change | None:
@@ -425,6 +427,15 @@ def _device(row: Row) -> Device:
         health=_health_decoder.decode(row["health"]) if row["health"] else None,
         reported=_reported_decoder.decode(row["reported"]) if row["reported"] else None,
     )
+
+
+def _machines(known: Device, sighting: Sighting) -> Machines | None:
+    status = sighting.status
+    if status is None or not sighting.at:  # what was kept, and a last will, are nobody's live word
+        return known.machines
+    if known.machines is None:
+        return Machines(status.bootid, sighting.at)
+    return known.machines.hear(status.bootid, sighting.at)
 
 
 def _device_row(device: Device) -> Row:

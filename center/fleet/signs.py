@@ -13,7 +13,7 @@ from contract.events import DeviceHealth
 
 Level = Literal["ok", "warn", "lost", "offline", "unknown"]
 Kind = Literal[
-    "lost", "silent", "trouble", "outbox", "hot", "throttled", "disk", "clock_off", "clock", "certificate",
+    "lost", "twins", "silent", "trouble", "outbox", "hot", "throttled", "disk", "clock_off", "clock", "certificate",
     "store", "broker", "restarts", "center_disk", "center_clock",
 ]  # fmt: skip
 """What an alert can be about; the last five are the center's own."""
@@ -55,6 +55,8 @@ def signs(
     if status.state == "lost":
         return {"lost": Sign("bad"), **dict.fromkeys(_LIVE, Sign("between"))}
     found: dict[Kind, Sign] = {"silent": _sign(now_ms - known.seen_at > SILENT_S * 1000)}
+    if known.machines is not None and (other := known.machines.other(now_ms)) is not None:
+        found["twins"] = Sign("bad", other[:8])
     if certificate_ends_at is not None and not center_is_off:
         days = (certificate_ends_at - now_ms) // _DAY_MS
         found["certificate"] = Sign("bad", f"{days} d") if days < CERTIFICATE_DAYS else Sign("well")

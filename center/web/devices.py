@@ -9,7 +9,7 @@ from center.fleet.strip import LOST, NONE, WARN, WELL
 PROBLEMS: frozenset[Level] = frozenset({"lost", "warn"})
 
 _KINDS = frozenset({"rating", "callpad", "display", "camera", "kiosk", "printer"})
-_REMARKS: tuple[Kind, ...] = ("hot", "throttled", "disk", "outbox", "silent", "clock_off", "clock")
+_REMARKS: tuple[Kind, ...] = ("twins", "hot", "throttled", "disk", "outbox", "silent", "clock_off", "clock")
 _HEIGHT = {WELL: 6, WARN: 11, LOST: 16}
 _SHEET = 16
 

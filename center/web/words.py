@@ -308,6 +308,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "memory": ("Bộ nhớ", "Memory"),
     "outbox": ("Chờ gửi", "To send"),
     "remark": ("Ghi chú", "Remark"),
+    "why_twins": ("hai máy dùng chung tên này", "two machines use this name"),
     "why_hot": ("nóng, xin kiểm tra thông gió", "hot, check the ventilation"),
     "why_disk": ("ổ đĩa gần đầy", "the disk is almost full"),
     "why_outbox": ("nhiều dữ liệu chưa gửi", "much waits to be sent"),

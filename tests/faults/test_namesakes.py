@@ -28,6 +28,8 @@ def test_a_copied_card_loses_nothing(any_broker: Broker, tmp_path: Path) -> None
             assert first.is_up()
             assert not copy.is_up()
             assert copy.waiting() >= 15
+            wait_for(lambda: "twins" in center.signs())
+            assert center.signs()["twins"].detail == "boot-b"
         wait_for(settled(center, copy), timeout_s=20)
         stored = center.stored()
     assert len(stored) == len(set(stored)) == 25

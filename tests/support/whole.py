@@ -13,6 +13,7 @@ from center.clock import Clock as CenterClock
 from center.clock import SystemClock as CenterSystemClock
 from center.config import Broker as CenterBroker
 from center.config import Config, CounterConfig, ServiceConfig
+from center.fleet.signs import Signs, signs
 from center.hall import Hall
 from center.ingest.ingest import Ingest
 from center.storage.store import Store
@@ -75,6 +76,12 @@ class Center:
     ) -> None:
         self.ingest.stop()
         self.hall.stop()
+
+    def signs(self) -> Signs:
+        """Return what is to be said of the device."""
+        known = self.hall.subscribe(_nothing).devices
+        self.hall.unsubscribe(_nothing)
+        return signs(known[0], self._clock.now_ms()) or {}
 
     def rows(self, query: str) -> list[Any]:
         """Read the database."""
@@ -181,6 +188,10 @@ def settled(center: Center, *devices: Device) -> Callable[[], bool]:
     return lambda: (
         len(center.stored()) >= sum(each.lit() for each in devices) and not any(each.waiting() for each in devices)
     )
+
+
+def _nothing(_change: object) -> None:
+    """Hear of a change, and leave it."""
 
 
 def _status(clock: Timer, presence: Presence) -> bytes:

@@ -7,10 +7,14 @@ from msgspec.structs import replace
 
 from center.answers import Device
 from center.fleet.signs import Center, center_clock, center_signs, level, signs
+from center.namesakes import Machines
 from contract.events import DeviceHealth
 from contract.states import Status
 
 NOW = 1_795_395_600_000
+
+
+TWINS = Machines("a", NOW - 1000).hear("7c1d8b9e-0000", NOW - 900).hear("a", NOW - 880)
 
 
 def device(state: str | None = "online", *, ago_s: int = 5, trouble: str | None = None, **figures: Any) -> Device:
@@ -53,6 +57,8 @@ def bad(known: Device) -> dict[str, str]:
         (device(ahead_ms=121_000), {"clock_off": "+121 s"}),
         (device(ahead_ms=-121_000), {"clock_off": "-121 s"}),
         (device(trouble="stuck:2"), {"trouble": "stuck:2"}),
+        (replace(device(), machines=TWINS), {"twins": "7c1d8b9e"}),
+        (replace(device("lost"), machines=TWINS), {"lost": ""}),
         (device("lost"), {"lost": ""}),
         (device("offline", temperature_c=90), {}),
     ],

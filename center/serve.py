@@ -126,7 +126,7 @@ async def _pages(
                 " the center's own network reach it"
             )
         notifier.ready()
-    watch = asyncio.create_task(_watch(notifier, hall, ingest, broker), name="watch")
+    watch = asyncio.create_task(_watch(notifier, hall, ingest, broker, keeper), name="watch")
     if stop.asked:
         server.should_exit = True
     done, _ = await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -139,7 +139,9 @@ async def _pages(
     return 0
 
 
-async def _watch(notifier: Notifier, hall: Hall, ingest: Ingest, broker: BrokerProcess | None) -> None:
+async def _watch(
+    notifier: Notifier, hall: Hall, ingest: Ingest, broker: BrokerProcess | None, keeper: Keeper | None
+) -> None:
     """Feed systemd's watchdog while every part works; return when one has died."""
     interval_ms = notifier.watchdog_interval_ms
     every_s = _LOOK_S if interval_ms is None else min(_LOOK_S, interval_ms / 1000)
@@ -150,6 +152,9 @@ async def _watch(notifier: Notifier, hall: Hall, ingest: Ingest, broker: BrokerP
                 return
         if broker is not None and not broker.alive():
             log.error("the broker is not watched any more; the center stops so that it can be started again")
+            return
+        if keeper is not None and not keeper.alive():
+            log.error("nobody looks after the keys any more; the center stops so that it can be started again")
             return
         answered = hall.run(lambda state: state.day)
         try:

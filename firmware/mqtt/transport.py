@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 5.0
+REFUSED_PAUSE_S = 30.0
+"""Before the next try after a key was refused: that does not mend itself, and each try is a line in a broker's log."""
 STABLE_AFTER_S = 2.0
 """A connection that lived this long was a good one: after it the pauses begin at the first again."""
 CONNECT_TIMEOUT_S = 5.0
@@ -217,7 +219,7 @@ class Transport:
                 self._problem = "closed right after connecting; the broker's log says why"
             self._log_lost()
             failures = 0 if lived_s >= STABLE_AFTER_S else failures
-            self._stopping.wait(backoff_s(failures))
+            self._stopping.wait(REFUSED_PAUSE_S if self._key_problem else backoff_s(failures))
             failures += 1
 
     def _connection(self, *, asking_why: bool = False) -> float:

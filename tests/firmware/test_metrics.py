@@ -17,9 +17,10 @@ from firmware.errors import ConfigError
 from firmware.health import HealthProbe
 from firmware.metrics import MetricsServer, render
 from firmware.mqtt.outbox import Outbox
-from tests.support.brokers import free_port
+from tests.support.brokers import Broker, free_port
 from tests.support.clock import ManualClock
-from tests.support.pad import ADDRESS
+from tests.support.pad import ADDRESS, Pad
+from tests.support.waiting import wait_for
 
 FILE = """
 center = "bentre"
@@ -124,3 +125,19 @@ def test_an_idle_device_loads_nothing_of_it() -> None:
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     assert "firmware.daemon" in loaded
     assert not {"http.server", "firmware.metrics", "socketserver"} & set(loaded)
+
+
+def test_a_running_pad_tells_its_figures(mosquitto_broker: Broker, tmp_path: Path) -> None:
+    """A pad whose file asks for it answers while it works, and says whether the center is in contact."""
+    port = free_port()
+    with Pad(tmp_path, mosquitto_broker, rating=f"[metrics]\nport = {port}") as pad:
+
+        def contact() -> bool:
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                    return parsed(answer.read())["contact"] == 1
+            except OSError:
+                return False
+
+        wait_for(contact, timeout_s=20)
+        assert pad.pid

@@ -3,6 +3,7 @@
 The visitor has a client id of its own, so nobody is thrown off; it subscribes and publishes nothing.
 """
 
+import contextlib
 import os
 import socket
 import ssl
@@ -19,6 +20,8 @@ from host.doctor.finding import Finding, ok, problem
 TIMEOUT_S = 4.0
 HEAR_S = 7.0
 """The center speaks every 5 s."""
+
+GOODBYE_S = 0.5
 
 _NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_* of OpenSSL
 _WRONG_NAME = (62, 64)  # host name, IP address
@@ -167,6 +170,9 @@ def _shake_hands(door: Door, sock: socket.socket, facts: VisitFacts) -> None:
     try:
         with door.context.wrap_socket(sock, server_hostname=door.host) as wrapped:
             facts.certificate = dict(wrapped.getpeercert() or {})
+            wrapped.settimeout(GOODBYE_S)
+            with contextlib.suppress(OSError):
+                wrapped.unwrap()  # else the broker complains of us in its log
     except ssl.SSLCertVerificationError as error:
         facts.tls_fault, facts.tls_code = door.explain(error) or error.verify_message, error.verify_code
     except OSError as error:

@@ -26,9 +26,12 @@ def codes(findings: Sequence[Finding]) -> list[str]:
 
 
 @pytest.mark.mosquitto
-def test_a_running_center_is_well_and_stays_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keys", [False, True], ids=["open", "keys"])
+def test_a_running_center_is_well_and_stays_so(tmp_path: Path, keys: bool) -> None:
     """Beside a running center its store, pages and broker are well; it goes on, and its log is as quiet as before."""
     program = Program(tmp_path, "auto")
+    text = program.config.read_text(encoding="utf-8")
+    program.config.write_text(text.replace("[broker]", f"[broker]\nkeys = {str(keys).lower()}"), encoding="utf-8")
     program.start()
     try:
         program.post("/api/tickets", "key-1", {"service": "dat-dai"})
@@ -41,9 +44,13 @@ def test_a_running_center_is_well_and_stays_so(tmp_path: Path) -> None:
     assert codes(sections["configuration"]) == ["config-read"]
     assert codes(sections["store"]) == ["store-schema", "store", "store-writer"]
     assert codes(sections["pages"]) == ["pages"]
-    assert codes(sections["broker"]) == ["broker-answers", "broker-login", "center-online", "center-connected"]
+    found_by_key = ["certificate"] if keys else []
+    assert codes(sections["broker"]) == [
+        "broker-answers", *found_by_key, "broker-login", "center-online", "center-connected",
+    ]  # fmt: skip
+    assert codes(sections["certificates"]) == 3 * found_by_key
     assert codes(sections["copies"]) == ["copies-none"]
-    assert codes(sections["permissions"]) == ["folder"]
+    assert codes(sections["permissions"]) == (["folder", "secret"] if keys else ["folder"])
 
 
 def test_a_center_that_does_not_run(tmp_path: Path) -> None:

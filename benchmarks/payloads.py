@@ -132,7 +132,7 @@ def for_the_center(hostile: Hostile, center: str, root: str = "motcua") -> Itera
     channels = list(Channel)
     while True:
         channel = chance.choice(channels)
-        station = chance.choice(("q01", "q02", "q03", "center", f"q{chance.randrange(10, 99)}"))
+        station = chance.choice(("q01", "q02", "q03", "center", f"q{chance.randrange(10, 30)}"))
         device = chance.choice(("rating", "display", "callpad", "hall", "camera", f"d{chance.randrange(9)}"))
         topic = f"{root}/v1/{center}/{station}/{device}/{channel.value}"
         if chance.random() < 0.05:

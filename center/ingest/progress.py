@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-STREAMS = 5_000
+STREAMS = 2_000
 """So many outboxes are followed; a center has a few hundred, replaced cards included."""
 
 _Name = tuple[str, str]

@@ -171,7 +171,8 @@ class AnyAsks(RuleBasedStateMachine):
 
     @invariant()
     def the_record_is_the_state(self) -> None:
-        """The table of tickets holds what the state holds, and each number stands once."""
+        """The events make the state, the table of tickets holds what it holds, and each number stands once."""
+        assert self.ledger._replayed() == self.ledger.state
         rows = self.ledger.transact(lambda db: [dict(row) for row in db.execute(tables.ticket.select()).mappings()])
         assert {row["id"]: row for row in rows} == {one.id: asdict(one) for one in self.ledger.state.tickets.values()}
         assert len({row["number"] for row in rows}) == len(rows)

@@ -113,7 +113,7 @@ function paint({ reached, alerts, ...devices }) {
     text(cell("disk"), disk(item.disk_free_mb));
     text(cell("memory"), unit(item.memory_mb, "MB"));
     text(cell("outbox"), unit(item.outbox_depth, ""));
-    text(cell("remark"), remark(item));
+    text(cell("words"), remark(item));
     const strip = cell("strip").firstElementChild;
     if (strip.dataset.of !== item.strip) {
       strip.dataset.of = item.strip;

@@ -39,6 +39,8 @@ def test_an_alert_is_shown_until_somebody_has_seen_it(center: Center, visitor: V
     expect(hot).to_contain_text("nóng, xin kiểm tra thông gió (82 °C)")
     expect(page.locator("section li", has_text="q03/display")).to_contain_text("mất liên lạc")
     assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+    assert page.locator(".frame").evaluate("node => node.scrollWidth <= node.clientWidth")
     first = visitor.page()
     first.goto(center.url)
     expect(first.get_by_text("2 cảnh báo chưa xem")).to_be_visible()

@@ -33,11 +33,14 @@ def test_a_broker_that_confirms_and_forgets_loses_nothing(any_broker: Broker, tm
 
 
 @pytest.mark.parametrize("mischief", [TenTimes, Backwards])
-@pytest.mark.parametrize("where", ["device", "center"])
+@pytest.mark.parametrize(
+    ("broker", "where"), [("mosquitto_broker", "device"), ("mosquitto_broker", "center"), ("amqtt_broker", "device")]
+)
 def test_repeated_and_turned_messages_store_each_press_once(
-    any_broker: Broker, tmp_path: Path, mischief: type[Mischief], where: str
+    request: pytest.FixtureRequest, tmp_path: Path, mischief: type[Mischief], broker: str, where: str
 ) -> None:
     """Events and acknowledgements that come ten times, or the wrong way round, on either side of the broker."""
+    any_broker: Broker = request.getfixturevalue(broker)
     done = mischief()
     with (
         Meddler(any_broker, done) as meddler,

@@ -3,6 +3,7 @@
 Nobody is locked out by what others do: a wrong password delays only the computer that sent it, for that account.
 """
 
+import functools
 import ipaddress
 from collections import OrderedDict
 
@@ -14,6 +15,7 @@ LONGEST_S = 300.0
 FORGET_S = 3600.0
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def neighbourhood(address: str) -> str:
     """Return whom an address counts as: itself, or its /64 where a computer may choose among so many by itself."""
     try:

@@ -64,10 +64,11 @@ class Technician:
                 await writer.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, Any]:
+        line = await reader.readline()  # before any answer: who still writes would not read it
         peer = _uid(writer.get_extra_info("socket"))
         if peer not in (0, os.geteuid()):
             return {"error": "only root and the center's own user may do this"}
-        asked = json.loads(await reader.readline())
+        asked = json.loads(line)
         try:
             return {"done": await self._do(asked, f"technician:uid {peer}")}
         except PeopleError as error:

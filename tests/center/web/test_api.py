@@ -293,6 +293,9 @@ def test_the_interface_is_described(center: Center) -> None:
         ("post", "/api/counters/{counter_id}/lease"),
         ("get", "/api/state"),
         ("get", "/api/devices"),
+        ("post", "/api/devices/{station}/{device}/forget"),
+        ("get", "/api/alerts"),
+        ("post", "/api/alerts/{alert_id}/acknowledge"),
         ("post", "/api/login"),
         ("post", "/api/logout"),
         ("get", "/api/me"),
@@ -358,7 +361,7 @@ def _answers(center: Center) -> bool:
 
 def test_devices_that_reported_are_listed(center: Center) -> None:
     """The API lists every device that ever reported, none in the beginning."""
-    assert center.http.get("/api/devices").json() == {"reached": True, "devices": []}
+    assert center.http.get("/api/devices").json() == {"reached": True, "devices": [], "alerts": []}
 
 
 def test_the_state_survives_a_restart(make_center: Callable[..., Center]) -> None:

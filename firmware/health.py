@@ -6,10 +6,9 @@ from pathlib import Path
 
 from contract.events import DeviceHealth
 from firmware.ports import Clock
+from host.power import throttled_bits
 
 _MIB = 1024 * 1024
-# The Pi's firmware driver (drivers/firmware/raspberrypi.c) offers get_throttled here; other boards have no such file.
-_THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
 _THROTTLED_NOW = 0xF
 """Bits 0-3: under-voltage, frequency capped, throttled, soft temperature limit, as of now."""
 
@@ -55,7 +54,7 @@ class HealthProbe:
         return round(max(known), 1) if known else None
 
     def _throttled(self) -> bool | None:
-        flags = _int(self._sys / _THROTTLED, base=16)
+        flags = throttled_bits(self._sys)
         return None if flags is None else bool(flags & _THROTTLED_NOW)
 
     def _disk_free_mb(self) -> int | None:
@@ -74,9 +73,9 @@ class HealthProbe:
         return round(pages * os.sysconf("SC_PAGESIZE") / _MIB, 1)
 
 
-def _int(path: Path, *, base: int = 10) -> int | None:
+def _int(path: Path) -> int | None:
     """Return the number in a file of the kernel's, None where there is none: hardware differs."""
     try:
-        return int(path.read_text(encoding="ascii").strip(), base)
+        return int(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError):
         return None

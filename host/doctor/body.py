@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from host.doctor.finding import Finding, ok, problem, warning
 from host.doctor.roots import Roots, number_of, text_of
+from host.power import throttled_bits
 
 HOT_C = 75.0
 TOO_HOT_C = 85.0
 LOW_MEMORY_MB = 100
 NO_MEMORY_MB = 40
 
-# Where the Pi's firmware driver (drivers/firmware/raspberrypi.c) offers get_throttled: a Pi 4 and a Pi 5.
-_THROTTLED = ("devices/platform/soc/soc:firmware", "devices/platform/soc@*/soc@*:firmware")
 _UNDER_VOLTAGE, _CAPPED, _THROTTLED_NOW, _SOFT_LIMIT = 0x1, 0x2, 0x4, 0x8
 _SINCE_START = 16
 """The same bits, shifted by this: ever since the Pi was started."""
@@ -93,10 +92,8 @@ def judge_memory(facts: BodyFacts) -> Sequence[Finding]:
 
 
 def _throttled(roots: Roots, vcgencmd: str) -> int | None:
-    for pattern in _THROTTLED:
-        for folder in sorted(roots.sys.glob(pattern)):
-            if (bits := number_of(folder / "get_throttled", base=16)) is not None:
-                return bits
+    if (bits := throttled_bits(roots.sys)) is not None:
+        return bits
     try:
         done = subprocess.run(  # noqa: S603 - the Pi's own tool
             [vcgencmd, "get_throttled"], capture_output=True, text=True, timeout=3, check=False

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from firmware.health import HealthProbe
 from tests.support.clock import ManualClock
 
@@ -17,13 +19,14 @@ def probe(tmp_path: Path, clock: ManualClock | None = None) -> HealthProbe:
     )
 
 
-def test_a_pis_figures_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("soc", ["soc/soc:firmware", "soc@107c000000/soc@107c000000:firmware"], ids=["Pi 4", "Pi 5"])
+def test_a_pis_figures_are_read(tmp_path: Path, soc: str) -> None:
     """Heat is the hottest zone's, throttling is what holds now, memory is the resident set."""
     for zone, heat in (("0", "48312\n"), ("1", "51050\n")):
         folder = tmp_path / f"sys/class/thermal/thermal_zone{zone}"
         folder.mkdir(parents=True)
         (folder / "temp").write_text(heat)
-    firmware = tmp_path / "sys/devices/platform/soc/soc:firmware"
+    firmware = tmp_path / "sys/devices/platform" / soc
     firmware.mkdir(parents=True)
     (firmware / "get_throttled").write_text("50005\n")
     (tmp_path / "proc/self").mkdir(parents=True)

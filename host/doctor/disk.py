@@ -1,6 +1,7 @@
 """Where things are kept: room, rights to write, and what the kernel says of a card's health."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from host.doctor.roots import Roots, number_of, text_of
 LOW_MB = 500
 FULL_MB = 50
 _FEW_INODES = 1_000
+_OF_MEMORY = {"tmpfs", "ramfs"}
 _MIB = 1024 * 1024
 _REPLACE = "copy what matters and replace it soon (docs/guide/operator.md)"
 
@@ -24,6 +26,8 @@ class DiskFacts:
     inodes_free: int | None
     read_only: bool
     source: str = ""
+    in_memory: bool = False
+    """Whether it is gone with the power: a tmpfs, or an overlay that writes to one."""
     errors: int | None = None
     """What ext4 has counted since the file system was made or last mended."""
     worn_percent: int | None = None
@@ -36,7 +40,8 @@ def probe(folder: Path, roots: Roots, *, statvfs: Callable[[Path], os.statvfs_re
     """Look at the file system of a folder, or of the nearest above it that is there."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
     stat = statvfs(there)
-    source, block = _mounted(there, roots)
+    mount = _mounted(there, roots)
+    block = _block(mount, roots)
     disk = block.parent if block is not None and (block / "partition").exists() else block
     worn = [int(word, 16) * 10 for word in (text_of(disk / "device/life_time") or "").split()] if disk else []
     return DiskFacts(
@@ -44,7 +49,8 @@ def probe(folder: Path, roots: Roots, *, statvfs: Callable[[Path], os.statvfs_re
         free_mb=stat.f_bavail * stat.f_frsize // _MIB,
         inodes_free=stat.f_favail if stat.f_files else None,
         read_only=bool(stat.f_flag & os.ST_RDONLY),
-        source=source,
+        source=mount.source,
+        in_memory=_in_memory(mount, roots),
         errors=number_of(roots.sys / "fs/ext4" / block.name / "errors_count") if block else None,
         worn_percent=max(worn) if any(worn) else None,
         spare_used=number_of(disk / "device/pre_eol_info", base=16) if disk else None,
@@ -69,6 +75,14 @@ def judge(facts: DiskFacts) -> Sequence[Finding]:
                 "disk-read-only",
                 f"{where} is mounted read-only: nothing can be stored",
                 "if it became so by itself, the card or disk fails: dmesg tells; " + _REPLACE,
+            )
+        )
+    if facts.in_memory:
+        found.append(
+            problem(
+                "disk-memory",
+                f"{where} is kept in memory: all that is stored there is gone with the power",
+                "mount a card or disk there: docs/guide/install.md, A card that nobody writes",
             )
         )
     if facts.errors:
@@ -101,9 +115,19 @@ def _room(facts: DiskFacts, where: str) -> Finding:
     return ok("disk-room", f"{where}: {facts.free_mb} MB free")
 
 
-def _mounted(folder: Path, roots: Roots) -> tuple[str, Path | None]:
-    """Return the name and the kernel's folder of the block device below a folder (proc_pid_mountinfo(5))."""
-    best: tuple[int, str, str] = (-1, "", "")
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A line of proc_pid_mountinfo(5)."""
+
+    numbers: str = ""
+    kind: str = ""
+    source: str = ""
+    options: str = ""
+
+
+def _mounted(folder: Path, roots: Roots) -> _Mount:
+    """Return what is mounted where a folder is."""
+    depth, best = -1, _Mount()
     real = folder.resolve()
     for line in (text_of(roots.proc / "self/mountinfo") or "").splitlines():
         left, _, right = line.partition(" - ")
@@ -111,8 +135,22 @@ def _mounted(folder: Path, roots: Roots) -> tuple[str, Path | None]:
         if len(words) < 5 or len(more) < 2:
             continue
         point = Path(words[4].replace(r"\040", " "))
-        if real.is_relative_to(point) and len(point.parts) >= best[0]:
-            best = len(point.parts), words[2], more[1]
-    _, numbers, source = best
-    link = roots.sys / "dev/block" / numbers
-    return source, link.resolve() if numbers and link.exists() else None
+        if real.is_relative_to(point) and len(point.parts) >= depth:
+            depth, best = len(point.parts), _Mount(words[2], *more[:3])
+    return best
+
+
+def _block(mount: _Mount, roots: Roots) -> Path | None:
+    """Return the kernel's folder of the block device below a mount."""
+    link = roots.sys / "dev/block" / mount.numbers
+    return link.resolve() if mount.numbers and link.exists() else None
+
+
+def _in_memory(mount: _Mount, roots: Roots) -> bool:
+    if mount.kind != "overlay":
+        return mount.kind in _OF_MEMORY
+    upper = re.search(r"(?:^|,)upperdir=([^,]+)", mount.options)
+    if upper is not None and _mounted(Path(upper[1]), roots).kind in _OF_MEMORY:
+        return True
+    # An older Pi's overlay writes to a folder that only its first stage of the start could see.
+    return "boot=overlay" in (text_of(roots.proc / "cmdline") or "").split()

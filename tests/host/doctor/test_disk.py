@@ -27,6 +27,7 @@ def changed(**changes: object) -> DiskFacts:
         (changed(inodes_free=999), [("disk-room", "ok"), ("disk-files", "problem")]),
         (changed(inodes_free=None), [("disk-room", "ok")]),
         (changed(read_only=True), [("disk-room", "ok"), ("disk-read-only", "problem")]),
+        (changed(in_memory=True), [("disk-room", "ok"), ("disk-memory", "problem")]),
         (changed(errors=0), [("disk-room", "ok")]),
         (changed(errors=3), [("disk-room", "ok"), ("disk-errors", "problem")]),
         (changed(worn_percent=80, spare_used=1), [("disk-room", "ok"), ("disk-wear", "ok")]),
@@ -47,8 +48,34 @@ def test_a_full_disk_is_seen_as_it_is(tmp_path: Path) -> None:
         card.fill()
         found = disk.probe(card.folder / "motcua" / "rating", Roots())
     assert found.free_mb == 0
-    assert found.source == "tmpfs"
+    assert (found.source, found.in_memory) == ("tmpfs", True)
     assert not found.read_only
+
+
+OVERLAY = "22 1 0:30 / / rw - overlay overlayroot rw,lowerdir=/media/root-ro,upperdir={upper}/overlay,workdir=/work\n"
+MEMORY = "23 22 0:31 / /media/root-rw rw - tmpfs tmpfs-root rw\n"
+CARD = "24 22 179:2 / /media/card rw - ext4 /dev/mmcblk0p2 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "cmdline", "in_memory"),
+    [
+        (OVERLAY.format(upper="/media/root-rw") + MEMORY + CARD, "overlayroot=tmpfs", True),
+        (OVERLAY.format(upper="/media/card") + MEMORY + CARD, "", False),
+        (OVERLAY.format(upper="/upper"), "quiet boot=overlay", True),
+        ("22 1 179:2 / / rw - ext4 /dev/mmcblk0p2 rw\n" + MEMORY, "overlayroot=tmpfs:recurse=0", False),
+    ],
+    ids=["overlay on memory", "overlay on a card", "overlay of an older Pi", "a card beside the overlay"],
+)
+def test_a_folder_that_is_gone_with_the_power_is_seen(
+    tmp_path: Path, mounts: str, cmdline: str, in_memory: bool
+) -> None:
+    """An overlay is as lasting as what it writes to: on memory a press would be called stored and be lost."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mountinfo").write_text(mounts)
+    (tmp_path / "proc/cmdline").write_text(cmdline + "\n")
+    roots = Roots(proc=tmp_path / "proc", sys=tmp_path / "sys")
+    assert disk.probe(Path("/var/lib"), roots).in_memory is in_memory
 
 
 def test_a_card_s_own_word_is_read(tmp_path: Path) -> None:

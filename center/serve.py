@@ -12,14 +12,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from center.broker import BrokerProcess, make_broker
 from center.clock import SystemClock
 from center.config import Config
-from center.errors import BusyError, StoreError
+from center.errors import BusyError, CenterError, StoreError
 from center.hall import Hall
 from center.ingest.ingest import Ingest
 from center.keys import keeper as keepers
@@ -32,6 +32,8 @@ from host.notify import Notifier
 
 if TYPE_CHECKING:
     from litestar import Litestar
+
+    from center.web.server import WebServer
 
 log = logging.getLogger(__name__)
 
@@ -113,9 +115,10 @@ async def _pages(
         app.state["fleet"].broker_ends = lambda: broker.ends
     if keeper is not None:
         app.state["fleet"].certificates = keeper.ends
-    server = web_server(app, app.state["hub"], http=config.http)
+    starting = _Starting(app)
+    server = web_server(starting, app.state["hub"], http=config.http)
     notifier = Notifier()
-    task = asyncio.create_task(server.serve(sockets=[sock]), name="pages")
+    task = asyncio.create_task(_serve_pages(server, sock), name="pages")
     while not server.started and not task.done():  # noqa: ASYNC110 – uvicorn has no event for it
         await asyncio.sleep(0.01)
     if not task.done():
@@ -136,7 +139,46 @@ async def _pages(
     if watch in done:
         return 1
     watch.cancel()
-    return 0
+    if starting.fault is not None:
+        raise starting.fault
+    return 0 if server.started else 1
+
+
+async def _serve_pages(server: "WebServer", sock: socket.socket) -> None:
+    with contextlib.suppress(SystemExit):  # uvicorn's word for an app that could not start; it has been kept or logged
+        await server.serve(sockets=[sock])
+
+
+class _Starting:
+    """The app, whose own fault at the start is kept, to be told in one line."""
+
+    def __init__(self, app: "Litestar") -> None:
+        self._app = app
+        self.fault: CenterError | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass on; of a start that fails, its reason is not told here."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def tell(message: Any) -> None:
+            await send(message | {"message": ""} if message["type"] == "lifespan.startup.failed" else message)
+
+        try:
+            await self._app(scope, receive, tell)
+        except* CenterError as group:
+            self.fault = next(_leaves(group))
+        except* Exception:
+            log.exception("a fault of this program; please report these lines")
+
+
+def _leaves(group: BaseExceptionGroup[CenterError]) -> Iterator[CenterError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def _watch(

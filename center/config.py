@@ -1,5 +1,6 @@
 """The center's configuration: one TOML file, read once; a fault is one line with file, key and what is allowed."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -46,12 +47,14 @@ class Http(Section, frozen=True, kw_only=True):
     """Where pages and API are served.
 
     `names`: the names by which browsers reach this machine beside its own and its addresses; a page under any other
-    name is refused. With `cert_file` and `key_file` it is HTTPS.
+    name is refused. With `cert_file` and `key_file` it is HTTPS. `proxies`: addresses of reverse proxies: only
+    their word is believed for whom they ask, and whether by HTTPS (`X-Forwarded-For`, `X-Forwarded-Proto`).
     """
 
     host: Host = "127.0.0.1"
     port: Port = 8080
     names: tuple[Host, ...] = ()
+    proxies: tuple[Host, ...] = ()
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
 
@@ -284,6 +287,11 @@ def _check(path: Path, config: Config) -> None:
                 allowed = ", ".join(map(show, sorted(known)))
                 raise ConfigError(f"{path}: counter[{at}].services: services of {allowed}, got {show(one)}")
     _check_broker(path, config.broker)
+    for at, proxy in enumerate(config.http.proxies):
+        try:
+            ip_address(proxy)
+        except ValueError as error:
+            raise ConfigError(f"{path}: http.proxies[{at}]: an IP address, got {show(proxy)}") from error
     if (config.http.cert_file is None) != (config.http.key_file is None):
         raise ConfigError(f"{path}: http: cert_file and key_file together, got only one of them")
 

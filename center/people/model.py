@@ -23,8 +23,6 @@ NAME = r"^[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?" + END
 NAME_RULE = "2 to 32 of a-z, 0-9, dot, hyphen and underscore, such as an.nguyen"
 FULL_NAME_LENGTH = 60
 
-# Control characters, and those that turn the direction of the text after them: a name stands in pages and logs.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _NAME = re.compile(NAME)
 
 
@@ -96,8 +94,9 @@ def account_name(typed: str) -> str:
 
 def full_name(typed: str) -> str:
     """Return a full name as it is shown; raise PeopleError where it cannot be."""
-    name = " ".join(typed.split(" ")).strip()
-    if not name or len(name) > FULL_NAME_LENGTH or _UNPRINTABLE.search(name):
+    name = typed.strip(" ")
+    # Of control characters, those that turn the text after them and those that nobody sees, none is printable.
+    if not name or len(name) > FULL_NAME_LENGTH or not name.isprintable():
         raise PeopleError("full_name_unusable", most=FULL_NAME_LENGTH)
     return name
 

@@ -258,7 +258,13 @@ class People:
             raise PeopleError("password_same")
         hashed = await self._hasher.hash(new)
         await self._change(
-            account, "password_changed", person.actor, password=hashed, must_change=False, end_sessions=True
+            account,
+            "password_changed",
+            person.actor,
+            by=person.session,
+            password=hashed,
+            must_change=False,
+            end_sessions=True,
         )
         return await self._open(self._accounts[person.name], address)
 
@@ -367,10 +373,24 @@ class People:
             self._accounts[name] = account
 
     async def _change(
-        self, account: Account, action: str, actor: str, detail: str = "", *, end_sessions: bool = False, **new: object
+        self,
+        account: Account,
+        action: str,
+        actor: str,
+        detail: str = "",
+        *,
+        by: str | None = None,
+        end_sessions: bool = False,
+        **new: object,
     ) -> None:
-        """Commit another version of an account, the end of its sessions, and the line that says so."""
+        """Commit another version of an account, the end of its sessions, and the line that says so.
+
+        `by` is the session of the person that asks for their own account: if it has ended since, nothing is changed, so
+        that a password which was given meanwhile stays.
+        """
         async with self._changing:
+            if by is not None and not self.still(by):
+                raise PeopleError("login_needed")
             changed = replace(self._accounts[account.name], changed_at=self._hall.now_ms(), **new)
             others = (one for one in self._accounts.values() if one.name != account.name)
             governed = changed, *others

@@ -26,7 +26,7 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
-from litestar.types import ControllerRouterHandler, Message, Receive, Scope, Send
+from litestar.types import ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
 
 from center.config import Config
 from center.fleet.fleet import Fleet
@@ -270,14 +270,14 @@ def _close(document: OpenAPI, body: Schema | Reference | None) -> None:
 
 # --- bare ASGI -----------------------------------------------------------------------------------------------------
 
-_App = Callable[[Scope, Receive, Send], Any]
+_App = Callable[[Any, Receive, Send], Any]
 
 
 _RIGHT_OF_VIEW: dict[str, Right] = {"officer": "serve", "devices": "see_devices"}
 
 
 def _stream(hub: Hub, people: People) -> _App:
-    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+    async def stream(scope: HTTPScope, receive: Receive, send: Send) -> None:
         right = _RIGHT_OF_VIEW.get(parse_qs(scope["query_string"].decode("latin-1")).get("view", [""])[0])
         person = None if right is None else person_of_scope(people, scope)
         if right is not None and (person is None or not person.may(right)):

@@ -10,17 +10,17 @@ Three checks against other pages in an officer's browser, for every request and 
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping
-from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
-from litestar.types import ASGIApp, Guard, Receive, Scope, Send
+from litestar.types import ASGIApp, Guard, HTTPScope, Receive, Scope, Send
 
 from center.config import Http, Tickets
 from center.people.limits import Buckets, neighbourhood
@@ -34,7 +34,8 @@ KNOWN = "motcua_known"
 KNOWN_S = 400 * 86_400
 """How long a browser may keep a cookie at the most."""
 
-STREAM = "/stream"
+_HOST = re.compile(r"(?P<name>[^\[\]/@:?#]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_HIGHEST_PORT = 65_535
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = frozenset({"same-origin", "none"})
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -103,7 +104,10 @@ class Hosts:
         """Whether a `Host` header is good; a request without one is no browser's."""
         if not host:
             return True
-        name = _host_name(host)
+        found = _HOST.fullmatch(host)
+        if found is None or int(host[found.end("name") + 1 :] or 0) > _HIGHEST_PORT:
+            return False
+        name = found["name"].strip("[]").lower()
         return name.rstrip(".") in self._names or name.endswith(".localhost") or _is_address(name)
 
 
@@ -128,10 +132,13 @@ class Gate:
 
 
 def changes(scope: Scope) -> bool:
-    """Whether a request may change something: all but reading, and a stream that reserves a desk."""
+    """Whether a request may change something: all but reading, and a stream that reserves a desk.
+
+    Read as the stream reads it, and for every path: a name may be written in several ways, and so may a path.
+    """
     if scope.get("method", "GET") not in _READING:
         return True
-    return scope["path"] == STREAM and b"claim" in scope.get("query_string", b"")
+    return "claim" in parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
 
 
 def ours(headers: Mapping[bytes, bytes], host: str) -> bool:
@@ -145,12 +152,6 @@ def ours(headers: Mapping[bytes, bytes], host: str) -> bool:
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
-
-
-def _host_name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
 
 
 def _is_address(name: str) -> bool:
@@ -197,13 +198,10 @@ def person_of(connection: Connection) -> Person | None:
     return people_of(connection).person(connection.cookies.get(COOKIE))
 
 
-def person_of_scope(people: People, scope: Scope) -> Person | None:
-    """Return who asks, for what is no handler of the framework's."""
-    cookie = _headers(scope).get(b"cookie", b"").decode("latin-1")
-    if COOKIE not in cookie:
-        return None
-    found = SimpleCookie(cookie).get(COOKIE)
-    return people.person(found.value) if found is not None else None
+def person_of_scope(people: People, scope: HTTPScope) -> Person | None:
+    """Return who asks, for what is no handler of the framework's; its cookies are read as every other page's."""
+    connection: Connection = ASGIConnection(scope)
+    return people.person(connection.cookies.get(COOKIE))
 
 
 def needs(right: Right) -> Guard:

@@ -513,9 +513,14 @@ def _icon(words: str) -> str:
     return next((icon for icon, signs in _ICON_WORDS if any(f" {sign} " in whole for sign in signs)), "paper")
 
 
+_OF_ADDRESSES = "%/?=&#:@,;+!*'()~$[]"  # what stands in an address as it is
+
+
 def to_page(path: str) -> Response[Any]:
     """Send a browser on to another page of ours."""
-    return Response(b"", status_code=303, headers={"location": path, "cache-control": "no-store"})
+    return Response(
+        b"", status_code=303, headers={"location": quote(path, safe=_OF_ADDRESSES), "cache-control": "no-store"}
+    )
 
 
 def language_of_page(request: PageRequest) -> Language:

@@ -84,6 +84,9 @@ class _Connection(HttpToolsProtocol):
         self._cancel()
         super().connection_lost(exc)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: anybody may ask for a WebSocket, and is answered as if it were any request."""
+
     def _cancel(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -102,6 +105,9 @@ def web_server(app: object, hub: Hub, *, http: Http) -> WebServer:
         ssl_certfile=http.cert_file,
         ssl_keyfile=http.key_file,
         http=_Connection,
+        ws="none",  # an attempt would only end in a fault
+        proxy_headers=bool(http.proxies),  # whoever is not a known proxy could name any address
+        forwarded_allow_ips=list(http.proxies),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -77,6 +77,7 @@ def test_the_database_stands_in_data_dir_whatever_its_name(tmp_path: Path) -> No
     ("old", "new", "line"),
     [
         ("port = 8081", "port = 80810", "http.port: a TCP port from 1 to 65535, got 80810"),
+        ("port = 8081", 'proxies = ["*"]', 'http.proxies[0]: an IP address, got "*"'),
         ("port = 8081", "prot = 8081", "http.prot: unknown key, did you mean port?"),
         ('id = "q01"', 'id = "Q 01"', 'counter[0].id: 1 to 32 of a-z, 0-9 and inner hyphens, got "Q 01"'),
         ('letter = "A"', 'letter = "Đ"', 'service[0].letter: one letter of A to Z, got "Đ"'),

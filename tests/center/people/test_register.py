@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import pytest
@@ -20,6 +20,7 @@ from tests.center.conftest import TestClock
 
 T = TypeVar("T")
 OWN = "bốn từ không liên quan"
+NEW = "ngân nga giữa trưa"
 HOUR_S = 3600.0
 
 
@@ -48,7 +49,7 @@ async def settled(people: People, name: str = "an") -> Admitted:
     return await people.change_password(admitted.person, given, OWN, address="10.0.0.7")
 
 
-async def refused(what: Coroutine[Any, Any, object]) -> str:
+async def refused(what: Awaitable[object]) -> str:
     """Return the code of a refusal."""
     with pytest.raises(PeopleError) as error:
         await what
@@ -255,11 +256,48 @@ def test_many_sessions_of_one_account_end_the_oldest(run: Any) -> None:
     assert run(job) == (SESSIONS_EACH, [True, True])
 
 
+@pytest.mark.parametrize("meanwhile", ["reset", "disabled", "session ended"])
+def test_a_password_that_is_being_changed_does_not_undo_what_an_administrator_does(run: Any, meanwhile: str) -> None:
+    """Whoever is put out while their new password is hashed stays out, and the password that was given then holds."""
+
+    async def job(people: People) -> str:
+        admitted = await settled(people)
+        hashing, go_on = asyncio.Event(), asyncio.Event()
+        hash_it = people._hasher.hash
+
+        async def slowly(password: str) -> str:
+            if password == NEW:
+                hashing.set()
+                await go_on.wait()
+            return await hash_it(password)
+
+        people._hasher.hash = slowly  # type: ignore[method-assign]
+        change = asyncio.create_task(people.change_password(admitted.person, OWN, NEW, address="10.0.0.7"))
+        await hashing.wait()
+        current = OWN
+        if meanwhile == "reset":
+            current = await people.reset("an", actor="test")
+        elif meanwhile == "disabled":
+            await people.set_disabled("an", True, actor="test")
+        else:
+            await people.revoke(admitted.person.session[:16], actor="test")
+        go_on.set()
+        code = await refused(change)
+        assert people.sessions("an") == []
+        if meanwhile == "disabled":
+            await people.set_disabled("an", False, actor="test")
+        inside = (await people.log_in("an", current, address="10.0.0.8")).person
+        assert inside.must_change == (meanwhile == "reset")
+        return code
+
+    assert run(job) == "login_needed"
+
+
 def test_names_are_one_line_of_plain_letters(run: Any) -> None:
     """A login name is small letters and digits; a full name has no control characters and does not turn the text."""
 
     async def job(people: People) -> list[str]:
-        wrong = [("an nguyen", "An"), ("a", "An"), ("ấn", "An"), ("an", ""), ("an", "An\n<4>x"), ("an", "\u202eAn")]
+        wrong = [("an nguyen", "An"), ("a", "An"), ("ấn", "An"), ("an", ""), ("an", "\u202eAn"), ("an", "\u200b\u200d")]
         codes = [await refused(people.add(name, full, "officer", actor="test")) for name, full in wrong]
         await people.add(" An.Nguyen ", " Nguyễn   Văn An ", "officer", actor="test")
         return [*codes, await refused(people.add("an.nguyen", "X", "officer", actor="test"))]

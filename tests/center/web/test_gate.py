@@ -130,7 +130,8 @@ def test_a_page_of_another_site_changes_nothing(shared: Center, headers: dict[st
             ("/login", {"name": "ha", "password": PASSWORD}),
         ):
             assert officer.post(path, data=form, headers=headers).status_code == 403
-        assert officer.get("/stream?view=officer&counter=q04&claim=1", headers=headers).status_code == 403
+        for path in ("/stream?claim=1", "/stream?cl%61im=1", "/stream/?claim", "//stream?claim=1", "/stream?a&claim=1"):
+            assert officer.get(f"{path}&view=officer&counter=q04", headers=headers).status_code == 403
         assert shared.hub.leases.holder("q04") is None
         assert officer.get("/api/state").json()["counters"][3]["state"] == "closed"
 
@@ -161,6 +162,8 @@ def test_a_name_that_was_turned_to_our_address_is_refused(shared: Center, host: 
         ("127.0.0.1:8080", True), ("[::1]:8080", True), ("192.168.10.2", True), ("localhost", True),
         ("LOCALHOST:80", True), ("motcua.bentre.example", True), ("Motcua.BenTre.example.:443", True), ("", True),
         ("bentre.example", False), ("x.motcua.bentre.example", False), ("[evil]:80", False),
+        ("[::1", False), ("[::1]evil.example", False), ("127.0.0.1:evil", False), ("127.0.0.1:99999", False),
+        ("localhost:80@evil.example", False), ("evil.example/localhost:80", False),
     ],
 )  # fmt: skip
 def test_addresses_and_configured_names_are_ours(host: str, known: bool) -> None:
@@ -181,6 +184,48 @@ def test_a_flood_of_numbers_is_refused_with_a_word_and_a_time(make_center: Calla
         assert "Xin chờ" in refused.json()["message"]
         assert visitor.get("/board").is_success
     assert center.issue()
+
+
+@pytest.mark.parametrize(("proxies", "taken"), [((), 5), (("127.0.0.1",), 12)], ids=["nobody", "a proxy"])
+def test_only_a_proxy_that_is_known_speaks_for_others(
+    make_center: Callable[..., Center], proxies: tuple[str, ...], taken: int
+) -> None:
+    """Whoever names another address with each request is one and the same, unless it is a proxy that is configured."""
+    center = make_center(tickets=Tickets(burst=5, per_minute=1, per_hour=5), http=Http(proxies=proxies))
+    with center.client() as one:
+        good = 0
+        for number in range(12):
+            headers = {"Idempotency-Key": f"k{number}", "X-Forwarded-For": f"9.9.9.9, 203.0.113.{number}"}
+            good += one.post("/api/tickets", json={"service": "dat-dai"}, headers=headers).is_success
+        let_in = one.post(
+            "/login", data={"name": "ha", "password": PASSWORD},
+            headers={"X-Forwarded-For": "9.9.9.9, 203.0.113.7", "X-Forwarded-Proto": "https"},
+        )  # fmt: skip
+    assert good == taken
+    assert ("Secure" in let_in.headers["set-cookie"]) is bool(proxies)
+    (login,) = [one for one in center.people.sessions("ha") if one.address != "127.0.0.1"] or [None]
+    assert (login.address if login else "127.0.0.1") == ("203.0.113.7" if proxies else "127.0.0.1")
+
+
+def test_what_no_browser_sends_is_no_fault_of_the_program(shared: Center, caplog: pytest.LogCaptureFixture) -> None:
+    """A senseless host or cookie, an odd address after the login, and a WebSocket are answered without a trace."""
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "eA",
+    }
+    caplog.set_level("WARNING")
+    with shared.client() as anybody:
+        assert anybody.get("/board", headers={"Host": "127.0.0.1:evil"}).status_code == 421
+        cookie = {"Cookie": "a{b=1; motcua_session=dung-1"}
+        with anybody.stream("GET", "/stream?view=officer&counter=q01", headers=cookie) as stream:
+            assert stream.status_code == 200
+        assert anybody.get("/board", headers=upgrade).status_code == 200
+        assert anybody.get("/board", headers={**upgrade, "Host": "evil.example"}).status_code == 421
+        sent = anybody.post("/login", data={"name": "dung", "password": PASSWORD, "to": "/quầy?số=1&a=%20"})
+        assert sent.headers["location"] == "/qu%E1%BA%A7y?s%E1%BB%91=1&a=%20"
+    assert not caplog.records
 
 
 def test_a_kiosk_has_no_hour_and_others_have() -> None:

@@ -266,12 +266,19 @@ def test_an_idle_pad_does_not_poll(mosquitto_broker: Broker, tmp_path: Path) -> 
     """An idle, connected pad wakes less than once a second and needs next to no processor time."""
     with CenterSide(mosquitto_broker, ADDRESS, acks=True) as center, Pad(tmp_path, mosquitto_broker) as pad:
         wait_for(center.events)
-        time.sleep(1)
         process = psutil.Process(pad.pid)
-        switches, used = process.num_ctx_switches().voluntary, sum(process.cpu_times()[:2])
-        time.sleep(5)
-        assert process.num_ctx_switches().voluntary - switches < 5
-        assert sum(process.cpu_times()[:2]) - used <= 0.01  # the kernel counts in steps of 10 ms
+
+        def looks() -> tuple[int, float]:
+            return process.num_ctx_switches().voluntary, sum(process.cpu_times()[:2])
+
+        windows: list[tuple[int, float]] = []
+        # A busy machine may still owe it what belongs to the start; who polls has no quiet window at all.
+        while len(windows) < 6 and not any(woken < 5 and used <= 0.01 for woken, used in windows):
+            woken, used = looks()
+            time.sleep(5)
+            after = looks()
+            windows.append((after[0] - woken, round(after[1] - used, 3)))  # the kernel counts in steps of 10 ms
+        assert any(woken < 5 and used <= 0.01 for woken, used in windows), windows
 
 
 def test_a_pad_carries_only_what_it_uses(mosquitto_broker: Broker, tmp_path: Path) -> None:

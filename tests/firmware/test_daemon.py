@@ -86,7 +86,7 @@ class World:
 
     def ack_all(self) -> None:
         """Let the center acknowledge what was sent."""
-        last = self.link.events()[-1]
+        last = max(self.link.events(), key=lambda event: event.sequence_number)  # an older one may be sent again
         self.link.say(Channel.ACK, Ack(stream=last.stream, upto=last.sequence_number))
 
     def _run(self) -> None:
@@ -451,12 +451,13 @@ def test_rows_go_on_knocking_while_the_center_is_said_to_be_gone(tmp_path: Path)
         it.link.say(Channel.STATUS, LOST)
         wait_for(lambda: "down" in it.decisions.heard)
         it.hands.do(*(Record(ignored(level)) for level in (1, 2, 3)))
-        wait_for(lambda: it.facts() == [1, 1, 1])
+        wait_for(lambda: it.facts()[:3] == [1, 1, 1])
+        assert set(it.facts()) == {1}
         it.ack_all()
         wait_for(lambda: sorted({level for level in it.facts() if level}) == [1, 2, 3])
         it.ack_all()
         wait_for(lambda: it.waiting() == [])
-        assert it.decisions.heard[-1] == "up"
+        wait_for(lambda: it.decisions.heard[-1] == "up")
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -478,7 +479,9 @@ def test_rows_are_not_sent_in_vain_and_go_at_once_when_the_center_is_back(tmp_pa
 
 def test_health_waits_for_the_center(tmp_path: Path) -> None:
     """While the center is gone an outage of hours does not fill the outbox with how the device was."""
-    with world(tmp_path, up=True, health_every_ms=30) as it:
+    with world(tmp_path, health_every_ms=30) as it:
+        it.link.come_up()
+        wait_for(it.link.events)
         it.link.say(Channel.STATUS, LOST)
         wait_for(lambda: "down" in it.decisions.heard)
         waiting = it.waiting()
@@ -765,22 +768,26 @@ def test_decisions_are_woken_at_their_deadline(tmp_path: Path) -> None:
     with world(tmp_path) as it:
         calm = threading.Event()
 
-        def flood() -> None:
-            while not calm.is_set():
-                it.hands.do()
-                time.sleep(0)
+        def again() -> None:  # each news brings the next: the inbox is never empty
+            if not calm.is_set():
+                it.hands.do(Drive(again))
 
-        flooding = threading.Thread(target=flood)
-        for _ in range(2):
+        def late_ms() -> int:
             it.decisions.heard.clear()
             it.decisions.due_ms = due_ms = it.clock.monotonic_ms() + 50
             it.hands.do()
             wait_for(lambda: "time" in it.decisions.heard, every_s=0.001)
-            assert 0 <= it.clock.monotonic_ms() - due_ms < 40
-            if not flooding.is_alive():
-                flooding.start()
-        calm.set()
-        flooding.join()
+            return it.clock.monotonic_ms() - due_ms
+
+        try:
+            for _ in range(2):
+                late = [late_ms()]
+                while min(late) >= 40 and len(late) < 20:  # a busy machine may delay any one of them, but not all
+                    late.append(late_ms())
+                assert 0 <= min(late) < 40
+                it.hands.do(Drive(again))
+        finally:
+            calm.set()
 
 
 def test_the_end_is_in_order(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A rating pad as it stands at a counter: Debian's kernel and systemd, lgpio, our wheel, our unit, the real center."""
 
 import functools
+import itertools
+import operator
 import random
 import statistics
 from collections.abc import Sequence
@@ -52,28 +54,38 @@ def test_a_bouncing_contact_gives_one_rating_a_press(
     known = len(center.ratings())
     chance = random.Random(100)  # noqa: S311 - the same bounces every time, for no secret
     levels = [chance.choice((1, 2, 3)) for _ in range(100)]
-    presses, unheard = [], 0
+    presses: list[tuple[int, Press]] = []
     for level in levels:
-        while (
-            press := hand.press(level, bounces=bouncing(chance), closed_ms=40, watch_ms=5000, after_tone_ms=400)
-        ).lit_ms(BUZZER) is None:
-            # On a starved emulator the kernel tells an edge of a 40 ms press too late to be believed. The hand got no
-            # tone and presses again, as a person would; what it got a tone for is stored exactly once all the same.
-            unheard += 1
-            assert unheard <= 20, "presses that lasted for 40 ms were not heard"
-        presses.append(press)
-    figures.append(f"presses that were not heard at first: {unheard} of 100")
-    wait_for(lambda: len(center.ratings()) >= known + 100, timeout_s=SLOW_S, what="100 ratings", log=pad.journal)
-    assert [level for _, level in center.ratings()[known:]] == levels
-    given = [event for event in center.stored() if event.type == GIVEN][-100:]
-    assert [event.data["level"] for event in given] == levels
-    tones_ms = [ms for press in presses if (ms := press.lit_ms(BUZZER)) is not None]
-    assert len(tones_ms) == 100, "a press that was stored had no tone"
-    stored_ms = [confirmed_ms(listener, event, press) for event, press in zip(given, presses, strict=True)]
-    figures.append(f"edge → light and tone, bouncing: {spread(tones_ms)}")
-    figures.append(
-        f"edge → acknowledged as stored:   {spread(stored_ms)}; clocks compared to {hand.clock_error_ms:.1f} ms"
+        while True:
+            press = hand.press(level, bounces=bouncing(chance), closed_ms=40, watch_ms=5000, after_tone_ms=400)
+            presses.append((level, press))
+            if press.lit_ms(BUZZER) is not None:
+                break
+            # On a starved emulator the kernel tells an edge of a 40 ms press too late to be believed, or the tone comes
+            # after the hand has gone. It got no tone and presses again, as a person would; what it got a tone for is
+            # stored exactly once all the same, what it got none for once at the most.
+            assert len(presses) <= len(levels) + 20, "presses that lasted for 40 ms were not heard"
+    heard = [(level, press.lit_ms(BUZZER) is not None) for level, press in presses]
+    figures.append(f"presses that were not heard at first: {len(presses) - 100} of 100")
+    wait_for(
+        lambda: agrees([level for _, level in center.ratings()[known:]], heard),
+        timeout_s=SLOW_S,
+        what=f"a rating for each confirmed press of {heard}",
+        log=pad.journal,
     )
+    stored = [level for _, level in center.ratings()[known:]]
+    given = [event for event in center.stored() if event.type == GIVEN][-len(stored) :]
+    assert [event.data["level"] for event in given] == stored
+    tones_ms = [ms for _, press in presses if (ms := press.lit_ms(BUZZER)) is not None]
+    assert len(tones_ms) == 100, "a press that was stored had no tone"
+    confirmed = [press for _, press in presses if press.lit_ms(BUZZER) is not None]
+    # Where one without a tone was stored after all, nothing tells which of them a rating is.
+    stored_ms = [confirmed_ms(listener, *pair) for pair in zip(given, confirmed, strict=False) if len(given) == 100]
+    figures.append(f"edge → light and tone, bouncing: {spread(tones_ms)}")
+    if stored_ms:
+        figures.append(
+            f"edge → acknowledged as stored:   {spread(stored_ms)}; clocks compared to {hand.clock_error_ms:.1f} ms"
+        )
     figures.append(f"memory of the daemon: {pad.memory_mb():.1f} MB")
 
 
@@ -230,6 +242,17 @@ def press_once(machine: Machine, level: int) -> None:
 def bouncing(chance: random.Random) -> tuple[float, ...]:
     """Return the pauses of a worn contact: up to ten edges within a few milliseconds."""
     return tuple(round(chance.uniform(0.1, 3), 2) for _ in range(2 * chance.randint(1, 5)))
+
+
+def agrees(stored: Sequence[int], presses: Sequence[tuple[int, bool]]) -> bool:
+    """Whether what is stored, in order, is each press with a tone once and any other once at the most."""
+    kept = [(level, len(list(run))) for level, run in itertools.groupby(stored)]
+    pressed = [
+        (level, [tone for _, tone in run]) for level, run in itertools.groupby(presses, key=operator.itemgetter(0))
+    ]
+    return [level for level, _ in kept] == [level for level, _ in pressed] and all(
+        sum(tones) <= count <= len(tones) for (_, count), (_, tones) in zip(kept, pressed, strict=True)
+    )
 
 
 def confirmed_ms(listener: Listener, event: Stored, press: Press) -> float:

@@ -256,14 +256,18 @@ def test_a_device_starts_before_its_broker(any_broker: Broker) -> None:
 
 
 def test_a_device_is_back_a_second_after_its_broker(any_broker: Broker) -> None:
-    """After a broker's restart the link is lost once, up once, and up within about a second."""
+    """After a broker's restart the link is lost once, up once, and up about a second after, or as long as it was gone.
+
+    The pauses between tries grow with the outage, and on a busy machine a broker takes long to start.
+    """
     with running(to(any_broker)) as run:
         assert isinstance(run.next(), LinkUp)
+        gone = time.monotonic()
         any_broker.restart()
         listening = time.monotonic()
         assert isinstance(run.next(), LinkDown)
-        assert isinstance(run.next(), LinkUp)
-        assert time.monotonic() - listening < 1.5
+        assert isinstance(run.next(timeout_s=15), LinkUp)
+        assert time.monotonic() - listening < 1.5 + 1.5 * (listening - gone)
         assert run.is_quiet(for_s=0.3)
 
 

@@ -38,7 +38,7 @@ USAGE = """usage: motcua provision COUNTER [--devices NAME,NAME] [--host HOST] [
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns 0 done, 1 failed, 2 asked or configured wrongly."""
     args = list(sys.argv[1:] if argv is None else argv)
-    if not args or args[0] in ("-h", "--help"):
+    if not args or not {"-h", "--help"}.isdisjoint(args):
         sys.stdout.write(USAGE)
         return 0 if args else 2
     command = args.pop(0) if args[0] in ("list", "revoke", "renew") else "issue"
@@ -108,8 +108,10 @@ def _issue(config: Config, station: str, devices: Sequence[str], options: argpar
     with _as_owner(data_dir):
         good = {one.identity for one in authority(config).index().of(station) if one.good(now)}
     if have := [device for device in devices if f"{station}/{device}" in good]:
+        missing = ",".join(device for device in devices if device not in have)
+        others = f"; for the others: motcua provision {station} --devices {missing}" if missing else ""
         raise KeysError(
-            f"{station} has keys for {', '.join(have)} already: motcua provision renew {station} makes new ones"
+            f"{station} has keys for {', '.join(have)} already: motcua provision renew {station} makes new ones{others}"
         )
     wanted = [f"{station}/{device}" for device in devices]
     if f"{station}/{KEYS_DEVICE}" not in good:
@@ -123,7 +125,8 @@ def _renew(config: Config, station: str, device: str | None, options: argparse.N
         issued = authority(config).index().of(station, device)
     wanted = sorted({one.identity for one in issued if one.good(now)})
     if not wanted:
-        raise KeysError(f"{options.target} has no keys that are good: motcua provision {station} makes some")
+        only = f" --devices {device}" if device and device != KEYS_DEVICE else ""
+        raise KeysError(f"{options.target} has no keys that are good: motcua provision {station}{only} makes some")
     devices = [one.split("/")[1] for one in wanted if not one.endswith(f"/{KEYS_DEVICE}")]
     _make(config, station, devices, wanted, options)
 

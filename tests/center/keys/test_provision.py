@@ -1,6 +1,5 @@
 """`motcua provision`: one command at the center makes what one station needs."""
 
-import io
 import os
 import stat
 import tarfile
@@ -122,6 +121,18 @@ def test_keys_are_listed_renewed_and_revoked(config: Path, capsys: pytest.Captur
     assert "has no keys to revoke" in capsys.readouterr().err
 
 
+def test_one_device_whose_keys_were_revoked_gets_new_ones(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whichever command is tried first for that device, its refusal names the one that makes its keys."""
+    given = ["--config", str(config)]
+    assert main(["q03", *given]) == 0
+    assert main(["revoke", "q03/callpad", *given]) == 0
+    for tried in (["q03"], ["renew", "q03/callpad"]):
+        capsys.readouterr()
+        assert main([*tried, *given, "--out", "again.tar.gz"]) == 1
+        assert "motcua provision q03 --devices callpad" in capsys.readouterr().err
+    assert main(["q03", "--devices", "callpad", *given, "--out", "again.tar.gz"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
@@ -193,8 +204,10 @@ def test_root_leaves_nothing_that_keeps_the_center_out(config: Path) -> None:
 
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without arguments, and with --help, the commands are shown."""
+    """Without arguments, and with --help wherever it stands, the commands are shown."""
     assert main([]) == 2
-    assert main(["--help"]) == 0
-    said = io.StringIO(capsys.readouterr().out).read()
-    assert all(word in said for word in ("provision COUNTER", "renew", "revoke", "list"))
+    for asked in (["--help"], ["q03", "--help"], ["revoke", "-h"]):
+        capsys.readouterr()
+        assert main(asked) == 0
+        said = capsys.readouterr().out
+        assert all(word in said for word in ("provision COUNTER", "renew", "revoke", "list"))

@@ -38,11 +38,28 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: int
     status: Status | None = None
     health: DeviceHealth | None = None
-    reported: dict[str, Any] | None = None
+    reported: str | None = None
+    """As it came, in JSON: what somebody makes up may take thirty times as much memory once it is read."""
     ahead_ms: int | None = None
     """Its clock less the center's when its last health came; None where its clock is not set."""
     machines: Machines | None = None
     """Whose words were heard under its name since the center started."""
+
+    @property
+    def trouble(self) -> str:
+        """What it reports to be wrong with it; empty if nothing."""
+        try:
+            said = _reported_decoder.decode(self.reported or "{}").trouble
+        except (msgspec.MsgspecError, RecursionError):  # no device of ours says what cannot be read
+            return ""
+        return said if isinstance(said, str) else ""
+
+
+class _Reported(msgspec.Struct):
+    trouble: Any = None
+
+
+_reported_decoder = msgspec.json.Decoder(_Reported)
 
 
 class RatingStored(msgspec.Struct, frozen=True):
@@ -101,7 +118,7 @@ class Sighting(msgspec.Struct, frozen=True):
     at: int
     status: Status | None = None
     health: DeviceHealth | None = None
-    reported: dict[str, Any] | None = None
+    reported: str | None = None
     ahead_ms: int | None = None
 
 

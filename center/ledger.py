@@ -80,7 +80,6 @@ _kept_decoder = msgspec.json.Decoder(_Kept)
 _event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _status_decoder = msgspec.json.Decoder(Status)
 _health_decoder = msgspec.json.Decoder(DeviceHealth)
-_reported_decoder = msgspec.json.Decoder(dict[str, object])
 
 
 @dataclass(slots=True)
@@ -425,7 +424,7 @@ def _device(row: Row) -> Device:
         seen_at=row["seen_at"],
         status=_status_decoder.decode(row["status"]) if row["status"] else None,
         health=_health_decoder.decode(row["health"]) if row["health"] else None,
-        reported=_reported_decoder.decode(row["reported"]) if row["reported"] else None,
+        reported=row["reported"],
     )
 
 
@@ -445,5 +444,5 @@ def _device_row(device: Device) -> Row:
         "seen_at": device.seen_at,
         "status": _encode(device.status).decode() if device.status else None,
         "health": _encode(device.health).decode() if device.health else None,
-        "reported": None if device.reported is None else _encode(device.reported).decode(),
+        "reported": device.reported,
     }

@@ -60,9 +60,8 @@ def signs(
     if certificate_ends_at is not None and not center_is_off:
         days = (certificate_ends_at - now_ms) // _DAY_MS
         found["certificate"] = Sign("bad", f"{days} d") if days < CERTIFICATE_DAYS else Sign("well")
-    trouble = (known.reported or {}).get("trouble")
-    if isinstance(trouble, str) and trouble:
-        found["trouble"] = Sign("bad", trouble[:64])
+    if known.trouble:
+        found["trouble"] = Sign("bad", known.trouble[:64])
     if health is not None:
         found |= _of_health(health)
         if known.ahead_ms is not None and not center_is_off:

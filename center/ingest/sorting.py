@@ -92,11 +92,11 @@ def _read(message: Message, address: Address, channel: Channel) -> Sorted:
             seen_at = 0 if message.retained or status.state == "lost" else message.at
             return Sighting(station=address.station, device=address.device, at=seen_at, status=status)
         case Channel.REPORTED:
-            reported = decode(message.payload, dict[str, Any])
-            if address.device in REPORTED:
-                decode(message.payload, REPORTED[address.device])
+            decode(message.payload, REPORTED.get(address.device, dict))
             seen_at = 0 if message.retained else message.at
-            return Sighting(station=address.station, device=address.device, at=seen_at, reported=reported)
+            return Sighting(
+                station=address.station, device=address.device, at=seen_at, reported=message.payload.decode()
+            )
         case _:
             raise ContractError("topic", f"the center does not listen to {channel.value}")
 

@@ -43,7 +43,6 @@ def look(known: Device, now_ms: int, *, strip: str = "", center_is_off: bool = F
     """Judge a device by what it said last."""
     status, health = known.status, known.health
     found = signs(known, now_ms, center_is_off=center_is_off)
-    said = (known.reported or {}).get("trouble")
     return DeviceView(
         name=f"{known.station}/{known.device}",
         station=known.station,
@@ -52,7 +51,7 @@ def look(known: Device, now_ms: int, *, strip: str = "", center_is_off: bool = F
         kind_known=known.device in _KINDS,
         level=level(known, found),
         why=tuple(kind for kind in _REMARKS if found and kind in found and found[kind].condition == "bad"),
-        trouble=said if isinstance(said, str) else None,
+        trouble=known.trouble or None,
         seen_at=known.seen_at,
         version=status.version if status else health.version if health else None,
         temperature_c=health.temperature_c if health else None,

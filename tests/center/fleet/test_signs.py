@@ -1,5 +1,6 @@
 """How a device is, by its last words."""
 
+import json
 from typing import Any
 
 import pytest
@@ -28,9 +29,16 @@ def device(state: str | None = "online", *, ago_s: int = 5, trouble: str | None 
         seen_at=NOW - ago_s * 1000,
         status=status,
         health=DeviceHealth(**health),
-        reported={"revision": 1, "trouble": trouble} if trouble else None,
+        reported=json.dumps({"revision": 1, "trouble": trouble}) if trouble else None,
         ahead_ms=ahead_ms,
     )
+
+
+def test_trouble_is_read_from_any_state_whatever_else_is_in_it() -> None:
+    """The trouble is found in what a device reports; what is nested too deeply, or no text, is none."""
+    assert device(trouble="panel").trouble == "panel"
+    for reported in (None, "{}", '{"trouble":[7]}', '{"x":' + "[" * 7_000 + "]" * 7_000 + "}"):
+        assert replace(device(), reported=reported).trouble == ""
 
 
 def bad(known: Device) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Sorting: an event, a sight of a device, or quarantine with a reason."""
 
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from center.answers import Sighting
+from center.answers import Device, Sighting
 from center.ingest.sorting import KEPT_BYTES, Broken, Event, Message, lenient, sort
 from contract.codec import encode
 from contract.envelope import MAX_BYTES
@@ -163,10 +164,25 @@ def test_the_broker_speaking_for_a_device_is_no_sight_of_it(state: str, retained
 def test_what_a_device_reports_is_checked_by_its_kind() -> None:
     """A reported state is kept as it is, if it is one of its kind."""
     topic = "motcua/v1/bentre/q01/rating/reported"
-    good = sort(message(topic, encode(RatingReported(revision=3, armed=None, presses={"3": 9}))))
+    state = encode(RatingReported(revision=3, armed=None, presses={"3": 9}))
+    good = sort(message(topic, state))
     assert isinstance(good, Sighting)
-    assert good.reported == {"revision": 3, "armed": None, "presses": {"3": 9}, "trouble": None}
+    assert good.reported == state.decode()
     assert "revision" in broken(b'{"armed":null}', topic=topic).row["reason"]
+
+
+def test_what_a_stranger_reports_takes_no_more_memory_than_it_is_long() -> None:
+    """A state of a device that the contract does not know is kept as text, however much it would be once it is read."""
+    state = b'{"trouble":7,"x":[' + b"{}," * 5_000 + b"{}]}"
+    tracemalloc.start()
+    try:
+        seen = sort(message("motcua/v1/bentre/q01/camera/reported", state))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(seen, Sighting)
+    assert Device(station="q01", device="camera", seen_at=0, reported=seen.reported).trouble == ""
+    assert kept < 4 * len(state)
 
 
 def test_a_broken_state_waits_for_no_ack() -> None:

@@ -1,5 +1,6 @@
 """What all pages have in common, the first page, and the devices, in a real browser."""
 
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -33,7 +34,7 @@ def report(center: Center, station: str, device: str, *, state: str = "online", 
         at=center.hall.now_ms(),
         status=Status(state=state, version="0.1.0", bootid="b", since="2026-11-23T01:00:00Z"),  # type: ignore[arg-type]
         health=DeviceHealth(**health),  # type: ignore[arg-type]
-        reported={"revision": 1, "trouble": trouble} if trouble else None,
+        reported=json.dumps({"revision": 1, "trouble": trouble}) if trouble else None,
     )
     assert center.hall.ingest(Delivery(sightings=[sighting])).result(5) == "stored"
 

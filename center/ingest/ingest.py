@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 BATCH = 500
 """At most so many messages share one transaction."""
 
-PENDING = 4_000
+PENDING = 10_000
 PENDING_BYTES = 8 * 1024 * 1024
 """So much may wait to be stored. What comes beyond is dropped: its device has it and sends it again."""
 
@@ -48,6 +48,8 @@ PENDING_REQUESTS = 200
 IDS_IN_ACK = 100
 SAY_EVERY_S = 60.0
 
+_HEARD = {Channel.EVENT: 0, Channel.STATUS: 1, Channel.REPORTED: 1, Channel.REQUEST: 1}
+"""With what quality of service. An event comes again until it is acknowledged here, so the broker need not care."""
 
 Renew = Callable[[str, Request, Callable[[Reply], None]], None]
 """Answers a station's request for a certificate, in its own time."""
@@ -77,10 +79,7 @@ class Ingest:
             config.broker,
             # Made up anew: who could guess it might take the connection over.
             client_id=f"center-{config.id}-{secrets.token_hex(4)}",
-            filters=[
-                center_filter(config.id, channel, root=config.root)
-                for channel in (Channel.EVENT, Channel.STATUS, Channel.REPORTED, Channel.REQUEST)
-            ],
+            filters=[(center_filter(config.id, channel, root=config.root), qos) for channel, qos in _HEARD.items()],
             presence=self._presence,
             clock=hall.clock,
             on_message=self._on_message,

@@ -65,7 +65,8 @@ class Taken(msgspec.Struct, frozen=True):
 class Link:
     """Keeps one connection up, and says that the center is there while it is.
 
-    `on_message` and `on_up` are called in paho's thread and must return at once.
+    `filters` are what it hears, each with the highest quality of service. `on_message` and `on_up` are called in paho's
+    thread and must return at once.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Link:
         config: Broker,
         *,
         client_id: str,
-        filters: Sequence[str],
+        filters: Sequence[tuple[str, int]],
         presence: Presence,
         clock: Clock,
         on_message: Callable[[Taken], None],
@@ -240,7 +241,7 @@ class Link:
             self._lost(f"refused: {reason}")
             self._gone.set()
             return
-        client.subscribe([(one, 1) for one in self._filters])
+        client.subscribe(list(self._filters))
 
     def _subscribed(self, client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         if any(reason.is_failure for reason in reasons):

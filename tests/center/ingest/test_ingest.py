@@ -191,6 +191,19 @@ def test_a_flood_of_rubbish_does_not_stop_the_others(
     assert len([record for record in caplog.records if "put aside" in record.message]) == 1
 
 
+def test_the_broker_need_not_see_to_events(config: Config, hall: Hall) -> None:
+    """Events are heard at quality of service 0, which their devices make up for; states and requests at 1."""
+    heard: list[tuple[str, int]] = []
+
+    def make_link(*_: object, filters: list[tuple[str, int]], **callbacks: Any) -> Any:
+        heard.extend(filters)
+        return _Link().wired(**callbacks)
+
+    Ingest(config, hall, make_link=make_link)
+    found = {topic.rpartition("/")[2]: qos for topic, qos in heard}
+    assert found == {"event": 0, "status": 1, "reported": 1, "request": 1}
+
+
 def test_memory_is_bounded_when_the_store_is_slow(config: Config, hall: Hall) -> None:
     """What comes faster than it can be stored is dropped beyond a bound: its device was not told and sends it again."""
     link = _Link()

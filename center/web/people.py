@@ -1,7 +1,7 @@
 """Logging in and out, one's own password, the administrator's page: forms without a script; JSON for programs."""
 
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -123,7 +123,7 @@ def people_routes(book: Pages) -> list[HTTPRouteHandler]:
             answer = book.login(request, to=to, name=name, fault=fault.problem.message, status=fault.status_code)
             answer.headers.update(fault.headers or {})
             return answer
-        return _let_in(found, request, "/password" if found.person.must_change else to)
+        return _let_in(found, request, f"/password?to={quote(to)}" if found.person.must_change else to)
 
     @post("/logout", include_in_schema=False, status_code=200)
     async def do_logout(request: PageRequest) -> Response[Any]:

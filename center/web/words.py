@@ -285,6 +285,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "did_session_revoked": ("Kết thúc phiên đăng nhập", "Ended a session"),
     "did_desk_taken_over": ("Thay người ở quầy", "Took a desk over"),
     "did_refused": ("Bị từ chối", "Was refused"),
+    "did_key_issued": ("Cấp khóa cho thiết bị", "Gave a device a key"),
+    "did_key_revoked": ("Thu hồi khóa của thiết bị", "Revoked a device’s key"),
+    "did_alert_acknowledged": ("Đã xem cảnh báo", "Saw an alert"),
+    "did_device_forgotten": ("Bỏ thiết bị khỏi danh sách", "Took a device off the list"),
     # devices
     "devices_title": ("Thiết bị", "Devices"),
     "devices_all_well": ("Tất cả thiết bị đều hoạt động tốt", "All devices work well"),

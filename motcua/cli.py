@@ -9,6 +9,7 @@ USAGE = f"""motcua {__version__}
 
   motcua device run NAME --config FILE     run one device of a counter (rating, callpad, display)
   motcua center serve --config FILE        run the center: broker, ingest, queue, pages
+  motcua center people|audit …             accounts; the audit log (--help tells more)
   motcua doctor                            look at this machine: what is wrong, and what to do (--json, --help)
   motcua provision COUNTER                 make the keys of a counter's devices, on the center's server
   motcua device install FILE               install them, on the counter's Pi

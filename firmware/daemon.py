@@ -373,6 +373,7 @@ class Daemon:
 
     def _store_works(self) -> None:
         self._store_failed = False
+        self._pump.begin_again()  # rows whose acknowledgement could not be stored are asked about once more
         _log.info("the outbox stores again")
         self._say_status()
 

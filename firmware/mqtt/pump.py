@@ -79,6 +79,10 @@ class Pump:
         """Begin on a new connection, from the first row that waits."""
         self._up = True
         self._silences = self._unheard = 0
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Send everything that waits once more, also what was acknowledged and could not be deleted."""
         self._rewind()
         self._cursor = 0
 

@@ -79,6 +79,19 @@ def test_a_new_connection_begins_at_the_first_row_that_waits() -> None:
     assert wire.turn() == [1, 3, 4]
 
 
+def test_a_row_that_could_not_be_deleted_goes_out_again() -> None:
+    """After a disk was full, rows that were acknowledged and are still there are sent and acknowledged once more."""
+    wire = Wire(3)
+    wire.pump.connected()
+    wire.turn()
+    wire.pump.acknowledged(upto=3, ids=(), now_ms=wire.now_ms)
+    assert wire.turn() == []
+    wire.pump.begin_again()
+    assert wire.turn() == [1, 2, 3]
+    wire.ack(3)
+    assert wire.rows == set()
+
+
 def test_without_acks_the_first_row_knocks_ever_more_seldom() -> None:
     """Time-outs double from 5 s to 60 s; while the center stores nothing one row goes out at a time, the first."""
     wire = Wire(30)

@@ -19,6 +19,9 @@ from contract.topics import CENTER_STATION, Address, Channel, parse
 KEPT_BYTES = 8_192
 """So much of a broken message is kept."""
 
+KEPT_STATE_BYTES = 1_024
+"""Ours are not half as long, and anybody may be two thousand devices at a broker without keys."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _ID = re.compile(rb'"id"\s*:\s*"([!#-\[\]-~]{1,64})"')
@@ -94,11 +97,18 @@ def _read(message: Message, address: Address, channel: Channel) -> Sorted:
         case Channel.REPORTED:
             decode(message.payload, REPORTED.get(address.device, dict))
             seen_at = 0 if message.retained else message.at
-            return Sighting(
-                station=address.station, device=address.device, at=seen_at, reported=message.payload.decode()
-            )
+            reported = _reported(message.payload)
+            return Sighting(station=address.station, device=address.device, at=seen_at, reported=reported)
         case _:
             raise ContractError("topic", f"the center does not listen to {channel.value}")
+
+
+def _reported(payload: bytes) -> str:
+    """Return what is kept of a reported state: all of one of ours, of a longer one what is wrong with the device."""
+    if len(payload) <= KEPT_STATE_BYTES:
+        return payload.decode()
+    trouble = decode(payload, dict[str, Any]).get("trouble")
+    return msgspec.json.encode({"trouble": trouble[:64]} if isinstance(trouble, str) else {}).decode()
 
 
 def unstorable(event: Event, message: Message, reason: str) -> Broken:

@@ -185,6 +185,22 @@ def test_what_a_stranger_reports_takes_no_more_memory_than_it_is_long() -> None:
     assert kept < 4 * len(state)
 
 
+@pytest.mark.parametrize("kind", ["rating", "camera"])
+def test_of_an_overlong_state_only_the_trouble_is_kept(kind: str) -> None:
+    """Two thousand made-up devices take 2 MB with what they report, not 32; what is wrong with one is still told."""
+    state = encode(RatingReported(revision=3, armed=None, presses={"3": 9}, trouble="stuck:2"))
+    found = sort(message(f"motcua/v1/bentre/q01/{kind}/reported", state + b" " * 15_000))
+    assert isinstance(found, Sighting)
+    assert found.reported == '{"trouble":"stuck:2"}'
+    mute = sort(message("motcua/v1/bentre/q01/camera/reported", b'{"trouble":"%s"}' % (b"x" * 15_000)))
+    assert isinstance(mute, Sighting)
+    assert mute.reported == '{"trouble":"%s"}' % ("x" * 64)
+    longest = RatingReported(revision=2**53 - 1, armed="t" * 64, presses=dict.fromkeys("12345", 2**53 - 1), trouble="t")
+    whole = sort(message("motcua/v1/bentre/q01/rating/reported", encode(longest)))
+    assert isinstance(whole, Sighting)
+    assert whole.reported == encode(longest).decode()
+
+
 def test_a_broken_state_waits_for_no_ack() -> None:
     """Only events are acknowledged: a broken status has nobody to be told."""
     assert broken(b"{}", topic="motcua/v1/bentre/q01/rating/status").address is None

@@ -10,7 +10,8 @@ def replace_file(file: Path, content: bytes, *, mode: int = 0o600, owner: tuple[
     `owner` is a user's and a group's number, for who may give files away.
     """
     new = file.with_name(f".{file.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    new.unlink(missing_ok=True)  # left by a power cut, or put there: nothing that is there is written to or given away
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "wb") as out:
         os.fchmod(descriptor, mode)
         if owner is not None:

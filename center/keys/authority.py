@@ -23,6 +23,9 @@ PLAUSIBLE_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 """No clock of a center that signs can be right before."""
 RENEW_DAYS = papers.DAYS // 3
 """A certificate is due for a new one in the last third of its time."""
+A_DAY = 10
+"""So many certificates a device may have within a day: a stolen key must not fill the index."""
+_DAY = timedelta(days=1)
 
 
 def _now() -> datetime:
@@ -65,10 +68,15 @@ class Authority:
                 until = self._plausible_now() + timedelta(days=papers.DAYS)
                 self._write(self.center_file, papers.make(root, CENTER, use="client", until=until).pem)
                 changed = True
-            if not self.revoked_file.exists():
-                self._write_revoked(root, self.index())
-                changed = True
-            return changed
+            return self._settle(root) or changed
+
+    def settle(self) -> bool:
+        """Make the list of revocations say what the index says; returns whether it did not.
+
+        Whoever revoked may have been cut off between the two, by a power cut or a full disk.
+        """
+        with self._locked():
+            return self._settle(self._root())
 
     def index(self) -> Index:
         """Return what was issued."""
@@ -106,6 +114,9 @@ class Authority:
             index = self.index().forget_expired(self._now())
             if not any(one.identity == identity and one.good(self._now()) for one in index.issued):
                 raise KeysError(f"{identity} has no certificate that could be renewed: motcua provision")
+            today = [one for one in index.issued if one.identity == identity and abs(self._now() - one.made_at) < _DAY]
+            if len(today) >= A_DAY:
+                raise KeysError(f"{identity} has had {len(today)} certificates within a day: no more before tomorrow")
             until = self._until(identity)
             certificate = papers.sign(self._root(), request, identity, until=until)
             self._write_index(index.add(self._entry(identity, certificate.serial_number, until, "renewed")))
@@ -174,6 +185,14 @@ class Authority:
     def _write_revoked(self, root: papers.Pair, index: Index) -> None:
         revoked = [(int(one.serial, 16), one.revoked_at) for one in index.issued if one.revoked_at is not None]
         self._write(self.revoked_file, papers.revocations(root, revoked, now=self._now()))
+
+    def _settle(self, root: papers.Pair) -> bool:
+        index = self.index()
+        wanted = {int(one.serial, 16) for one in index.issued if one.revoked_at is not None}
+        if self.revoked_file.exists() and wanted <= papers.revoked_by(self._read(self.revoked_file)):
+            return False
+        self._write_revoked(root, index)
+        return True
 
     def _read(self, file: Path) -> bytes:
         try:

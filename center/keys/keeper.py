@@ -173,6 +173,8 @@ class Keeper:
         before = self._seen
         if self._stamps() == before:
             return
+        if self._authority.settle():
+            log.warning("keys were revoked, but not in the broker's list: whoever revoked them was cut off")
         self.write()
         if before[1] == self._seen[1]:
             log.info("keys were issued: the broker reads its access list again")

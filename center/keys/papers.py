@@ -105,6 +105,14 @@ def revocations(root: Pair, revoked: Iterable[tuple[int, datetime]], *, now: dat
     return builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def revoked_by(text: bytes) -> set[int]:
+    """Return the serial numbers in a list of revocations (PEM); none where it cannot be read."""
+    try:
+        return {one.serial_number for one in x509.load_pem_x509_crl(text)}
+    except ValueError:
+        return set()
+
+
 def load(text: bytes) -> Pair:
     """Return the pair of a text that `Pair.pem` made; raise KeysError."""
     try:

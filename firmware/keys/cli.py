@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from firmware.clock import SystemClock
+from firmware.config import read_station
 from firmware.errors import ConfigError, MotcuaError
 from firmware.keys.install import STATION, Installed, install
 from firmware.keys.renew import renew
@@ -20,11 +21,13 @@ def main(argv: Sequence[str]) -> int:
         options = _parser().parse_args(argv)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 2
+    about = journal.start(logging.INFO)
     try:
         if options.command == "install":
             sys.stdout.write(_told(install(options.bundle, root=options.root, force=options.force)))
         else:
-            journal.start(logging.INFO)
+            station = read_station(options.config)
+            about |= {"MOTCUA_CENTER": station.center, "MOTCUA_STATION": station.station}
             renew(
                 options.config,
                 clock_is_set=SystemClock().synchronised,

@@ -58,18 +58,18 @@ def install(bundle: Path, *, root: Path = Path("/"), force: bool = False) -> Ins
     folder = ours.broker.keys_dir
     if kept and theirs.broker.keys_dir is not None:
         folder = theirs.broker.keys_dir
-    if folder is None or not folder.startswith("/"):
+    if folder is None or not folder.startswith("/") or ".." in Path(folder).parts:
         raise InstallError(f"broker.keys_dir: a folder by its whole path, got {folder}")
     keys_dir = root / folder.lstrip("/")
     owner = _user(root)
     try:
         keys_dir.parent.parent.mkdir(parents=True, exist_ok=True)
         _folder(keys_dir.parent, owner)
-        _folder(keys_dir, owner)
+        _folder(_no_link(keys_dir), owner)
         for name, content in sorted(files.items()):
             if name != "station.toml":
                 file = keys_dir / name.removeprefix("keys/")
-                _folder(file.parent, owner)
+                _folder(_no_link(file.parent), owner)
                 replace_file(file, content, mode=0o600, owner=owner)
         if not kept:
             station_file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -126,6 +126,13 @@ def _user(root: Path) -> tuple[int, int] | None:
         return None
     found = next((line.split(":") for line in lines if line.startswith(f"{USER}:")), None)
     return None if found is None else (int(found[2]), int(found[3]))
+
+
+def _no_link(folder: Path) -> Path:
+    """Refuse a link in a folder of the devices' user, who could lead whoever installs, as root, anywhere by it."""
+    if folder.is_symlink():
+        raise InstallError(f"{folder}: is a link; remove it, keys are kept in a folder of their own")
+    return folder
 
 
 def _folder(folder: Path, owner: tuple[int, int] | None) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from contract.topics import Address
-from firmware.config import BrokerConfig, Station, load, read_secret
+from firmware.config import BrokerConfig, Station, load, read_secret, read_station
 from firmware.devices.registry import KINDS
 from firmware.errors import ConfigError
 
@@ -94,6 +94,19 @@ def test_the_service_manager_may_give_the_folder(path: Path) -> None:
     path.write_text(GOOD.replace("state_dir", "# state_dir"))
     config = load(path, "left", KINDS_HERE, environment={"STATE_DIRECTORY": "/var/lib/motcua:/var/lib/other"})
     assert config.state_dir == Path("/var/lib/motcua/left")
+
+
+def test_the_service_manager_may_give_keys_and_passwords(path: Path) -> None:
+    """`$CREDENTIALS_DIRECTORY` at the beginning of a path is the folder that systemd names; without one it stays."""
+    text = GOOD.replace('host = "10.0.0.2"', 'host = "10.0.0.2"\nkeys_dir = "$CREDENTIALS_DIRECTORY/keys"')
+    assert text != GOOD
+    path.write_text(text)
+    broker = load(path, "left", KINDS_HERE, environment={"CREDENTIALS_DIRECTORY": "/run/credentials/x"}).broker
+    station = read_station(path).station
+    assert broker.ca_file == "/run/credentials/x/keys/root.pem"
+    assert broker.cert_file == f"/run/credentials/x/keys/{station}/left.pem"
+    without = load(path, "left", KINDS_HERE, environment={}).broker
+    assert without.ca_file == "$CREDENTIALS_DIRECTORY/keys/root.pem"
 
 
 def test_another_devices_section_is_not_judged(path: Path) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from center.errors import KeysError
 from center.keys import papers
 from center.keys.access import mosquitto_acl
-from center.keys.authority import RENEW_DAYS, Authority
+from center.keys.authority import A_DAY, RENEW_DAYS, Authority
 from center.keys.names import of_this_machine
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -165,6 +165,47 @@ def test_an_old_bundle_is_revoked_alone(authority: Authority) -> None:
     old, new = authority.index().of("q03")
     assert authority.revoke("q03", but_newest=True) == (old,)
     assert [one.serial for one in authority.index().issued if one.revoked_at is None] == [new.serial]
+
+
+def cut_off(*_: object) -> None:
+    """Stand in for what is not reached any more."""
+    raise KeysError("revoked.pem: cannot be written: No space left on device")
+
+
+def revoked_by_list(authority: Authority) -> set[str]:
+    """Return the serial numbers that the broker's list has."""
+    return {f"{one.serial_number:x}" for one in x509.load_pem_x509_crl(authority.revoked_file.read_bytes())}
+
+
+def test_a_revocation_that_was_cut_off_is_finished_later(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk or a power cut between index and list: the next start, or the running center, makes up for it."""
+    authority.issue(["q03/rating"])
+    authority.issue(["q03/rating"])
+    old = authority.index().of("q03")[0]
+    with monkeypatch.context() as full:
+        full.setattr(authority, "_write_revoked", cut_off)
+        with pytest.raises(KeysError, match="No space left"):
+            authority.revoke("q03", but_newest=True)
+    assert revoked_by_list(authority) == set()
+    assert authority.settle()
+    assert revoked_by_list(authority) == {old.serial}
+    assert not authority.settle()
+    authority.revoked_file.write_bytes(b"half a l")
+    assert authority.prepare(NAMES)
+    assert revoked_by_list(authority) == {old.serial}
+
+
+def test_a_stolen_key_cannot_fill_the_index(authority: Authority, clock: Clock) -> None:
+    """A device gets some certificates within a day and no more; the next day it may ask again."""
+    authority.issue(["q03/rating", "q03/callpad"])
+    asked = request(ec.generate_private_key(ec.SECP256R1()))
+    for _ in range(A_DAY - 1):
+        authority.sign(asked, "q03/rating")
+    with pytest.raises(KeysError, match="q03/rating has had 10 certificates within a day"):
+        authority.sign(asked, "q03/rating")
+    authority.sign(asked, "q03/callpad")
+    clock.now += timedelta(days=1)
+    authority.sign(asked, "q03/rating")
 
 
 def test_no_keys_are_made_by_a_clock_that_cannot_be_right(tmp_path: Path, clock: Clock) -> None:

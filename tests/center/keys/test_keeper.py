@@ -164,6 +164,19 @@ def test_a_revoked_device_is_thrown_off(center: Center) -> None:
         assert device.ups() == 1
 
 
+def test_a_revocation_that_was_cut_off_throws_the_device_off(center: Center) -> None:
+    """Where the command died after the index, the running center finishes the list and puts the device out."""
+    center.provision("rating", "keys")
+    pid = center.broker.pid
+    with center.authority._locked():
+        index = center.authority.index()
+        (one,) = index.of("q01", "rating")
+        center.authority._write_index(index.revoke(frozenset({one.serial}), datetime.now(UTC)))
+    wait_for(lambda: center.broker.pid not in (None, pid))
+    listed = x509.load_pem_x509_crl(center.authority.revoked_file.read_bytes())
+    assert [f"{each.serial_number:x}" for each in listed] == [one.serial]
+
+
 def test_nobody_takes_over_anothers_connection(center: Center) -> None:
     """A foreign key that uses the names of a device and of the center as client ids throws neither of them off."""
     center.provision("rating", "keys")

@@ -133,3 +133,53 @@ def test_half_a_bundle_is_refused_whole(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["install", str(path), "--root", str(root)]) == 1
     assert "damaged on its way" in capsys.readouterr().err
     assert not root.exists()
+
+
+@pytest.mark.parametrize("where", ["var/lib/motcua/keys", "var/lib/motcua/keys/q03"])
+def test_a_link_in_the_place_of_a_folder_leads_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    """The devices' user could lead whoever installs, as root, out of the folder of keys: links there are refused."""
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = root / where
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere)
+    assert main(["install", str(bundle(tmp_path)), "--root", str(root)]) == 1
+    assert f"{link}: is a link; remove it" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_file_that_waits_for_the_key_does_not_get_it(tmp_path: Path) -> None:
+    """What lies where a key is first written is not written to: its owner could read it, or give it away."""
+    root = tmp_path / "root"
+    folder = root / "var/lib/motcua/keys/q03"
+    folder.mkdir(parents=True)
+    (tmp_path / "other").write_text("of somebody else")
+    (folder / ".rating.pem.new").hardlink_to(tmp_path / "other")
+    assert main(["install", str(bundle(tmp_path)), "--root", str(root)]) == 0
+    assert (tmp_path / "other").read_text() == "of somebody else"
+    assert (folder / "rating.pem").read_bytes() == KEYS["q03/rating"]
+
+
+def test_keys_stay_under_the_folder_that_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bundle whose configuration leads upwards is refused."""
+    toml = station_toml(
+        center="bentre", root="motcua", station="q03", host="h", port=8883, devices=["rating"], scale="vn-3", levels=3
+    ).replace("/var/lib/motcua/keys", "/var/../../keys")
+    path = tmp_path / "bad.tar.gz"
+    path.write_bytes(pack(toml, b"the root", KEYS, made_at=0))
+    assert main(["install", str(path), "--root", str(tmp_path / "root")]) == 1
+    assert "broker.keys_dir: a folder by its whole path" in capsys.readouterr().err
+    assert not (tmp_path / "keys").exists()
+
+
+def test_what_a_renewal_says_names_center_and_station(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the journal a renewal is found as every line of a device is: by `MOTCUA_STATION=q03`."""
+    fields: dict[str, str] = {}
+    said: list[dict[str, str]] = []
+    monkeypatch.setattr("firmware.keys.cli.journal.start", lambda _level: fields)
+    monkeypatch.setattr("firmware.keys.cli.renew", lambda *_, **__: said.append(dict(fields)))
+    assert main(["install", str(bundle(tmp_path)), "--root", str(tmp_path)]) == 0
+    assert main(["renew", "--config", str(tmp_path / "etc/motcua/station.toml")]) == 0
+    assert said == [{"MOTCUA_CENTER": "bentre", "MOTCUA_STATION": "q03"}]

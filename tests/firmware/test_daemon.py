@@ -214,6 +214,22 @@ def test_unacknowledged_facts_are_sent_again(tmp_path: Path) -> None:
         assert not it.link.dropped
 
 
+def test_an_ack_that_could_not_be_stored_is_asked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A row that the center has and a full disk kept in the outbox goes out again once the outbox stores again."""
+    with world(tmp_path, up=True) as it:
+        it.hands.do(Record(ignored(1)))
+        wait_for(lambda: it.facts() == [1])
+        with closing(sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)) as tool:
+            tool.execute("BEGIN IMMEDIATE")
+            it.ack_all()
+            wait_for(lambda: "cannot be stored" in caplog.text)
+            tool.execute("ROLLBACK")
+        it.hands.do(Record(ignored(2)))
+        wait_for(lambda: it.facts() == [1, 1, 2])
+        it.ack_all()
+        wait_for(lambda: it.waiting() == [])
+
+
 def test_a_connection_without_pubacks_is_dropped(tmp_path: Path) -> None:
     """If the broker confirms nothing either, the connection is replaced."""
     with world(tmp_path, up=True, pump=Pump(ack_timeout_ms=100)) as it:

@@ -2,7 +2,8 @@
 
 Age is reckoned by the record's own days, not by the clock: a day is as old as the days between it and today that have a
 neighbour in the record within a month. A clock that is years ahead therefore makes nothing older, and after a long
-closure everything is kept for so much longer; nothing ever goes too early.
+closure everything is kept for so much longer; nothing ever goes too early. A clock that is a month ahead looks like a
+month of holidays: a gap of more than a week counts when a week of days has followed it.
 """
 
 import itertools
@@ -31,6 +32,9 @@ T = TypeVar("T")
 GAP_DAYS = 31
 """Days of the record that are farther apart count as following each other: that may have been the clock."""
 
+DOUBT_DAYS = 7
+"""A longer gap counts when so many days of the record have followed it: by then somebody has set a wrong clock."""
+
 ROUND_S = 600.0
 """So often there may be something: a window of health has become a day old."""
 
@@ -47,9 +51,9 @@ _ANSWER_S = 60.0
 def kept_from(recorded: Sequence[str], keep_days: int) -> str | None:
     """Return the oldest day that is kept, of the days of the record, the newest first; None if all are."""
     age = 0
-    for newer, older in itertools.pairwise(recorded):
+    for followed, (newer, older) in enumerate(itertools.pairwise(recorded), 1):
         gap = (date.fromisoformat(newer) - date.fromisoformat(older)).days
-        age += gap if gap <= GAP_DAYS else 0
+        age += gap if gap <= (DOUBT_DAYS if followed <= DOUBT_DAYS else GAP_DAYS) else 0
         if age >= keep_days:
             return newer
     return None
@@ -142,6 +146,9 @@ class Sweeper:
                 if not self._failing:
                     log.warning("what is too old could not be taken out: %s; trying again", error)
                 self._failing = True
+                gone = {}
+            except Exception:
+                log.exception("taking out what is too old failed; the queue goes on; please report these lines")
                 gone = {}
             else:
                 self._failing = False

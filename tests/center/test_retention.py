@@ -22,6 +22,7 @@ from center.retention import GAP_DAYS, Sweeper, bounds, kept_from
 from center.storage.store import Batch, Store
 from tests.center.conftest import MORNING_MS, TestClock
 from tests.center.storage.test_sweep import day_row, event, rating, ticket
+from tests.support.waiting import wait_for
 
 TODAY = date(2026, 11, 23)
 DAY_MS = 86_400_000
@@ -44,6 +45,13 @@ def test_a_clock_that_is_years_ahead_deletes_nothing() -> None:
     ahead = (TODAY + timedelta(days=3650)).isoformat()
     assert kept_from([ahead, *record(*range(80))], 90) is None
     assert kept_from([ahead, *record(*range(100))], 90) == record(89)[0]
+
+
+def test_a_clock_that_is_a_month_ahead_deletes_nothing_for_a_week() -> None:
+    """A few days that the clock put a month after the others make none older; a month of holidays counts in the end."""
+    ahead = record(*range(-36, -29))
+    assert kept_from([*ahead, *record(*range(80))], 90) is None
+    assert kept_from([record(-37)[0], *ahead, *record(*range(80))], 90) == record(52)[0]
 
 
 def test_after_a_long_closure_all_is_kept_for_longer() -> None:
@@ -209,6 +217,25 @@ def test_the_thread_waits_for_a_quiet_moment(swept: tuple[Hall, Sweeper], kept: 
         time.sleep(0.01)
     sweeper.stop()
     assert counts(kept)["ticket"] == 99
+
+
+def test_a_fault_does_not_end_it_for_good(swept: tuple[Hall, Sweeper], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a sweep that failed for whatever reason the next one comes all the same."""
+    _, sweeper = swept
+    tried: list[int] = []
+
+    def sweep() -> dict[str, int]:
+        tried.append(1)
+        raise ValueError("a day that is none")
+
+    monkeypatch.setattr(sweeper, "sweep", sweep)
+    monkeypatch.setattr("center.retention.ROUND_S", 0.01)
+    monkeypatch.setattr(sweeper, "_quiet_s", 0.0)
+    sweeper.start()
+    try:
+        wait_for(lambda: len(tried) >= 2, timeout_s=10)
+    finally:
+        sweeper.stop()
 
 
 def test_stopping_ends_a_sweep_at_its_next_step(swept: tuple[Hall, Sweeper]) -> None:

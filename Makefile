@@ -44,6 +44,7 @@ format: .venv/dev ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 wheels: .venv/bin/python ## All that `pip install --no-index` needs, into dist/wheels (FOR=center, FOR=pi,modbus for a counter's Pi)
+	@rm -rf build dist/wheels/motcua-*.whl # what an older version left would go into the wheel
 	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --constraint constraints.txt --wheel-dir dist/wheels '.[$(FOR)]'
 	@echo "dist/wheels: motcua[$(FOR)], for $$($(BIN)/python -c 'import platform as p; print(f"Python {p.python_version()} on {p.machine()}")')"
 

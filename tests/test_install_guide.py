@@ -147,3 +147,17 @@ def test_the_guide_s_station_file_is_read(tmp_path: Path, device: str) -> None:
     file.write_text(example("station.toml"), encoding="utf-8")
     config = firmware_config.load(file, device, KINDS)
     assert (config.kind, config.address.station) == (device, "q01")
+
+
+def test_wheels_hold_nothing_of_an_older_version(tmp_path: Path) -> None:
+    """What an earlier build left in the folder, as a module that is gone since, is away before the wheel is made."""
+    left = [tmp_path / "build/lib/center/gone.py", tmp_path / "dist/wheels/motcua-0.0.1-py3-none-any.whl"]
+    python = tmp_path / ".venv/bin/python"
+    for file in [*left, python]:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    seen = tmp_path / "seen"
+    python.write_text(f"#!/bin/sh\ncase $* in *pip*) find build dist -type f > {seen} 2>/dev/null || true;; esac\n")
+    python.chmod(0o755)
+    subprocess.run(["make", "-f", ROOT / "Makefile", "wheels"], cwd=tmp_path, check=True, capture_output=True)
+    assert seen.read_text() == ""

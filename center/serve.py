@@ -212,7 +212,7 @@ async def _watch(
 def _locked(data_dir: Path) -> Iterator[None]:
     """Hold the data folder for this process alone: two centers on one store would give numbers twice."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's accounts are nobody else's to read
         file = os.open(data_dir / "center.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"{data_dir}: cannot be used: {error.strerror}; check data_dir and its rights") from error

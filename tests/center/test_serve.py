@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from center.serve import _locked
 from contract.codec import decode
 from contract.states import Status
 from contract.topics import Address, Channel, center_address
@@ -53,6 +55,13 @@ def test_a_wrong_configuration_is_one_line_and_code_2(make: Callable[..., Progra
     program = make()
     program.config.write_text(program.config.read_text().replace("[http]\nport", "[http]\nprot"))
     assert program.run() == (2, f"motcua: {program.config}: http.prot: unknown key, did you mean port?\n")
+
+
+def test_a_new_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    """Whoever else may log in on the server cannot read accounts and ratings, also where no unit made the folder."""
+    folder = tmp_path / "data"
+    with _locked(folder):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_a_full_disk_is_named_at_the_start_and_heals_while_running(tmp_path: Path) -> None:

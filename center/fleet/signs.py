@@ -54,7 +54,8 @@ def signs(
         return {}
     if status.state == "lost":
         return {"lost": Sign("bad"), **dict.fromkeys(_LIVE, Sign("between"))}
-    found: dict[Kind, Sign] = {"silent": _sign(now_ms - known.seen_at > SILENT_S * 1000)}
+    # Seen in the future: before the clock was set back, and not since.
+    found: dict[Kind, Sign] = {"silent": _sign(abs(now_ms - known.seen_at) > SILENT_S * 1000)}
     if known.machines is not None and (other := known.machines.other(now_ms)) is not None:
         found["twins"] = Sign("bad", other[:8])
     if certificate_ends_at is not None and not center_is_off:

@@ -54,6 +54,9 @@ def bad(known: Device) -> dict[str, str]:
         (device(), {}),
         (device(temperature_c=75.0), {"hot": "75 °C"}),
         (device(temperature_c=74.9), {}),
+        (device(ago_s=-89), {}),
+        # The center was set back a year, and it has not spoken since.
+        (device(ago_s=-365 * 86_400), {"silent": ""}),
         (device(disk_free_mb=499), {"disk": "499 MB"}),
         (device(disk_free_mb=500), {}),
         (device(outbox_depth=100), {"outbox": "100"}),

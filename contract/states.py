@@ -26,8 +26,8 @@ class Status(State, frozen=True, kw_only=True, omit_defaults=True):
     state: Annotated[
         Literal["online", "offline", "lost"],
         Meta(
-            description="`online`: connected; `offline`: stopped in good order, or (not retained) asking whether another"
-            " machine has the name: who has it says `online` again; `lost`: gone (the last will)"
+            description="`online`: connected; `offline`: stopped in good order, or (not retained) asking whether"
+            " another machine has the name: who has it says `online` again; `lost`: gone (the last will)"
         ),
     ]
     version: Annotated[Text, Meta(description="The program's version")]

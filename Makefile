@@ -50,7 +50,7 @@ wheels: .venv/bin/python ## All that `pip install --no-index` needs, into dist/w
 
 constraints: ## Pin the newest versions that pyproject.toml allows, all extras
 	$(PYTHON) -m pip install --quiet --dry-run --ignore-installed --report .constraints.json \
-		'.[pi,camera,printer,modbus,keypad,center,dev]'
+		'.[pi,camera,printer,modbus,keypad,center,oidc,dev]'
 	$(PYTHON) tools/pin.py .constraints.json > constraints.txt
 	rm .constraints.json
 

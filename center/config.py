@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from center.errors import ConfigError
+from center.people.model import ROLES
 from center.queue.model import Counter, Rules, Service
 from contract.scales import SCALES, Scale
 from contract.settings import SettingsError, explain_os_error, explain_setting, parse, show
@@ -43,6 +44,11 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What every table of the file has in common: frozen, and an unknown key is an error."""
 
 
+def on_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 class Http(Section, frozen=True, kw_only=True):
     """Where pages and API are served.
 
@@ -66,14 +72,66 @@ class Http(Section, frozen=True, kw_only=True):
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return on_loopback(self.host)
+
+    @property
+    def origin(self) -> str:
+        """The one address that another site is told for coming back here: by the first of `names`."""
+        name = self.names[0] if self.names else self.host
+        port = "" if self.port == {"http": 80, "https": 443}[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{f'[{name}]' if ':' in name else name.lower()}{port}"
+
+
+class Oidc(Section, frozen=True, kw_only=True):
+    """Another login of the office that is good here, too: an OpenID Connect provider.
+
+    `roles` says which role a value of the claim `role_claim` means here; the first line that fits counts. `label` is on
+    the button. `address` is where browsers reach this center, if it is another than `[http]` says, as behind a proxy.
+    `ca_file` is needed where the provider's certificate is of an authority of the office's own.
+    """
+
+    issuer: Annotated[
+        str,
+        msgspec.Meta(
+            max_length=500,
+            pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+            description="an address that begins with https://",
+        ),
+    ]
+    client_id: Label
+    client_secret_file: FilePath | None = None
+    label: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1, max_length=40, pattern=r"\S", description="a text of 1 to 40 characters, not only spaces"
+        ),
+    ]
+    scopes: tuple[Annotated[str, msgspec.Meta(pattern=r"^[!#-\[\]-~]+$", description="a scope's name")], ...] = (
+        "openid",
+        "profile",
+    )
+    role_claim: Label = "groups"
+    roles: dict[str, str]
+    address: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                max_length=300,
+                pattern=r"^https?://[a-z0-9.:\[\]-]+$",
+                description="an address such as https://motcua.example.vn, without a path",
+            ),
+        ]
+        | None
+    ) = None
+    ca_file: FilePath | None = None
 
 
 class PeopleConfig(Section, frozen=True, kw_only=True):
-    """How long a login lasts: unused, and altogether."""
+    """How long a login lasts, unused and altogether; and which other login is good here."""
 
     idle_minutes: Annotated[int, msgspec.Meta(ge=5, le=1440)] = 240
     session_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 12
+    oidc: Oidc | None = None
 
 
 class Tickets(Section, frozen=True, kw_only=True):
@@ -111,7 +169,7 @@ class Broker(Section, frozen=True, kw_only=True):
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return on_loopback(self.host)
 
     @property
     def secured(self) -> bool:
@@ -294,6 +352,35 @@ def _check(path: Path, config: Config) -> None:
             raise ConfigError(f"{path}: http.proxies[{at}]: an IP address, got {show(proxy)}") from error
     if (config.http.cert_file is None) != (config.http.key_file is None):
         raise ConfigError(f"{path}: http: cert_file and key_file together, got only one of them")
+    if config.people.oidc is not None:
+        _check_oidc(path, config.people.oidc, config.http)
+
+
+def _check_oidc(path: Path, oidc: Oidc, http: Http) -> None:
+    if not keeps_secrets(oidc.issuer):
+        raise ConfigError(f"{path}: people.oidc.issuer: an address that begins with https://, got {show(oidc.issuer)}")
+    if "openid" not in oidc.scopes:
+        given = ", ".join(map(show, oidc.scopes))
+        raise ConfigError(f'{path}: people.oidc.scopes: "openid" and others, got {given or "nothing"}')
+    if not oidc.roles:
+        raise ConfigError(f'{path}: people.oidc.roles: at least one line such as "motcua-officers" = "officer"')
+    for value, role in oidc.roles.items():
+        if role not in ROLES:
+            raise ConfigError(
+                f"{path}: people.oidc.roles.{show(value)}: one of {', '.join(map(show, ROLES))}, got {show(role)}"
+            )
+    if oidc.address is None and not http.names and not http.on_loopback:
+        raise ConfigError(f"{path}: http.names: the name by which browsers come back from people.oidc, got nothing")
+
+
+def keeps_secrets(url: str) -> bool:
+    """Whether nobody on the way can read what is sent to an address: HTTPS, or this machine itself."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    return bool(host) and port != 0 and (parts.scheme == "https" or (parts.scheme == "http" and on_loopback(host)))
 
 
 def _check_broker(path: Path, broker: Broker) -> None:

@@ -38,6 +38,18 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     disabled: bool
     made_at: int
     changed_at: int
+    subject: str | None = None
+    """Whose account it is at the OIDC provider, as SHA-256; None where the password is one of ours."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whom the OIDC provider has just vouched for. `name` is what they would be called if it is free here."""
+
+    subject: str
+    name: str
+    full_name: str
+    role: Role | None
+    """None: the provider gives them nothing that is a role here."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +76,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     session: str
     must_change: bool
+    elsewhere: bool = False
+    """Whether the login is the OIDC provider's: then there is no password here that could be changed."""
 
     def may(self, right: Right) -> bool:
         """Whether this person may do that now; nobody may do anything before a first password was changed."""

@@ -23,7 +23,7 @@ from center.errors import StoreError
 from center.hall import Hall
 from center.people import passwords
 from center.people.limits import Buckets, Logins
-from center.people.model import Account, PeopleError, Person, Role, Session, account_name, full_name
+from center.people.model import Account, Identity, PeopleError, Person, Role, Session, account_name, full_name
 from center.people.passwords import Hasher
 from center.storage import tables
 
@@ -189,7 +189,7 @@ class People:
         times = self._logins.failed(
             name, address, computer, now_s
         )  # until it is known better: tries may be many at once
-        usable = account if account is not None and not account.disabled else None
+        usable = account if account is not None and not account.disabled and account.subject is None else None
         if not await self._hasher.matches(usable.password if usable else None, password) or usable is None:
             await self._record_failure(name if account else "", address, times)
             raise PeopleError("login_failed")
@@ -204,6 +204,42 @@ class People:
         if account is None or account.disabled:
             raise PeopleError("login_failed")
         return await self._open(account, address)
+
+    async def log_in_as(self, identity: Identity, *, address: str, label: str) -> Admitted:
+        """Open a session for somebody whom the OIDC provider `label` has vouched for.
+
+        The first login makes the account; the role is what the provider says now. An account is found by its subject
+        only, never by a name, so that nobody becomes somebody else here by choosing a name there.
+        """
+        account = self._of_subject(identity.subject)
+        if account is not None and account.disabled:
+            await self.record(f"http:{address}", "login_refused", account.name, "disabled")
+            raise PeopleError("account_disabled")
+        if identity.role is None:
+            await self._refuse(identity, account, address)
+            raise PeopleError("role_missing", label=label)
+        if account is None:
+            # No argon2 ever makes this, so no password fits; it signs the computer's second cookie.
+            kept = f"!{secrets.token_urlsafe(32)}"
+            account = await self._insert(
+                identity.name, identity.full_name, identity.role, kept, actor="oidc", subject=identity.subject
+            )
+        await self._rename(account, identity.full_name, actor="oidc")
+        await self._give_role(account, identity.role, actor="oidc")
+        return await self._open(self._accounts[account.name], address)
+
+    async def record_failure(self, address: str, detail: str) -> None:
+        """Note that a provider's answer was refused before it was known whose it is."""
+        await self._record_failure("", address, 0, detail)
+
+    async def _refuse(self, identity: Identity, account: Account | None, address: str) -> None:
+        """Note that somebody came without a role; who had one until now is out everywhere."""
+        ended = [] if account is None else [one for one in self._sessions.values() if one.account == account.name]
+        who = account.name if account is not None else ""
+        await self._end(ended, self._entry(f"http:{address}", "login_refused", who, f"{identity.full_name}: no role"))
+
+    def _of_subject(self, subject: str) -> Account | None:
+        return next((one for one in self._accounts.values() if one.subject == subject), None)
 
     async def _open(self, account: Account, address: str) -> Admitted:
         now = self._hall.now_ms()
@@ -221,7 +257,8 @@ class People:
             if current is None or current.disabled or current.changed_at != account.changed_at:
                 raise PeopleError("login_failed")  # changed while the password was compared
             others = self.sessions(account.name)[SESSIONS_EACH - 1 :]
-            entry = self._entry(f"person:{account.name}", "login", account.name, f"from {address}")
+            by = ", by oidc" if account.subject else ""
+            entry = self._entry(f"person:{account.name}", "login", account.name, f"from {address}{by}")
 
             def job(connection: sa.Connection) -> None:
                 _put_account(connection, account)
@@ -245,7 +282,7 @@ class People:
 
     async def change_password(self, person: Person, old: str, new: str, *, address: str) -> Admitted:
         """Give a person a password of their own choice; all their other sessions end, and this one gets a new token."""
-        account = self._accounts[person.name]
+        account = _own(self._accounts[person.name])
         now_s = self._hall.clock.monotonic_s()
         if wait_s := self._logins.wait_s(person.name, address, person.session, now_s):
             raise TooManyError("login_wait", wait_s)
@@ -287,7 +324,7 @@ class People:
 
     async def reset(self, name: str, *, actor: str) -> str:
         """Give an account a new first password and end its sessions; returns the password."""
-        account = self._known(name)
+        account = _own(self._known(name))
         password = passwords.readable()
         hashed = await self._hasher.hash(password)
         await self._change(account, "password_reset", actor, password=hashed, must_change=True, end_sessions=True)
@@ -295,14 +332,18 @@ class People:
 
     async def set_role(self, name: str, role: Role, *, actor: str) -> None:
         """Give an account another role; its sessions end, so that no page shows what is not its own any more."""
-        account = self._known(name)
+        await self._give_role(_own(self._known(name)), role, actor=actor)
+
+    async def _give_role(self, account: Account, role: Role, *, actor: str) -> None:
         if account.role != role:
             detail = f"{account.role} -> {role}"
             await self._change(account, "role_changed", actor, detail, role=role, end_sessions=True)
 
     async def rename(self, name: str, full: str, *, actor: str) -> None:
         """Correct how a person is called."""
-        account, full = self._known(name), full_name(full)
+        await self._rename(self._known(name), full_name(full), actor=actor)
+
+    async def _rename(self, account: Account, full: str, *, actor: str) -> None:
         if account.full_name != full:
             await self._change(account, "account_renamed", actor, f"{account.full_name} -> {full}", full_name=full)
 
@@ -347,7 +388,25 @@ class People:
         self, name: str, full: str, role: Role, password: str, *, actor: str, must_change: bool = True
     ) -> None:
         hashed = await self._hasher.hash(password)
+        await self._insert(name, full, role, hashed, actor=actor, must_change=must_change)
+
+    async def _insert(
+        self,
+        name: str,
+        full: str,
+        role: Role,
+        kept: str,
+        *,
+        actor: str,
+        must_change: bool = False,
+        subject: str | None = None,
+    ) -> Account:
+        """Commit an account. One of the provider's takes a name that is free, and is there only once."""
         async with self._changing:
+            if subject is not None:
+                if there := self._of_subject(subject):
+                    return there
+                name = self._free(name)
             if name in self._accounts:
                 raise PeopleError("account_exists", name=name)
             if len(self._accounts) >= ACCOUNTS:
@@ -357,11 +416,12 @@ class People:
                 name=name,
                 full_name=full,
                 role=role,
-                password=hashed,
+                password=kept,
                 must_change=must_change,
                 disabled=False,
                 made_at=now,
                 changed_at=now,
+                subject=subject,
             )
             entry = self._entry(actor, "account_made", name, f"{full}, {role}")
 
@@ -371,6 +431,12 @@ class People:
 
             await self._transact(job)
             self._accounts[name] = account
+            return account
+
+    def _free(self, wish: str) -> str:
+        """Return a name that nobody has: the one wished for, or with the first number behind it."""
+        taken = (wish, *(f"{wish[:27]}-{number}" for number in range(2, ACCOUNTS + 2)))
+        return next(one for one in taken if one not in self._accounts)
 
     async def _change(
         self,
@@ -394,7 +460,7 @@ class People:
             changed = replace(self._accounts[account.name], changed_at=self._hall.now_ms(), **new)
             others = (one for one in self._accounts.values() if one.name != account.name)
             governed = changed, *others
-            if not any(one.role == "administrator" and not one.disabled for one in governed):
+            if not any(one.role == "administrator" and not one.disabled and not one.subject for one in governed):
                 raise PeopleError("last_administrator")
             ended = [one for one in self._sessions.values() if one.account == account.name] if end_sessions else []
             entry = self._entry(actor, action, account.name, detail)
@@ -434,14 +500,14 @@ class People:
             await self._transact(lambda connection: _put_seen(connection, seen))
             self._written.update(seen)
 
-    async def _record_failure(self, name: str, address: str, times: int) -> None:
+    async def _record_failure(self, name: str, address: str, times: int, detail: str = "") -> None:
         day = business_day(self._hall.now_ms(), self._config.zone)
         count = self._failures[1] + 1 if self._failures[0] == day else 1
         self._failures = day, count
         if count > FAILURES_A_DAY and count % 100:
             return
         # What was typed for a name that does not exist may be a password.
-        detail = f"{times} in a row" if name else "no such account"
+        detail = detail or (f"{times} in a row" if name else "no such account")
         if count > FAILURES_A_DAY:
             detail += f", {count} today"
         with contextlib.suppress(StoreError):
@@ -465,7 +531,15 @@ def _person(account: Account, session: Session) -> Person:
         role=account.role,
         session=session.id,
         must_change=account.must_change,
+        elsewhere=account.subject is not None,
     )
+
+
+def _own(account: Account) -> Account:
+    """Return an account whose password and role are this center's business; raise PeopleError for another."""
+    if account.subject is not None:
+        raise PeopleError("password_elsewhere")
+    return account
 
 
 def _load(connection: sa.Connection) -> tuple[list[Account], list[Session]]:

@@ -185,6 +185,8 @@ account = Table(
     Column("disabled", Boolean, nullable=False),
     Column("made_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    Column("subject", String(64)),  # SHA-256 of issuer and subject at the OIDC provider; NULL: ours
+    Index(None, "subject", unique=True),
 )
 
 session = Table(

@@ -6,12 +6,13 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from litestar import Litestar, MediaType, Request, Response, asgi, get
 from litestar.datastructures import State as AppState
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import (
@@ -29,6 +30,7 @@ from litestar.openapi.spec import (
 from litestar.types import ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
 
 from center.config import Config
+from center.errors import ConfigError
 from center.fleet.fleet import Fleet
 from center.fleet.webhook import make_webhook
 from center.hall import Hall
@@ -44,6 +46,9 @@ from center.web.metrics import Metrics
 from center.web.metrics import route as metrics_route
 from center.web.people import people_routes
 from center.web.stream import VIEWS, Hub
+
+if TYPE_CHECKING:
+    from center.people.oidc import Provider
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +90,7 @@ def create_app(
     metrics = Metrics(config, hall, hub, fleet)
     people = People(hall, config, hasher=hasher)
     people.on_end = hub.end
+    provider, ways = _other_login(config, hall)
     technician = Technician(people, Path(config.data_dir))
     book = pages.Pages(config, hub, assets, people, links=tuple(extra_links), login_at=login_at)
     hosts, tickets = Hosts(config.http), TicketLimits(config.tickets)
@@ -102,6 +108,8 @@ def create_app(
             yield
         finally:
             await technician.stop()
+            if provider is not None:
+                provider.close()
             await asyncio.to_thread(metrics.stop)
             await asyncio.to_thread(fleet.stop)
             await hub.stop()
@@ -111,6 +119,7 @@ def create_app(
         route_handlers=[
             *pages.routes(book),
             *people_routes(book),
+            *ways(book),
             api_router(),
             healthz,
             metrics_route(metrics),
@@ -137,6 +146,22 @@ def create_app(
         ),
         logging_config=None,
     )
+
+
+def _other_login(
+    config: Config, hall: Hall
+) -> "tuple[Provider | None, Callable[[pages.Pages], list[HTTPRouteHandler]]]":
+    """Return the office's other login and its routes, where there is one: only then its libraries are loaded."""
+    if config.people.oidc is None:
+        return None, lambda _book: []
+    try:
+        from center.web.oidc import make_provider, oidc_routes
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"people.oidc: needs {error.name}, which is not installed: pip install 'motcua[oidc]'"
+        ) from error
+    provider = make_provider(config.people.oidc, config.http, hall.clock)
+    return provider, lambda book: oidc_routes(book, provider, hall.clock)
 
 
 @get("/healthz", sync_to_thread=False, summary="Is the center well", tags=["center"])

@@ -65,6 +65,7 @@ class RefusedError(HTTPException):
 
 
 _STATUS = {
+    "account_disabled": 403,
     "account_exists": 409,
     "account_unknown": 404,
     "desk_elsewhere": 409,
@@ -75,7 +76,13 @@ _STATUS = {
     "login_needed": 401,
     "login_wait": 429,
     "logins_busy": 429,
+    "oidc_down": 503,
+    "oidc_failed": 401,
+    "oidc_refused": 401,
+    "oidc_stale": 401,
     "password_change_needed": 403,
+    "password_elsewhere": 409,
+    "role_missing": 403,
     "tickets_wait": 429,
 }
 

@@ -37,6 +37,7 @@ Link = tuple[str, str, str]
 """Where, name, hint."""
 
 LOGIN = "/login"
+OIDC = "/login/oidc"
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 SIDE = (("recall", "R"), ("transfer", "T"), ("park", "P"), ("no_show", "V"))
 _YEAR_S = 365 * 86_400
@@ -289,11 +290,28 @@ class Pages:
         self, request: PageRequest, *, to: str, name: str = "", fault: str = "", status: int = 200
     ) -> Response[bytes]:
         """Draw the login; `fault` says why the last try did not work."""
-        return self._draw(request, "login", None, to=to, typed=name, fault=fault, status=status)
+        other_way = ""
+        if self._config.people.oidc is not None:
+            other_way = f"{OIDC}?to={quote(to, safe='')}"
+        return self._draw(
+            request,
+            "login",
+            None,
+            to=to,
+            typed=name,
+            fault=fault,
+            other_way=other_way,
+            provider=self._provider,
+            status=status,
+        )
+
+    def arrived(self, request: PageRequest, to: str) -> Response[bytes]:
+        """Draw the page on which somebody comes back from the office's other login; it opens `to` by itself."""
+        return self._draw(request, "arrived", None, to=to)
 
     def password(self, request: PageRequest, *, to: str, fault: str = "", status: int = 200) -> Response[bytes]:
         """Draw the change of one's own password."""
-        return self._draw(request, "password", None, to=to, fault=fault, status=status)
+        return self._draw(request, "password", None, to=to, fault=fault, provider=self._provider, status=status)
 
     def people(
         self,
@@ -343,6 +361,11 @@ class Pages:
         if error.problem.code == "password_change_needed":
             return to_page(f"/password?to={quote(here)}")
         return self._draw(request, "refused", None, words=error.problem.message, status=error.status_code)
+
+    @property
+    def _provider(self) -> str:
+        """How people call the office's other login."""
+        return self._config.people.oidc.label if self._config.people.oidc is not None else "OIDC"
 
     def _wall(self) -> datetime:
         """Return the time on the center's wall."""
@@ -404,7 +427,7 @@ class Pages:
 
 # --- what the server draws for the first paint ---------------------------------------------------------------------
 
-_SHEETS = {"password": "login", "refused": "login"}
+_SHEETS = {"arrived": "login", "password": "login", "refused": "login"}
 _RANK = {"lost": 0, "warn": 1, "unknown": 2, "offline": 3, "ok": 4}
 
 

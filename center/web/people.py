@@ -72,7 +72,7 @@ async def api_login(data: JSONBody[LoginBody], request: ApiRequest) -> Response[
             data.name, data.password, address=address_of(request), known=request.cookies.get(KNOWN, "")
         )
     except (PeopleError, StoreError) as error:
-        raise _refused(error, language_of(request)) from error
+        raise refusal(error, language_of(request)) from error
     return Response(_me(found.person), cookies=session_cookies(found, request.scope), headers=_NO_STORE)
 
 
@@ -95,7 +95,7 @@ async def api_password(data: JSONBody[PasswordBody], request: ApiRequest) -> Res
     try:
         found = await people_of(request).change_password(_who(request), data.old, data.new, address=address_of(request))
     except (PeopleError, StoreError) as error:
-        raise _refused(error, language_of(request)) from error
+        raise refusal(error, language_of(request)) from error
     return Response(_me(found.person), cookies=session_cookies(found, request.scope), headers=_NO_STORE)
 
 
@@ -119,7 +119,7 @@ def people_routes(book: Pages) -> list[HTTPRouteHandler]:
                 name, form.get("password", ""), address=address_of(request), known=request.cookies.get(KNOWN, "")
             )
         except (PeopleError, StoreError) as error:
-            fault = _refused(error, language_of_page(request))
+            fault = refusal(error, language_of_page(request))
             answer = book.login(request, to=to, name=name, fault=fault.problem.message, status=fault.status_code)
             answer.headers.update(fault.headers or {})
             return answer
@@ -148,7 +148,7 @@ def people_routes(book: Pages) -> list[HTTPRouteHandler]:
                 _who(request), form.get("old", ""), form.get("new", ""), address=address_of(request)
             )
         except (PeopleError, StoreError) as error:
-            fault = _refused(error, language_of_page(request))
+            fault = refusal(error, language_of_page(request))
             return book.password(request, to=to, fault=fault.problem.message, status=fault.status_code)
         return _let_in(found, request, to)
 
@@ -166,7 +166,7 @@ def people_routes(book: Pages) -> list[HTTPRouteHandler]:
         try:
             said, new_password = await _govern(register, await _form(request), _who(request).actor, lang)
         except (PeopleError, StoreError) as error:
-            why = _refused(error, lang)
+            why = refusal(error, lang)
             fault, status = why.problem.message, why.status_code
         if person_of(request) is None:  # of one's own account, or one's own session
             return to_page("/login")
@@ -222,10 +222,11 @@ async def _leave(request: Request[Any, Any, AppState]) -> None:
         try:
             await people_of(request).log_out(person)
         except StoreError as error:
-            raise _refused(error, language_of(request)) from error
+            raise refusal(error, language_of(request)) from error
 
 
-def _refused(error: PeopleError | StoreError, lang: Language) -> RefusedError:
+def refusal(error: PeopleError | StoreError, lang: Language) -> RefusedError:
+    """Return why somebody was not let in, or nothing was changed, as it goes to the client."""
     if isinstance(error, PeopleError):
         return refused(error, lang)
     refusal = refuse("store_full" if error.full else "store_failed")

@@ -202,6 +202,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "login_password": ("Mật khẩu", "Password"),
     "login_do": ("Đăng nhập", "Log in"),
     "login_forgotten": ("Quên mật khẩu? Xin hỏi quản trị viên.", "Forgotten? Ask an administrator."),
+    "login_by": ("Đăng nhập bằng {provider}", "Log in by {provider}"),
+    "login_here": ("Hoặc bằng mật khẩu tại đây", "Or by a password of this center"),
+    "login_arrived": ("Đã đăng nhập", "You are logged in"),
+    "login_go_on": ("Tiếp tục", "Go on"),
     "go_back": ("Quay lại", "Back"),
     "logout": ("Đăng xuất", "Log out"),
     "password_title": ("Đổi mật khẩu", "Change the password"),
@@ -220,6 +224,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "password_ends": (
         "Mọi máy khác đang đăng nhập bằng tài khoản này sẽ phải đăng nhập lại.",
         "Every other computer that is logged in by this account will have to log in again.",
+    ),
+    "password_elsewhere": (
+        "Ông/bà đăng nhập bằng {provider}. Mật khẩu được đổi ở đó.",
+        "You log in by {provider}. The password is changed there.",
     ),
     "forbidden_title": ("Không có quyền xem trang này", "This page is not for your account"),
     "forbidden_hint": (
@@ -245,6 +253,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "people_of": ("{what}: {who}", "{what}: {who}"),
     "people_disabled": ("Đã khóa", "Disabled"),
     "people_must_change": ("Chưa đổi mật khẩu được cấp", "Has not chosen a password yet"),
+    "people_elsewhere": ("Đăng nhập qua hệ thống khác", "Logs in through another system"),
     "people_active": ("Đang dùng", "Active"),
     "people_new_password": (
         "Mật khẩu được cấp cho {who}. Chỉ hiện một lần này; {who} phải đổi khi đăng nhập.",
@@ -274,6 +283,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "audit_newest": ("Mới nhất", "Newest"),
     "did_login": ("Đăng nhập", "Logged in"),
     "did_login_failed": ("Sai tên hoặc mật khẩu", "Wrong name or password"),
+    "did_login_refused": ("Không được đăng nhập", "Was not let in"),
     "did_logout": ("Đăng xuất", "Logged out"),
     "did_password_changed": ("Đổi mật khẩu", "Changed the password"),
     "did_password_reset": ("Cấp lại mật khẩu", "Gave a new password"),

@@ -57,7 +57,14 @@ def test_the_hash_is_made_as_documented(store: Store) -> None:
     assert store.transact(audit.head).hash == "fc97b3201446bbf0d5bc5232a5e5bd24717b6966d4a6db4f44ab898a07c31352"
 
 
-@pytest.mark.parametrize("sql", ["UPDATE audit SET detail = 'x' WHERE seq = 3", "DELETE FROM audit WHERE seq = 3"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE audit SET detail = 'x' WHERE seq = 3",
+        "DELETE FROM audit WHERE seq = 3",
+        "REPLACE INTO audit SELECT seq, at, actor, action, object, 'x', previous, hash FROM audit WHERE seq = 3",
+    ],
+)
 def test_an_entry_cannot_be_changed_or_deleted(log: Callable[[str], Head | Broken], sql: str) -> None:
     """The database itself refuses to change the past."""
     with pytest.raises(sqlite3.IntegrityError, match="takes new entries only"):

@@ -228,7 +228,7 @@ def test_a_broker_that_lives_on_knows_whether_the_center_is_there(
         assert (decode(kept.payload, Status).state, kept.retained) == ("offline", True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], pytest.param("amqtt", marks=pytest.mark.long)])
 def test_what_was_answered_survives_a_kill(make: Callable[..., Program], kind: str) -> None:
     """SIGKILL in the middle of work: each answer given before is still true after, and nothing is there twice."""
     program = make(kind)

@@ -57,7 +57,7 @@ def test_a_day_is_whole(tmp_path: Path, broker: str) -> None:
     assert account["press_to_light_ms"]["p50"] < account["press_to_stored_ms"]["p50"]
 
 
-@pytest.mark.parametrize("broker", [MOSQUITTO, "amqtt"])
+@pytest.mark.parametrize("broker", [MOSQUITTO, pytest.param("amqtt", marks=pytest.mark.long)])
 def test_a_day_is_whole_when_everything_is_killed(tmp_path: Path, broker: str) -> None:
     """Killing broker, center and devices all day long loses nothing, and nothing happens twice."""
     code, account, said = play(tmp_path, broker, VISITS_UNDER_KILLS, "--chaos", "--seed", "4")

@@ -4,8 +4,6 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 MIN_PYTHON := 3.11
 FOR ?= center
-# Two test workers a processor: half of a test is waiting for programs it started.
-WORKERS = $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
 ASYNCAPI_PARSER := @asyncapi/parser@3.6.3
 
 .PHONY: help demo test test-long test-powercut test-vm check bench soak format wheels constraints system-packages asyncapi-parser clean
@@ -17,7 +15,7 @@ demo: .venv/demo ## A whole center in a box, on simulated hardware; prints its a
 	@$(BIN)/motcua demo $(ARGS)
 
 test: .venv/dev ## All tests but the long ones and those that need a virtual machine or a Raspberry Pi (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-long: .venv/dev ## What takes minutes: bad networks, fuzzers, a compressed month
 	@$(BIN)/python -m pytest -m long --numprocesses auto --dist loadfile $(ARGS)

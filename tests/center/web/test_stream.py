@@ -88,7 +88,7 @@ def test_a_page_that_reads_too_slowly_is_dropped(center: Center) -> None:
         )
         deaf.sendall(head)
         hub = center.hub
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         center.issue(count=60)
         while not hub.watching("officer", "q01"):
             time.sleep(0.01)

@@ -116,6 +116,12 @@ def test_only_who_has_the_right_gets_through(center: Center, newcomer: httpx.Cli
     assert passed == [who for who in EVERYBODY if _may(who, needed)]
 
 
+def test_a_first_password_is_told_to_be_changed(newcomer: httpx.Client) -> None:
+    """Who has not yet chosen a password is told so by everything else, and never that a right is missing."""
+    answer = newcomer.get("/api/devices", headers={"Connection": "close"})
+    assert answer.json()["code"] == "password_change_needed"
+
+
 def _number(route: str) -> int:
     """Return which of a person's sessions asks: those that log out do not end the others'."""
     return {"POST /logout": 1, "POST /api/logout": 2}.get(route, 0)

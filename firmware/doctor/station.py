@@ -31,6 +31,10 @@ PAGES_PORT = 8080
 
 BROKER_LIMIT_S = 25.0
 _RENEW = "renew it at the center: docs/guide/operator.md"
+_NEW_KEYS = (
+    "make new ones at the center (motcua provision renew {station}; provision {station}, if none is good) and install"
+    " them here (motcua device install): new keys are tried within seconds, refused ones in the end every ten minutes"
+)
 
 T = TypeVar("T")
 
@@ -161,7 +165,7 @@ def _visits(devices: Sequence[DeviceConfig], roots: Roots, processes: Processes)
 
 
 def _broker(group: Sequence[DeviceConfig], roots: Roots, processes: Processes) -> Sequence[Finding]:
-    from firmware.mqtt.tls import explain_tls, tls_context
+    from firmware.mqtt.tls import explain_tls, needs_new_keys, tls_context
 
     config, address = group[0].broker, group[0].address
     is_set = clock.probe(roots).synchronised
@@ -177,6 +181,8 @@ def _broker(group: Sequence[DeviceConfig], roots: Roots, processes: Processes) -
             mqtt_5=config.protocol == "5",
             context=tls_context(config, clock_is_set=is_set, oldest=True),
             explain=lambda error: explain_tls(error, config),
+            needs_new_keys=needs_new_keys,
+            new_keys=_NEW_KEYS.format(station=address.station),
         )
     except ConfigError as error:
         return [problem("broker-files", str(error), "correct it; a file that only its user may read needs sudo here")]

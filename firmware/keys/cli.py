@@ -68,5 +68,8 @@ def _told(done: Installed) -> str:
         lines.append(f"{done.station_file}: written; adapt the wiring to yours")
     if not done.has_user:
         lines.append("The files belong to who runs this: there is no user motcua yet (motcua install-units makes it)")
-    lines.append("Devices that run take the keys at their next connection: sudo systemctl restart 'motcua-device@*'")
+    lines.append(
+        "Devices that run take the keys at their next connection, within seconds where the old ones were refused, or at"
+        " once: sudo systemctl restart 'motcua-device@*'"
+    )
     return "\n".join(lines) + "\n"

@@ -25,11 +25,14 @@ _THEIR_CERTIFICATE = {
     62: "the broker's certificate is not good for {host}: add that to names under [broker] of center.toml",
     64: "the broker's certificate is not good for {host}: add that to names under [broker] of center.toml",
 }
-_OUR_CERTIFICATE = {
+_REFUSED = {
     "SSLV3_ALERT_CERTIFICATE_REVOKED": "the certificate of this device was revoked: motcua provision makes new keys",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the certificate of this device has expired: motcua provision makes new keys",
     "TLSV1_ALERT_UNKNOWN_CA": "the broker does not know the authority of this device's certificate: was it provisioned"
     " by another center?",
+}
+"""Only new keys mend these."""
+_OUR_CERTIFICATE = _REFUSED | {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "the broker asks for a certificate: set keys_dir under [broker]",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the broker asks for a certificate: set keys_dir under [broker]",
     "WRONG_VERSION_NUMBER": "what answers there does not speak TLS: check port under [broker]",
@@ -84,6 +87,11 @@ def explain_tls(error: OSError, broker: BrokerConfig) -> str | None:
         meaning = _THEIR_CERTIFICATE.get(code, f"the broker's certificate is not accepted: {error}")
         return meaning.format(ca=broker.ca_file, host=broker.host)
     return _OUR_CERTIFICATE.get(getattr(error, "reason", None) or "")
+
+
+def needs_new_keys(error: OSError) -> bool:
+    """Whether the broker has refused the certificate itself, which waiting does not mend."""
+    return getattr(error, "reason", None) in _REFUSED
 
 
 def _reason(error: OSError) -> str:

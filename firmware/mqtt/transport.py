@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,8 +34,10 @@ _log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 5.0
-REFUSED_PAUSE_S = 30.0
-"""Before the next try after a key was refused: that does not mend itself, and each try is a line in a broker's log."""
+REFUSED_PAUSE_S, REFUSED_PAUSE_MAX_S = 30.0, 600.0
+"""Before the next try after a fault of the keys: each is a line in a broker's log. Doubled each time the broker refuses
+ours, which only new ones mend; files that change end the pause."""
+LOOK_AT_KEYS_S = 3.0
 STABLE_AFTER_S = 2.0
 """A connection that lived this long was a good one: after it the pauses begin at the first again."""
 CONNECT_TIMEOUT_S = 5.0
@@ -127,6 +130,7 @@ class Transport:
         self._namesake = Namesake()
         self._online_word = b""  # how it was said on this connection
         self._problem = self._key_problem = self._key_problem_logged = ""
+        self._refused = False
         self._lost_logged = self._rival_logged = self._deaf_logged = self._blind_logged = False
         self._unconfirmed: deque[MQTTMessageInfo] = deque()
         self._unconfirmed_on: Client | None = None
@@ -201,9 +205,11 @@ class Transport:
     # --- the network thread --------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        failures = 0
+        failures = refusals = 0
         while not self._stopping.is_set():
             self._problem = self._key_problem = ""
+            self._refused = False
+            keys = self._keys()
             lived_s = self._connection()
             if self._stopping.is_set():
                 return
@@ -218,9 +224,26 @@ class Transport:
             if 0 < lived_s < STABLE_AFTER_S and not self._problem:
                 self._problem = "closed right after connecting; the broker's log says why"
             self._log_lost()
+            if self._key_problem:
+                changed = self._wait_for_keys(keys, refused_pause_s(refusals))
+                refusals = refusals + 1 if self._refused and not changed else 0
+                continue
+            refusals = 0 if lived_s else refusals
             failures = 0 if lived_s >= STABLE_AFTER_S else failures
-            self._stopping.wait(REFUSED_PAUSE_S if self._key_problem else backoff_s(failures))
+            self._stopping.wait(backoff_s(failures))
             failures += 1
+
+    def _keys(self) -> list[object]:
+        """Return what tells one state of the keys' files from another."""
+        return [_stamp(file) for file in (self._broker.ca_file, self._broker.cert_file, self._broker.key_file) if file]
+
+    def _wait_for_keys(self, before: list[object], pause_s: float) -> bool:
+        """Wait, but no longer than the keys' files are as they were; return whether they changed."""
+        until = time.monotonic() + pause_s
+        while (left_s := until - time.monotonic()) > 0 and not self._stopping.wait(min(left_s, LOOK_AT_KEYS_S)):
+            if self._keys() != before:
+                return True
+        return False
 
     def _connection(self, *, asking_why: bool = False) -> float:
         """Make one connection and live with it until it ends; return how many seconds it was up.
@@ -251,7 +274,7 @@ class Transport:
         except ConfigError as error:  # a file of the keys was good when the program began
             self._problem = self._key_problem = str(error)
         except OSError as error:
-            self._key_problem = self._explain(error)
+            self._key_problem, self._refused = self._explain(error)
             self._problem = self._key_problem or error.strerror or str(error)
         except UnicodeError as error:
             self._problem = f"no name server can be asked for such a host: {error}"
@@ -273,13 +296,13 @@ class Transport:
 
         return tls_context(self._broker, clock_is_set=self._clock_is_set(), oldest=oldest)
 
-    def _explain(self, error: OSError) -> str:
-        """Return what a failed connection means for the keys, or nothing."""
+    def _explain(self, error: OSError) -> tuple[str, bool]:
+        """Return what a failed connection means for the keys, or nothing, and whether only new ones help."""
         if self._broker.ca_file is None:
-            return ""
-        from firmware.mqtt.tls import explain_tls
+            return "", False
+        from firmware.mqtt.tls import explain_tls, needs_new_keys
 
-        return explain_tls(error, self._broker) or ""
+        return explain_tls(error, self._broker) or "", needs_new_keys(error)
 
     def _patience_s(self, deadline: float) -> float:
         """Return how long to wait for the network: publishing wakes us, and the keep-alive needs only a look."""
@@ -452,6 +475,19 @@ def backoff_s(failures: int) -> float:
     The chance keeps the devices of a center from knocking all at once.
     """
     return min(BACKOFF_FIRST_S * 2.0 ** min(failures, 10), BACKOFF_MAX_S) * _about_one()
+
+
+def refused_pause_s(refusals: int) -> float:
+    """Return the pause after a fault of the keys, by how often in a row they were refused before: 30 s to 600."""
+    return min(REFUSED_PAUSE_S * 2.0 ** min(refusals, 10), REFUSED_PAUSE_MAX_S) * _about_one()
+
+
+def _stamp(file: str) -> object:
+    try:
+        stat = Path(file).stat()
+    except OSError as error:
+        return error.errno
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def _about_one() -> float:

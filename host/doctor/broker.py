@@ -39,6 +39,9 @@ class Door:
     context: ssl.SSLContext | None = None
     explain: Callable[[OSError], str | None] = lambda _: None
     """Says what a TLS that failed means, for who knows more of the keys."""
+    needs_new_keys: Callable[[OSError], bool] = lambda _: False
+    new_keys: str = ""
+    """What to do about keys that are refused for good."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class VisitFacts:
     port_fault: str = ""
     tls_fault: str = ""
     tls_code: int = 0
+    key_refused: bool = False
     login_fault: str = ""
     certificate: dict[str, Any] = field(default_factory=dict)
     refused_topics: Sequence[str] = ()
@@ -147,6 +151,8 @@ def _explain_tls(facts: VisitFacts, door: Door, *, clock_is_set: bool) -> Findin
             f"{where} is not vouched for by ca_file: {facts.tls_fault}",
             "put the center's own root certificate there; if it is the right one, this is not your center's broker",
         )
+    if facts.key_refused:
+        return problem("broker-key-refused", f"{where}: {facts.tls_fault}", door.new_keys)
     return problem(
         "broker-tls",
         f"{where} does not speak TLS with us: {facts.tls_fault}",
@@ -178,6 +184,7 @@ def _shake_hands(door: Door, sock: socket.socket, facts: VisitFacts) -> None:
     except OSError as error:
         reason = getattr(error, "reason", "") or error.strerror or str(error)
         facts.tls_fault = door.explain(error) or reason or "the connection was closed"
+        facts.key_refused = door.needs_new_keys(error)
 
 
 def _listen(door: Door, topics: Sequence[str], enough: Callable[[dict[str, Word]], bool], facts: VisitFacts) -> None:

@@ -144,7 +144,8 @@ def test_each_device_is_tried_with_its_own_key(tmp_path: Path) -> None:
         "broker-answers", "certificate", "broker-login", "center-online", "device-online", "device-connected",
     ]  # fmt: skip
     (revoked,) = sections["broker, as second"]
-    assert (revoked.code, "was revoked" in revoked.says) == ("broker-tls", True)
+    assert (revoked.code, "was revoked" in revoked.says) == ("broker-key-refused", True)
+    assert "motcua provision renew q01" in revoked.do
     assert codes(sections["broker, as third"]) == ["broker-files"]
     assert codes(sections["certificates"]) == ["certificate"] * 3 + ["certificate-unread"]
 

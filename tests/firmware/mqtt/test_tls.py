@@ -15,7 +15,7 @@ from contract.topics import Address, Channel
 from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
 from firmware.mqtt.tls import tls_context
-from firmware.mqtt.transport import LinkDown, LinkUp, Transport
+from firmware.mqtt.transport import LinkDown, LinkUp, Transport, refused_pause_s
 from tests.support.brokers import Mosquitto
 from tests.support.keys import Client, Site, in_days, put
 from tests.support.waiting import wait_for
@@ -210,6 +210,46 @@ def test_new_keys_are_taken_at_the_next_connection(site: Site) -> None:
         site.authority.revoke("q03", "rating", but_newest=True)
         site.broker.restart()
         wait_for(lambda: device.ups() == 2, timeout_s=15)
+
+
+def test_new_keys_for_refused_ones_are_taken_within_seconds(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A device whose key was revoked tries a new one soon after it was installed, however long its pause still is."""
+    folder = site.folder / "station"
+    site.authority.revoke("q03")
+    site.broker.restart()
+    wait_for(lambda: site.broker.pid is not None)
+    with Device(site.config(folder)) as device:
+        wait_for(lambda: any("was revoked" in line for line in said(caplog)))
+        site.provision("q03/rating")
+        site.broker.reload()
+        wait_for(device.ups, timeout_s=15)
+
+
+def test_a_refused_key_knocks_ever_more_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each refusal of a key doubles the pause, to ten minutes; who has none at all knocks every half a minute."""
+    assert all(22 <= refused_pause_s(0) <= 38 for _ in range(100))
+    assert all(90 <= refused_pause_s(2) <= 150 for _ in range(100))
+    assert all(450 <= refused_pause_s(times) <= 750 for times in (5, 6, 10_000))
+    assert len({refused_pause_s(9) for _ in range(20)}) > 1
+    for case, expected in (("revoked", [0, 1, 2]), ("no key", [0, 0, 0])):
+        (tmp_path / case).mkdir()
+        site = Site(tmp_path / case)
+        folder = site.provision("q03/rating")
+        config = site.config(folder)
+        if case == "revoked":
+            site.authority.revoke("q03")
+        else:
+            config = BrokerConfig(host=site.host, port=site.port, ca_file=str(folder / "root.pem"))
+        asked: list[int] = []
+
+        def pause_s(refusals: int, asked: list[int] = asked) -> float:
+            asked.append(refusals)
+            return 0.0
+
+        monkeypatch.setattr("firmware.mqtt.transport.refused_pause_s", pause_s)
+        with site, Device(config):
+            wait_for(lambda asked=asked: len(asked) >= 3)
+        assert asked[:3] == expected
 
 
 @pytest.mark.parametrize("clock_is_set", [False, True])

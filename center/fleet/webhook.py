@@ -19,6 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from center.clock import Clock, rfc3339
@@ -33,7 +34,8 @@ WAITING = 1_000
 """So many messages wait in memory; beyond that the oldest goes."""
 
 TIMEOUT_S = 10.0
-"""For the whole of a POST, however slowly the other side answers."""
+"""For the whole of a POST, from connecting to the answer, however slowly the other side does each. Only a name server's
+answer has limits of its own (resolv.conf)."""
 
 FIRST_RETRY_S, LAST_RETRY_S = 2.0, 600.0
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -99,6 +101,9 @@ def make_webhook(config: AlertsConfig, *, center: str, clock: Clock) -> "Webhook
     return Webhook(config.webhook, center=center, clock=clock, secret=secret)
 
 
+S = TypeVar("S", bound=socket.socket)
+
+
 class Webhook:
     """Sends what it is given, one after another. `told` is called in its thread with what the other side has taken."""
 
@@ -120,6 +125,7 @@ class Webhook:
         self._news = threading.Event()
         self._stop = threading.Event()
         self._socket: socket.socket | None = None
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
         self._failing = False
 
@@ -183,12 +189,15 @@ class Webhook:
         headers["webhook-timestamp"] = str(timestamp)
         if self._secret is not None:
             headers["webhook-signature"] = sign(self._secret, event_id=event_id, timestamp=timestamp, body=body)
+        self._over.clear()
         limit = threading.Timer(self._timeout_s, self._hang_up)  # a socket's own time-out begins anew with each byte
         limit.daemon = True
         limit.start()
         try:
             status, where = self._post(body, headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if self._over.is_set():
+                return f"it is not done within {self._timeout_s:g} s"
             return str(error) or type(error).__name__
         finally:
             limit.cancel()
@@ -209,11 +218,11 @@ class Webhook:
         if url.scheme == "https":
             context = ssl.create_default_context()
             connection = http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
+            connection.sock = self._connect(host, port or http.client.HTTPS_PORT, context)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=self._timeout_s)
+            connection.sock = self._connect(host, port or http.client.HTTP_PORT)
         try:
-            connection.connect()
-            self._socket = connection.sock
             path = (url.path or "/") + (f"?{url.query}" if url.query else "")
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()
@@ -221,11 +230,39 @@ class Webhook:
         finally:
             connection.close()
 
+    def _connect(self, host: str, port: int, context: ssl.SSLContext | None = None) -> socket.socket:
+        """Return a connection by the first address that takes it; at each moment `_hang_up` can end what goes on."""
+        fault = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            sock = self._held(socket.socket(family, kind, protocol))
+            try:
+                sock.settimeout(self._timeout_s)
+                sock.connect(address)
+                if context is not None:
+                    # Not at once: a handshake that drips has to be ours to end.
+                    sock = self._held(context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False))
+                    sock.do_handshake()
+            except OSError as error:
+                sock.close()
+                fault = error
+            else:
+                return sock
+        raise fault
+
+    def _held(self, sock: S) -> S:
+        """Let `_hang_up` know what to end; raise if it came before."""
+        self._socket = sock
+        if self._over.is_set() or self._stop.is_set():
+            sock.close()
+            raise TimeoutError
+        return sock
+
     def _hang_up(self) -> None:
         """End a POST that takes too long."""
+        self._over.set()
         sock = self._socket
         if sock is not None:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # a TLS socket's own would pull its state away meanwhile
             except OSError:
                 log.debug("the webhook's connection had ended already")

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,10 @@ from center.fleet.book import ALL, BEGAN, NOTHING
 from center.fleet.fleet import Fleet
 from center.fleet.webhook import Webhook, make_webhook, read_secret
 from center.hall import Hall
+from center.keys import papers
 from tests.center.conftest import TestClock
 from tests.center.fleet.test_fleet import report, rows
+from tests.support.keys import in_days
 from tests.support.waiting import wait_for
 
 ALERT = Alert(id="a1", station="q01", device="rating", kind="hot", detail="81 °C", begun_at=1_795_395_600_000)
@@ -54,6 +57,10 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.port}/alerts?center=1"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
+
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """Take what comes from now on over TLS only."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def ids(self) -> list[str]:
         """Return the ids of what came, in order."""
@@ -179,6 +186,102 @@ def test_what_was_not_taken_is_sent_again(
     webhook.put(Alert(id="a2", station="q02", device="rating", kind="lost", detail="", begun_at=0), NOTHING)
     wait_for(lambda: len(receiver.got) == 4)
     assert receiver.ids() == ["a1-began", "a1-began", "a1-began", "a2-began"]
+
+
+class Mute:
+    """A server that takes connections and never ends a handshake: it says nothing, or a byte of one now and then."""
+
+    def __init__(self, *, drips: bool) -> None:
+        self.came, self.gone, self._drips = 0, 0, drips
+        self._end = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(0.05)
+        self.url = f"https://127.0.0.1:{self._server.getsockname()[1]}/"
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Mute":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self._server.close()
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            try:
+                sock, _ = self._server.accept()
+            except TimeoutError:
+                continue
+            self.came += 1
+            with sock:
+                sock.settimeout(0.05)
+                self._bear(sock)
+            self.gone += 1
+
+    def _bear(self, sock: socket.socket) -> None:
+        """Stay until the other side hangs up."""
+        record = iter(b"\x16\x03\x03\x40\x00")  # a handshake of 16 kB begins
+        while not self._end.is_set():
+            try:
+                if self._drips:
+                    sock.sendall(bytes([next(record, 0)]))
+                if not sock.recv(4096):
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_handshake_that_never_ends_is_ended(make: Callable[..., Webhook], drips: bool) -> None:
+    """A server that says nothing over TLS, or a byte now and then, is left after the limit, and tried again."""
+    with Mute(drips=drips) as server:
+        webhook = make(server.url)
+        webhook.put(ALERT, NOTHING)
+        wait_for(lambda: server.came >= 3 and server.gone >= 2)
+        assert webhook.waiting() == 1
+
+
+def test_stopping_does_not_wait_for_a_handshake(clock: TestClock) -> None:
+    """A center stops at once, although its webhook is in the middle of a handshake."""
+    with Mute(drips=True) as server:
+        webhook = Webhook(server.url, center="bentre", clock=clock, timeout_s=20)
+        webhook.start()
+        webhook.put(ALERT, NOTHING)
+        wait_for(lambda: server.came)
+        began = time.monotonic()
+        webhook.stop()
+        assert not webhook._thread.is_alive()
+        assert time.monotonic() - began < 10
+
+
+def test_an_alert_goes_over_tls(
+    receiver: Receiver, make: Callable[..., Webhook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose certificate is vouched for gets alerts by https; one with another name gets none."""
+    authority, certificate = make_authority(tmp_path), tmp_path / "localhost.pem"
+    pair = papers.make(authority, "localhost", use="server", until=in_days(9), names=["localhost"])
+    certificate.write_bytes(pair.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    receiver.speak_tls(context)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
+    make(f"https://localhost:{receiver.port}/").put(ALERT, NOTHING)
+    wait_for(lambda: receiver.ids() == ["a1-began"])
+    stranger = make(f"https://127.0.0.1:{receiver.port}/")
+    stranger.put(ALERT, NOTHING)
+    wait_for(lambda: stranger._failing)
+    assert receiver.ids() == ["a1-began"]
+
+
+def make_authority(folder: Path) -> papers.Pair:
+    """Return an authority whose certificate is in `root.pem`."""
+    made = papers.make_root("test", now=in_days(0))
+    (folder / "root.pem").write_bytes(papers.pem(made.certificate))
+    return made
 
 
 def test_a_message_that_is_refused_for_good_holds_nothing_up(

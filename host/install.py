@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from host.files import replace_file
+
 Part = Literal["center", "device"]
 Run = Callable[[Sequence[str]], str | None]
 """Runs a command; returns None, or why it failed."""
@@ -210,13 +212,10 @@ def _read(target: Path) -> str | None:
 
 
 def _write(target: Path, content: str) -> None:
-    """Write a file whole or not at all."""
-    draft = target.with_name(f".{target.name}.new")
+    """Write a file whole or not at all, also before a power cut."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(content, encoding="utf-8")
-        draft.chmod(0o644)
-        draft.replace(target)
+        replace_file(target, content.encode(), mode=0o644)
     except OSError as error:
         raise InstallError(f"{target}: cannot be written: {error.strerror}; {_advice()}") from error
 

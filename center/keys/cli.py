@@ -18,6 +18,7 @@ from center.keys.bundle import pack, station_toml
 from center.keys.index import Issued
 from center.keys.keeper import authority
 from contract.topics import CENTER_STATION, SEGMENT
+from host.files import replace_file
 
 CONFIG = Path("/etc/motcua/center.toml")
 DEVICES = ("rating", "callpad", "display")
@@ -144,35 +145,44 @@ def _make(
             f'{options.config}: broker.names: with "{host}", so that the broker\'s certificate is good for it, got'
             f" {', '.join(known)}"
         )
-    try:
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise KeysError(f"{out}: exists; remove it, or choose another with --out") from None
-    except OSError as error:
-        raise KeysError(f"{out}: cannot be written: {error.strerror}; choose another with --out") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with _as_owner(Path(config.data_dir)):
-                pairs, root = one.issue(wanted), one.root_pem()
-            toml = station_toml(
-                center=config.id,
-                root=config.root,
-                station=station,
-                host=host,
-                port=config.broker.port,
-                devices=devices,
-                scale=config.rating.scale,
-                levels=len(config.scale.levels),
-            )
-            file.write(pack(toml, root, pairs, made_at=int(datetime.now(UTC).timestamp())))
-    except BaseException:
-        out.unlink()
-        raise
+    _check_free(out)
+    with _as_owner(Path(config.data_dir)):
+        pairs, root = one.issue(wanted), one.root_pem()
+    toml = station_toml(
+        center=config.id,
+        root=config.root,
+        station=station,
+        host=host,
+        port=config.broker.port,
+        devices=devices,
+        scale=config.rating.scale,
+        levels=len(config.scale.levels),
+    )
+    _write(out, pack(toml, root, pairs, made_at=int(datetime.now(UTC).timestamp())), again=f"renew {station}")
     sys.stdout.write(
         f"{out}: keys for {', '.join(devices)} of {station}, which reach the center as {host}:{config.broker.port}\n"
         f"Carry it to that Pi, then there: sudo motcua device install {out.name}\n"
         "It holds private keys: delete it afterwards.\n"
     )
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a place for a bundle before keys are made for it."""
+    if out.exists() or out.is_symlink():
+        raise KeysError(f"{out}: exists; remove it, or choose another with --out")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise KeysError(f"{out}: cannot be written: {out.parent} is no folder to write in; choose another with --out")
+
+
+def _write(out: Path, bundle: bytes, *, again: str) -> None:
+    """Write a bundle whole or not at all. Who is cut off here has keys that nobody holds, and makes others."""
+    try:
+        replace_file(out, bundle)
+    except OSError as error:
+        raise KeysError(
+            f"{out}: cannot be written: {error.strerror}; the keys are made: motcua provision {again} --out FILE makes"
+            f" others and writes them elsewhere"
+        ) from error
 
 
 def _revoke(config: Config, station: str, device: str | None, *, old: bool) -> None:

@@ -35,6 +35,7 @@ BEFORE = timedelta(days=243)
 """A third of the two years that a certificate is good for."""
 CONNECT_S = 60.0
 ANSWER_S = 20.0
+_WORK = ".renew-"
 
 
 class RenewError(MotcuaError):
@@ -55,6 +56,8 @@ def renew(path: Path, *, clock_is_set: Callable[[], bool], now: Callable[[], dat
     pairs = sorted((Path(broker.keys_dir) / station.station).glob("*.pem"))
     if not pairs:
         raise ConfigError(f"{broker.keys_dir}: broker.keys_dir: keys of {station.station}, got none")
+    for left in pairs[0].parent.glob(f"{_WORK}*"):  # of one that was killed: keys that nobody certified
+        shutil.rmtree(left, ignore_errors=True)
     ends = {pair: _end(pair) for pair in pairs}
     if clock_is_set() and not force and not _due(ends, now()):
         _log.info("no certificate is due: the first ends on %s", f"{min(ends.values()):%Y-%m-%d}")
@@ -81,7 +84,7 @@ def _end(pair: Path) -> datetime:
 
 
 def _renew_one(pair: Path, broker: BrokerConfig, center: "_Center") -> None:
-    with tempfile.TemporaryDirectory(prefix=".renew-", dir=pair.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=_WORK, dir=pair.parent) as folder:
         key, asked = Path(folder) / "key.pem", Path(folder) / "asked.pem"
         _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", str(key))
         _openssl("req", "-new", "-key", str(key), "-subj", "/CN=motcua", "-out", str(asked))

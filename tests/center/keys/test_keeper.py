@@ -201,6 +201,7 @@ def test_a_station_renews_its_keys_by_itself(center: Center, caplog: pytest.LogC
     before = {pair: (serial(pair), pair.read_bytes()[:200]) for pair in (center.folder / "station" / "q01").iterdir()}
     with Device(center) as device:
         wait_for(device.ups)
+        put(center.folder / "station", "q01/.renew-left/key", b"of a renewal that was killed")
         assert renew(file, clock_is_set=lambda: True, now=lambda: datetime.now(UTC)) == 0
         assert renew(file, clock_is_set=lambda: True, now=soon_due) == 3
         for pair, (number, key) in before.items():

@@ -1,7 +1,11 @@
 """`motcua provision`: one command at the center makes what one station needs."""
 
+import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 import tarfile
 import tempfile
 import tomllib
@@ -187,6 +191,54 @@ def test_a_center_that_never_started_is_said(config: Path, capsys: pytest.Captur
     (config.parent / "data").rmdir()
     assert main(["q03", "--config", str(config)]) == 1
     assert "start the center once (systemctl start motcua-center)" in capsys.readouterr().err
+
+
+_KILLER = """
+import os, signal, sys
+
+begun = []
+
+def watch(event, arguments):
+    if event in ("open", "os.rename"):
+        if begun:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "tar.gz" in str(arguments[0]):
+            begun.append(arguments[0])
+
+sys.addaudithook(watch)
+"""
+"""Kills the program at the next thing that it does with a file once it has begun a bundle."""
+
+
+def test_who_is_killed_leaves_no_half_of_a_bundle(config: Path, tmp_path: Path) -> None:
+    """A command that is killed while it writes leaves no bundle rather than an empty one; another makes it whole."""
+    (tmp_path / "killer").mkdir()
+    (tmp_path / "killer" / "sitecustomize.py").write_text(_KILLER)
+    path = os.pathsep.join((str(tmp_path / "killer"), str(Path(__file__).parents[3])))
+    killed = subprocess.run(
+        [sys.executable, "-m", "motcua.cli", "provision", "q03", "--config", str(config)],
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+        timeout=60,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert not Path("motcua-q03.tar.gz").exists()
+    assert main(["renew", "q03", "--config", str(config)]) == 0
+    assert "keys/q03/rating.pem" in bundle(Path("motcua-q03.tar.gz"))
+
+
+def test_a_disk_that_fails_late_is_said_with_what_to_do(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the keys are made and their file cannot be, the line says so and how to get others."""
+    monkeypatch.setattr("center.keys.cli.replace_file", _full)
+    assert main(["q03", "--config", str(config)]) == 1
+    said = capsys.readouterr().err
+    assert "No space left on device; the keys are made: motcua provision renew q03 --out FILE" in said
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away: run the tests as root to see it")

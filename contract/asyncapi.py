@@ -154,7 +154,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
         },
         "device": {
             "description": f"The device's name there; its kind unless configured otherwise. {rule}",
-            "examples": [*DESIRED, "camera", "kiosk", "printer"],
+            "examples": [*DESIRED, "kiosk", "printer"],
         },
     }
 

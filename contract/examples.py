@@ -23,12 +23,17 @@ from contract.states import (
     Armed,
     CallpadDesired,
     CallpadReported,
+    CameraDesired,
+    CameraReported,
     DisplayDesired,
     DisplayReported,
+    Hours,
+    Keep,
     RatingDesired,
     RatingReported,
     State,
     Status,
+    Zone,
 )
 
 _TICKET = "019ab9f2-5d40-7c3e-9a01-5b1c6f1d2e3f"
@@ -83,11 +88,20 @@ DESIRED: dict[str, State] = {
     "rating": RatingDesired(revision=9, armed=Armed(ticket=_TICKET, number="A007", seconds=30)),
     "display": DisplayDesired(revision=17, state="calling", counter="3", number="A007", blink=True),
     "callpad": CallpadDesired(revision=41, state="open", waiting=5),
+    "camera": CameraDesired(
+        revision=41,
+        state="serving",
+        ticket=_TICKET,
+        hours=(Hours(days=(1, 2, 3, 4, 5), begin="07:30", end="11:30"),),
+        zones=(Zone(name="citizen", points=((0.0, 0.4), (0.5, 0.4), (0.5, 1.0), (0.0, 1.0))),),
+        keep=(Keep(id="c-0001", why="low_rating", ticket=_TICKET),),
+    ),
 }
 REPORTED: dict[str, State] = {
     "rating": RatingReported(revision=9, armed=_TICKET, presses={"1": 12, "2": 101, "3": 640}),
     "display": DisplayReported(revision=17, text="A007", proof="echoed"),
     "callpad": CallpadReported(revision=41, trouble="no_contact"),
+    "camera": CameraReported(revision=41, presence=True, clips=12, held=2),
 }
 REQUEST = Request(id="019ab9f1-aa10-7d55-b0b1-6a2f3c4d5e6f", action="call_next", seen=41, asked_at_ms=86_412_345)
 CALL = Request(id="019ab9f1-bb20-7e66-b1c2-7b304d5e6f70", action="call", args=Args(number="A007"), seen=41)

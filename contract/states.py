@@ -131,6 +131,94 @@ class CallpadReported(State, frozen=True, kw_only=True):
     trouble: _Trouble = None
 
 
-DESIRED: dict[str, type[State]] = {"rating": RatingDesired, "display": DisplayDesired, "callpad": CallpadDesired}
-REPORTED: dict[str, type[State]] = {"rating": RatingReported, "display": DisplayReported, "callpad": CallpadReported}
+Fraction = Annotated[float, Meta(ge=0, le=1, description="Of the picture's width or height, from the upper left")]
+
+
+class Zone(State, frozen=True, kw_only=True):
+    """A part of a camera's picture."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z0-9_]{0,31}" + END,
+            description="`citizen` and `officer` have a meaning; others are free",
+        ),
+    ]
+    points: Annotated[
+        tuple[Annotated[tuple[Fraction, ...], Meta(min_length=2, max_length=2)], ...],
+        Meta(min_length=3, max_length=16, description="A polygon's corners (x, y) in turn"),
+    ]
+
+
+class Hours(State, frozen=True, kw_only=True):
+    """One stretch of opening hours."""
+
+    days: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=7)], ...],
+        Meta(min_length=1, max_length=7, description="1 is Monday, 7 Sunday (ISO 8601)"),
+    ]
+    begin: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d" + END, description="Local time, as `07:30`")]
+    end: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d" + END, description="Local time, later the same day")]
+
+
+class Keep(State, frozen=True, kw_only=True):
+    """A recording that shall not be deleted. Carried out once for each id; no clock needs to be right for it."""
+
+    id: Annotated[Id, Meta(description="The recording's id will be this")]
+    why: Annotated[
+        Literal["low_rating", "sample", "asked"],
+        Meta(description="`low_rating`: of the lowest level; `sample`: for quality review; `asked`: by a supervisor"),
+    ]
+    ticket: Annotated[TicketId | None, Meta(description="The service of this ticket; null: by the seconds below")] = (
+        None
+    )
+    before_s: Annotated[int, Meta(ge=0, le=60, description="So much of what was, counted from hearing this")] = 0
+    after_s: Annotated[int, Meta(ge=0, le=3600, description="So much of what comes")] = 0
+
+
+class CameraDesired(State, frozen=True, kw_only=True):
+    """What a camera should do. A null setting leaves what the station's own file says."""
+
+    revision: _Revision
+    state: Annotated[
+        Literal["closed", "open", "calling", "serving", "paused"], Meta(description="What happens at the counter")
+    ]
+    ticket: Annotated[TicketId | None, Meta(description="The ticket at the counter")] = None
+    kinds: Annotated[
+        Annotated[tuple[Text, ...], Meta(max_length=16)] | None, Meta(description="The incidents that are looked for")
+    ] = None
+    hours: Annotated[
+        Annotated[tuple[Hours, ...], Meta(max_length=21)] | None, Meta(description="When the center is open")
+    ] = None
+    zones: Annotated[Annotated[tuple[Zone, ...], Meta(max_length=16)] | None, Meta(description="Where is what")] = None
+    masks: Annotated[
+        Annotated[tuple[Zone, ...], Meta(max_length=16)] | None,
+        Meta(description="What is black before anybody sees it"),
+    ] = None
+    keep: Annotated[tuple[Keep, ...], Meta(max_length=32, description="What shall be kept, the latest last")] = ()
+    panic: Annotated[Id | None, Meta(description="The event of the panic keys; null when there is none")] = None
+
+
+class CameraReported(State, frozen=True, kw_only=True):
+    """What a camera is."""
+
+    revision: _InEffect
+    trouble: _Trouble = None
+    presence: Annotated[bool, Meta(description="Whether the network that finds people is there")] = False
+    clips: Annotated[Count, Meta(description="How many recordings lie on its disk")] = 0
+    held: Annotated[Count, Meta(description="How many of them are never deleted there")] = 0
+
+
+DESIRED: dict[str, type[State]] = {
+    "rating": RatingDesired,
+    "display": DisplayDesired,
+    "callpad": CallpadDesired,
+    "camera": CameraDesired,
+}
+REPORTED: dict[str, type[State]] = {
+    "rating": RatingReported,
+    "display": DisplayReported,
+    "callpad": CallpadReported,
+    "camera": CameraReported,
+}
 """Kind of device → the type of its state."""

@@ -10,12 +10,17 @@ from contract.states import (
     Armed,
     CallpadDesired,
     CallpadReported,
+    CameraDesired,
+    CameraReported,
     DisplayDesired,
     DisplayReported,
+    Hours,
+    Keep,
     RatingDesired,
     RatingReported,
     State,
     Status,
+    Zone,
 )
 
 GOLDEN: list[tuple[bytes, State]] = [
@@ -45,6 +50,25 @@ GOLDEN: list[tuple[bytes, State]] = [
         CallpadDesired(revision=41, state="open", waiting=5),
     ),
     (b'{"revision":41,"trouble":"no_contact"}', CallpadReported(revision=41, trouble="no_contact")),
+    (
+        b'{"revision":41,"state":"serving","ticket":"0197-t","kinds":["waiting_alone"],'
+        b'"hours":[{"days":[1,5],"begin":"07:30","end":"11:30"}],'
+        b'"zones":[{"name":"citizen","points":[[0.0,0.5],[1.0,0.5],[1.0,1.0]]}],"masks":null,'
+        b'"keep":[{"id":"c-1","why":"low_rating","ticket":"0197-t","before_s":0,"after_s":0}],"panic":null}',
+        CameraDesired(
+            revision=41,
+            state="serving",
+            ticket="0197-t",
+            kinds=("waiting_alone",),
+            hours=(Hours(days=(1, 5), begin="07:30", end="11:30"),),
+            zones=(Zone(name="citizen", points=((0.0, 0.5), (1.0, 0.5), (1.0, 1.0))),),
+            keep=(Keep(id="c-1", why="low_rating", ticket="0197-t"),),
+        ),
+    ),
+    (
+        b'{"revision":41,"trouble":"lost","presence":true,"clips":12,"held":2}',
+        CameraReported(revision=41, trouble="lost", presence=True, clips=12, held=2),
+    ),
 ]
 
 

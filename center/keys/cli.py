@@ -5,7 +5,8 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,10 +19,15 @@ from center.keys.bundle import pack, station_toml
 from center.keys.index import Issued
 from center.keys.keeper import authority
 from contract.topics import CENTER_STATION, SEGMENT
+from host.doctor.holders import Processes
 from host.files import replace_file
 
 CONFIG = Path("/etc/motcua/center.toml")
 DEVICES = ("rating", "callpad", "display")
+CENTER_S = 5.0
+"""So long a center has to see that there are new keys; it looks every second."""
+BROKER_S = 0.2
+"""So long its broker has to read its list again."""
 USAGE = """usage: motcua provision COUNTER [--devices NAME,NAME] [--host HOST] [--out FILE] [--place] [--config FILE]
        motcua provision renew COUNTER[/DEVICE] [--host HOST] [--out FILE] [--config FILE]
        motcua provision revoke COUNTER[/DEVICE] [--old] [--config FILE]
@@ -137,7 +143,8 @@ def _make(
 ) -> None:
     out = options.out or Path(f"motcua-{station}.tar.gz")
     host = options.host or _host(config)
-    with _as_owner(Path(config.data_dir)):
+    data_dir = Path(config.data_dir)
+    with _as_owner(data_dir):
         one = authority(config)
         known = papers.names_of(papers.load(one.broker_file.read_bytes()).certificate)
     if host not in known:
@@ -146,8 +153,9 @@ def _make(
             f" {', '.join(known)}"
         )
     _check_free(out)
-    with _as_owner(Path(config.data_dir)):
+    with _as_owner(data_dir):
         pairs, root = one.issue(wanted), one.root_pem()
+    _await_center(data_dir, wanted)
     toml = station_toml(
         center=config.id,
         root=config.root,
@@ -172,6 +180,31 @@ def _check_free(out: Path) -> None:
         raise KeysError(f"{out}: exists; remove it, or choose another with --out")
     if not os.access(out.parent, os.W_OK | os.X_OK):
         raise KeysError(f"{out}: cannot be written: {out.parent} is no folder to write in; choose another with --out")
+
+
+def _await_center(data_dir: Path, identities: Iterable[str]) -> None:
+    """Return when a center that runs has put them on its broker's list, or does not seem to.
+
+    Who comes before is let in by the certificate alone: nothing kept is handed out, and the first words are dropped.
+    """
+    if Processes(Path("/proc")).locking(data_dir / "center.lock") is None:
+        return  # it lists them when it starts
+    deadline = time.monotonic() + CENTER_S
+    while not {f"user {identity}" for identity in identities} <= set(_lines(data_dir / "keys" / "acl")):
+        if time.monotonic() > deadline:
+            sys.stderr.write(
+                "the center has not taken the new keys up yet: look at its log, journalctl -u motcua-center\n"
+            )
+            return
+        time.sleep(0.05)
+    time.sleep(BROKER_S)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
 
 
 def _write(out: Path, bundle: bytes, *, again: str) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -10,14 +11,19 @@ import tarfile
 import tempfile
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from center.keys.authority import Authority
 from center.keys.cli import main
 from contract.settings import parse
+from contract.topics import Address, Channel, center_address
 from firmware.config import load
 from firmware.devices.registry import KINDS
+from tests.support.keys import Client
+from tests.support.program import Program
+from tests.support.waiting import wait_for
 
 CONFIG = """\
 id = "bentre"
@@ -239,6 +245,35 @@ def test_a_disk_that_fails_late_is_said_with_what_to_do(
 
 def _full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.mosquitto
+def test_a_new_station_is_told_what_was_kept_from_its_first_moment(tmp_path: Path) -> None:
+    """Whose keys were made while the center runs hears what the broker kept, and is heard, as soon as he has them."""
+    if shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin") is None:
+        pytest.skip("mosquitto is missing: sudo make system-packages")
+    program = Program(tmp_path, "mosquitto")
+    text = program.config.read_text(encoding="utf-8").replace('kind = "mosquitto"', 'kind = "mosquitto"\nkeys = true')
+    program.config.write_text(text, encoding="utf-8")
+    program.start()
+    site = SimpleNamespace(
+        host="127.0.0.1", port=program.mqtt_port, authority=Authority(tmp_path / "data/keys", center="bentre")
+    )
+    try:
+        for station in ("p1", "p2", "p3"):
+            out = tmp_path / f"{station}.tar.gz"
+            assert main([station, "--place", "--config", str(program.config), "--out", str(out)]) == 0
+            pair = tmp_path / f"{station}.pem"
+            pair.write_bytes(bundle(out)[f"keys/{station}/rating.pem"])
+            own = Address(center="bentre", station=station, device="rating").topic(Channel.STATUS)
+            presence = center_address("bentre").topic(Channel.STATUS)
+            with Client(site, pair, subscribe=[own, presence]) as device:  # type: ignore[arg-type] - enough of a site
+                device.say(own, b"first word")
+                wait_for(lambda own=own, device=device: (own, b"first word") in device.heard)
+                # The center speaks every five seconds by itself; what was kept comes first.
+                assert device.heard[0][0] == presence
+    finally:
+        assert program.end(signal.SIGTERM)[0] == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away: run the tests as root to see it")

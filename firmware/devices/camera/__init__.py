@@ -1,0 +1,1 @@
+"""The supervision camera: clips of what people must judge, and of nothing else."""

@@ -1,0 +1,56 @@
+"""What a camera's table in the configuration says."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from contract.states import Hours, Zone
+
+CITIZEN, OFFICER = "citizen", "officer"
+KINDS = ("waiting_alone", "officer_absent", "crowding", "after_hours", "tamper", "panic")
+"""The incidents there are; `tamper` is covered, defocused, moved and frozen."""
+
+_Size = Annotated[int, msgspec.Meta(ge=160, le=1920, multiple_of=2, description="an even number from 160 to 1920")]
+_Seconds = Annotated[int, msgspec.Meta(ge=1, le=3600, description="1 to 3600 seconds")]
+
+
+class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One camera. `source` is what it is; `address` is where: a device file, a URL or a video, by the source."""
+
+    source: Literal["picamera2", "v4l2", "rtsp", "file"]
+    address: str | None = None
+    width: _Size = 640
+    height: _Size = 480
+    fps: Annotated[int, msgspec.Meta(ge=1, le=30, description="1 to 30 frames a second")] = 15
+    zones: Annotated[tuple[Zone, ...], msgspec.Meta(max_length=16)] = ()
+    masks: Annotated[tuple[Zone, ...], msgspec.Meta(max_length=16)] = ()
+    hours: Annotated[tuple[Hours, ...], msgspec.Meta(max_length=21)] = ()
+    timezone: str = "Asia/Ho_Chi_Minh"
+    kinds: tuple[str, ...] = KINDS
+    model: str | None = None
+    """The network's file, as `motcua camera model` installs it; without it nobody is found in the picture."""
+    pre_roll_s: Annotated[int, msgspec.Meta(ge=0, le=30, description="0 to 30 seconds")] = 10
+    post_roll_s: Annotated[int, msgspec.Meta(ge=0, le=30, description="0 to 30 seconds")] = 10
+    waiting_s: _Seconds = 30
+    absent_s: _Seconds = 120
+    crowd: Annotated[int, msgspec.Meta(ge=2, le=50, description="2 to 50 people")] = 5
+    service_clips: bool = True
+    service_kept_min: Annotated[int, msgspec.Meta(ge=1, le=1440, description="1 to 1440 minutes")] = 60
+    quota_mb: Annotated[int, msgspec.Meta(ge=50, le=1_000_000, description="50 MB and more")] = 4000
+    center_key: str | None = None
+    """The center's public key for the clear version; without it there is none."""
+    as_fast_as_possible: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what only holds between fields."""
+        if self.source == "picamera2" and self.address is not None:
+            raise ValueError("address is for v4l2, rtsp and file: a picamera2 needs none")
+        if self.source != "picamera2" and not self.address:
+            raise ValueError(f"address is missing: the source {self.source} needs it")
+        if self.as_fast_as_possible and self.source != "file":
+            raise ValueError("as_fast_as_possible is for the source file")
+        names = [zone.name for zone in self.zones]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"zones must have a name each, got {', '.join(sorted(twice))} twice")
+        if unknown := [kind for kind in self.kinds if kind not in KINDS]:
+            raise ValueError(f"kinds must be of {', '.join(KINDS)}, got {', '.join(unknown)}")

@@ -1,0 +1,97 @@
+"""What a camera's driver says to its decisions, and what they tell it. No pictures: literal values test them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen at an instant, about five times a second."""
+
+    at_ms: int
+    """When, on the clock that never steps."""
+    motion: Mapping[str, float]
+    """Zone → the share of it that moved since the last time, 0 to 1."""
+    people: Mapping[str, int] | None
+    """Zone → how many people are in it; None where it is not known: no network, or nobody looked since things moved."""
+    faults: frozenset[str] = frozenset()
+    """What is wrong with the picture: of covered, defocused, moved, frozen."""
+    now: datetime | None = None
+    """The wall clock in UTC; None while it is not set."""
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """No picture comes any more."""
+
+    why: str
+
+
+class Back(msgspec.Struct, frozen=True):
+    """Pictures come again."""
+
+
+class Thumbnail(msgspec.Struct, frozen=True):
+    """A picture for an incident: JPEG, at most 24 KB."""
+
+    incident: str
+    jpeg: bytes
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A clip was written and synced."""
+
+    clip: str
+    start: datetime
+    seconds: float
+    bytes: int
+    sha256: str
+
+
+# --- commands ------------------------------------------------------------------------------------------------------
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """Make a thumbnail of what is seen now."""
+
+    incident: str
+
+
+class Begin(msgspec.Struct, frozen=True):
+    """Begin a clip, so much before `at_ms`."""
+
+    clip: str
+    at_ms: int
+    before_ms: int
+    why: str
+    held: bool
+    ticket: str | None = None
+
+
+class End(msgspec.Struct, frozen=True):
+    """End a clip, so much after `at_ms`."""
+
+    clip: str
+    at_ms: int
+    after_ms: int
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Never delete the clips of a ticket, whatever they were begun for; `clip` is the name it is asked for by."""
+
+    clip: str
+    ticket: str
+    why: str
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Delete a clip that nobody asked to keep."""
+
+    clip: str
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Look at these parts of the picture from now on, and make these black."""
+
+    zones: tuple[object, ...]
+    masks: tuple[object, ...]

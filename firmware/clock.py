@@ -7,8 +7,6 @@ from pathlib import Path
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 
-_STA_UNSYNC = 0x0040
-_TIME_ERROR = 5
 _LOOK_EVERY_MS = 1000
 """While the clock is not set, the machine is asked no oftener than this: a press must not wait for the answer."""
 
@@ -52,22 +50,6 @@ class SystemClock:
 
 
 def _kernel_says_synchronised() -> bool:
-    """Ask adjtimex(2), which changes nothing with modes = 0."""
-    import ctypes  # see SystemClock.synchronised
+    from host.kernel_clock import is_synchronised  # see SystemClock.synchronised
 
-    # struct timex begins: unsigned modes; long offset, freq, maxerror, esterror; int status. All of it is 208 bytes
-    # on 64 bit and 128 on 32 bit; the buffer has room for either.
-    class Timex(ctypes.Structure):
-        _fields_ = (
-            ("modes", ctypes.c_uint),
-            ("offset", ctypes.c_long),
-            ("freq", ctypes.c_long),
-            ("maxerror", ctypes.c_long),
-            ("esterror", ctypes.c_long),
-            ("status", ctypes.c_int),
-            ("rest", ctypes.c_byte * 256),
-        )
-
-    timex = Timex()
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
-    return 0 <= state != _TIME_ERROR and not timex.status & _STA_UNSYNC
+    return is_synchronised()

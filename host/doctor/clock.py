@@ -1,6 +1,5 @@
 """The clock: whether it was set, whether the year can be, and whether it survives a power cut."""
 
-import ctypes
 import re
 import urllib.error
 import urllib.request
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from host import kernel_clock
 from host.doctor.finding import Finding, ok, problem, warning
 from host.doctor.roots import Roots, number_of
 
@@ -23,8 +23,6 @@ _FLAT_UV = 2_000_000
 """A Pi 5's clock battery gives 3 V; below two it does not outlast a night."""
 
 _SET = "let it ask a time server: NTP= in /etc/systemd/timesyncd.conf; the center's server may be one"
-_STA_UNSYNC = 0x0040
-_TIME_ERROR = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ def probe(roots: Roots) -> ClockFacts:
     """Ask the machine."""
     return ClockFacts(
         now=datetime.now(UTC),
-        synchronised=(roots.run / "systemd/timesync/synchronized").exists() or kernel_says_synchronised(),
+        synchronised=(roots.run / "systemd/timesync/synchronized").exists() or kernel_clock.is_synchronised(),
         zone=_zone(roots),
         battery_clock=_battery_clock(roots),
     )
@@ -142,24 +140,6 @@ def date_of(url: str, *, timeout_s: float) -> datetime | None:
         return parsedate_to_datetime(told).astimezone(UTC)
     except (TypeError, ValueError):
         return None
-
-
-def kernel_says_synchronised() -> bool:
-    """Ask adjtimex(2), which changes nothing with modes = 0; chrony and a hypervisor's agent tell only there."""
-
-    # struct timex begins: unsigned modes; long offset, freq, maxerror, esterror; int status. All of it is 208 bytes
-    # on 64 bit and 128 on 32 bit; the buffer has room for either.
-    class Timex(ctypes.Structure):
-        _fields_ = (
-            ("modes", ctypes.c_uint),
-            ("numbers", ctypes.c_long * 4),
-            ("status", ctypes.c_int),
-            ("rest", ctypes.c_byte * 256),
-        )
-
-    timex = Timex()
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
-    return 0 <= state != _TIME_ERROR and not timex.status & _STA_UNSYNC
 
 
 def _zone(roots: Roots) -> str:

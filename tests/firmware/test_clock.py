@@ -1,5 +1,7 @@
 """The machine's clocks."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -45,3 +47,15 @@ def test_without_the_mark_the_kernel_is_asked(tmp_path: Path) -> None:
     """Where another program sets the time the kernel's own word counts; it is an answer, whichever."""
     clock = SystemClock(synchronised_file=tmp_path / "none")
     assert clock.synchronised() in (True, False)
+
+
+def test_where_the_mark_is_nothing_is_loaded_to_ask_the_kernel(tmp_path: Path) -> None:
+    """A station whose time comes from systemd-timesyncd does not carry ctypes, which is 0.4 MB."""
+    (tmp_path / "synchronized").touch()
+    script = (
+        "import sys; from pathlib import Path; from firmware.clock import SystemClock;"
+        "clock = SystemClock(synchronised_file=Path(sys.argv[1]));"
+        "print(clock.synchronised(), 'ctypes' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "synchronized")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["True", "False"]

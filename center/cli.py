@@ -23,6 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     verify.add_argument(
         "--head", action="append", default=[], metavar="SEQ:HASH", help="a head that the journal has; may be repeated"
     )
+    entries = audit.add_parser(
+        "list", help="print the newest entries as they stand, a JSON object a line, oldest first"
+    )
+    entries.add_argument("--config", type=Path, required=True, metavar="FILE", help="the center's TOML file")
+    entries.add_argument("--last", type=int, default=100, metavar="N", help="how many (100)")
     _describe_people(commands)
     try:
         arguments = parser.parse_args(argv)
@@ -35,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = read(arguments.config)
         about["MOTCUA_CENTER"] = config.id
         if arguments.command == "audit":
-            return _verify(config, arguments.head)
+            return _verify(config, arguments.head) if arguments.what == "verify" else _list(config, arguments.last)
         if arguments.command == "people":
             return _people(config, arguments)
         from center.serve import serve as run  # after the configuration: its faults are told at once
@@ -63,6 +68,20 @@ def _verify(config: Config, heads: Sequence[str]) -> int:
         sys.stdout.write(f"broken: entry {found.seq} {found.why}\n")
         return 1
     sys.stdout.write(f"whole: {found.seq} entries, head {found}\n")
+    return 0
+
+
+def _list(config: Config, count: int) -> int:
+    """Print entries of the audit log; returns 0."""
+    from msgspec import json
+
+    from center import audit
+    from center.storage.reading import read_only
+
+    with read_only(config.store_url) as connection:
+        found = audit.newest(connection, None, max(0, count))
+    for one in reversed(found):
+        sys.stdout.write(json.encode(one).decode() + "\n")
     return 0
 
 

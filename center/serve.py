@@ -116,6 +116,7 @@ async def _pages(
         app.state["fleet"].broker_ends = lambda: broker.ends
     if keeper is not None:
         app.state["fleet"].certificates = keeper.ends
+        app.state["fleet"].revoked = keeper.revoked
     starting = _Starting(app)
     server = web_server(starting, app.state["hub"], http=config.http)
     notifier = Notifier()

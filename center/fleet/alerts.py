@@ -33,6 +33,7 @@ class Patience:
 
 PATIENCE: Mapping[Kind, Patience] = {
     "lost": Patience(_MINUTE_S, 2 * _MINUTE_S),
+    "revoked": Patience(_MINUTE_S, _MINUTE_S),
     "twins": Patience(0, 2 * _MINUTE_S),
     "silent": Patience(_MINUTE_S, 2 * _MINUTE_S),
     "trouble": Patience(_MINUTE_S, 2 * _MINUTE_S),

@@ -44,6 +44,8 @@ class Board(msgspec.Struct, frozen=True):
 
     alerts: tuple[Alert, ...] = ()
     strips: Mapping[str, str] = {}
+    revoked: frozenset[str] = frozenset()
+    """The devices that no key is good for any more."""
 
     @property
     def open(self) -> int:
@@ -60,6 +62,8 @@ class Fleet:
         self.broker_ends: Callable[[], int] = lambda: 0
         self.certificates: Callable[[], Mapping[Subject, int]] = dict
         """Until when each device's certificate is good, in UTC milliseconds; asked once in ten minutes."""
+        self.revoked: Callable[[], frozenset[Subject]] = frozenset
+        """Whose keys are all revoked; asked at each look."""
         self.on_news: Callable[[], None] = lambda: None
         """Called in the fleet's thread when the board has changed."""
         self._hall, self._clock = hall, hall.clock
@@ -75,6 +79,7 @@ class Fleet:
         self._ends_seen = 0
         self._certificates: Mapping[Subject, int] = {}
         self._certificates_at_s = -CERTIFICATES_S
+        self._revoked: frozenset[Subject] = frozenset()
         self._failing = False
         self._alerts: Alerts
         self._strips: Strips
@@ -146,13 +151,23 @@ class Fleet:
         self._take_in()
         now_ms, steady_s = self._clock.now_ms(), self._clock.monotonic_s()
         self._ask_certificates(steady_s)
+        self._revoked = self.revoked()
         reached = self.reached()
         off = reached and center_clock(self._devices.values())
         seen: dict[Subject, Signs | None] = {CENTER: center_signs(self._center(steady_s, reached=reached, off=off))}
         for subject, device in self._devices.items():
             until = self._certificates.get(subject)
-            found = signs(device, now_ms, center_is_off=off, certificate_ends_at=until) if reached else None
-            seen[subject] = found
+            seen[subject] = found = (
+                signs(
+                    device,
+                    now_ms,
+                    center_is_off=off,
+                    certificate_ends_at=until,
+                    revoked=subject in self._revoked,
+                )
+                if reached
+                else None
+            )
             if reached and (cell := self._strips.note(subject, level(device, found), now_ms)) is not None:
                 self._unwritten_cells[cell[0], cell[1]] = cell
         for word, alert in self._alerts.look(seen, now_ms=now_ms, steady_s=steady_s):
@@ -237,6 +252,7 @@ class Fleet:
         board = Board(
             alerts=(*reversed(self._alerts.open()), *ended),
             strips={"/".join(subject): self._strips.of(subject, now_ms) for subject in self._devices},
+            revoked=frozenset("/".join(subject) for subject in self._revoked & self._devices.keys()),
         )
         if board != self.board:
             self.board = board

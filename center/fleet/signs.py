@@ -11,10 +11,10 @@ import msgspec
 from center.answers import Device
 from contract.events import DeviceHealth
 
-Level = Literal["ok", "warn", "lost", "offline", "unknown"]
+Level = Literal["ok", "warn", "lost", "revoked", "offline", "unknown"]
 Kind = Literal[
-    "lost", "twins", "silent", "trouble", "outbox", "hot", "throttled", "disk", "clock_off", "clock", "certificate",
-    "store", "broker", "restarts", "center_disk", "center_clock",
+    "lost", "revoked", "twins", "silent", "trouble", "outbox", "hot", "throttled", "disk", "clock_off", "clock",
+    "certificate", "store", "broker", "restarts", "center_disk", "center_clock",
 ]  # fmt: skip
 """What an alert can be about; the last five are the center's own."""
 
@@ -44,12 +44,23 @@ Signs = Mapping[Kind, Sign]
 
 
 def signs(
-    known: Device, now_ms: int, *, center_is_off: bool = False, certificate_ends_at: int | None = None
+    known: Device,
+    now_ms: int,
+    *,
+    center_is_off: bool = False,
+    certificate_ends_at: int | None = None,
+    revoked: bool = False,
 ) -> Signs | None:
-    """Return what is to be said of a device; None where nothing is known of it."""
+    """Return what is to be said of a device; None where nothing is known of it.
+
+    `revoked`: no key of it is good any more, so whatever it said last, it speaks no more.
+    """
     status, health = known.status, known.health
     if status is None:
         return None
+    if revoked:  # of one that was switched off before, nobody need be told
+        condition: Condition = "between" if status.state == "offline" else "bad"
+        return {"revoked": Sign(condition), **dict.fromkeys(_LIVE, Sign("between"))}
     if status.state == "offline":
         return {}
     if status.state == "lost":
@@ -88,6 +99,8 @@ def level(known: Device, found: Signs | None) -> Level:
     """Return one word for a device. A clock that was never set is a remark only: no event depends on it."""
     if found is None or known.status is None:
         return "unknown"
+    if "revoked" in found:
+        return "revoked"
     if known.status.state == "offline":
         return "offline"
     if known.status.state == "lost":

@@ -12,7 +12,7 @@ CELL_MS = 15 * 60_000
 CELLS = 96
 
 NONE, WELL, WARN, LOST = "-", "o", "w", "l"
-_OF_LEVEL: dict[Level, str] = {"ok": WELL, "warn": WARN, "lost": LOST}
+_OF_LEVEL: dict[Level, str] = {"ok": WELL, "warn": WARN, "lost": LOST, "revoked": LOST}
 _WORSE = (NONE, WELL, WARN, LOST)
 
 Cell = tuple[Subject, int, str]

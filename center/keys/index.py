@@ -34,6 +34,10 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Return who has a certificate that was not revoked. The time is the broker's business."""
         return tuple(sorted({one.identity for one in self.issued if one.revoked_at is None}))
 
+    def revoked(self) -> frozenset[str]:
+        """Return who had a certificate and has none that was not revoked."""
+        return frozenset(one.identity for one in self.issued).difference(self.identities())
+
     def of(self, station: str, device: str | None = None) -> tuple[Issued, ...]:
         """Return the certificates of a station, or of one device there."""
         return tuple(

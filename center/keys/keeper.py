@@ -84,13 +84,14 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="keys", daemon=True)
         self._broker: Reloadable | None = None
         self._seen: tuple[object, ...] = ()
+        self._revoked: frozenset[tuple[str, str]] = frozenset()
 
     def write(self) -> None:
         """Write the access list as things stand."""
         self._seen = self._stamps()
-        acl = mosquitto_acl(
-            self._authority.index().identities(), center=self._config.id, root=self._config.root
-        ).encode()
+        index = self._authority.index()
+        acl = mosquitto_acl(index.identities(), center=self._config.id, root=self._config.root).encode()
+        self._revoked = frozenset((one.partition("/")[0], one.partition("/")[2]) for one in index.revoked())
         try:
             replace_file(self._authority.folder / "acl", acl)
         except OSError as error:
@@ -122,6 +123,10 @@ class Keeper:
                 until = int(one.expires_at.timestamp() * 1000)
                 found[station, device] = max(until, found.get((station, device), 0))
         return found
+
+    def revoked(self) -> frozenset[tuple[str, str]]:
+        """Return the devices that no key is good for any more, as the files were a second ago. Any thread."""
+        return self._revoked
 
     def renew(self, station: str, request: Request, answer: Callable[[Reply], None]) -> None:
         """Answer a station that asks for a certificate over a connection of its own. Any thread; returns at once."""

@@ -54,6 +54,14 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Lần đăng nhập này đã hết hạn hoặc đã dùng rồi. Xin thử lại từ đầu.",
         "This login is too old or was used already. Begin again.",
     ),
+    "own_account": (
+        "Không ai tự khóa hay tự đổi vai trò của mình được. Xin nhờ một quản trị viên khác.",
+        "Nobody disables their own account or changes their own role. Ask another administrator.",
+    ),
+    "own_password": (
+        "Xin đổi mật khẩu của chính mình ở trang Đổi mật khẩu.",
+        "Change your own password on the page for it (/password).",
+    ),
     "password_change_needed": ("Xin đổi mật khẩu trước.", "Change your password first."),
     "password_common": (
         "Mật khẩu này dễ đoán. Xin chọn mật khẩu khác, ví dụ bốn từ không liên quan đến nhau.",

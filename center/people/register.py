@@ -165,6 +165,18 @@ class People:
         """Return every account, by name."""
         return sorted(self._accounts.values(), key=lambda one: one.name)
 
+    @property
+    def last_administrator(self) -> str | None:
+        """The one account that may govern with a password of this center; None where there are several."""
+        found = [one.name for one in self._accounts.values() if _governs(one)]
+        return found[0] if len(found) == 1 else None
+
+    def called(self, actor: str) -> str:
+        """Return how people know an actor of the record: by the full name, where it is a person's account."""
+        name = actor.removeprefix("person:")
+        account = self._accounts.get(name)
+        return account.full_name if account is not None and name != actor else name
+
     def sessions(self, account: str | None = None) -> list[Session]:
         """Return who is logged in, the last to be seen first."""
         now = self._hall.now_ms()
@@ -325,6 +337,7 @@ class People:
     async def reset(self, name: str, *, actor: str) -> str:
         """Give an account a new first password and end its sessions; returns the password."""
         account = _own(self._known(name))
+        _of_another(account, actor, "own_password")  # it would be shown to a session that has just ended
         password = passwords.readable()
         hashed = await self._hasher.hash(password)
         await self._change(account, "password_reset", actor, password=hashed, must_change=True, end_sessions=True)
@@ -332,7 +345,9 @@ class People:
 
     async def set_role(self, name: str, role: Role, *, actor: str) -> None:
         """Give an account another role; its sessions end, so that no page shows what is not its own any more."""
-        await self._give_role(_own(self._known(name)), role, actor=actor)
+        account = _own(self._known(name))
+        _of_another(account, actor, "own_account")
+        await self._give_role(account, role, actor=actor)
 
     async def _give_role(self, account: Account, role: Role, *, actor: str) -> None:
         if account.role != role:
@@ -350,6 +365,7 @@ class People:
     async def set_disabled(self, name: str, disabled: bool, *, actor: str) -> None:
         """Let an account log in no more, or again."""
         account = self._known(name)
+        _of_another(account, actor, "own_account")
         if account.disabled != disabled:
             action = "account_disabled" if disabled else "account_enabled"
             await self._change(account, action, actor, disabled=disabled, end_sessions=disabled)
@@ -458,9 +474,7 @@ class People:
             if by is not None and not self.still(by):
                 raise PeopleError("login_needed")
             changed = replace(self._accounts[account.name], changed_at=self._hall.now_ms(), **new)
-            others = (one for one in self._accounts.values() if one.name != account.name)
-            governed = changed, *others
-            if not any(one.role == "administrator" and not one.disabled and not one.subject for one in governed):
+            if self.last_administrator == account.name and not _governs(changed):
                 raise PeopleError("last_administrator")
             ended = [one for one in self._sessions.values() if one.account == account.name] if end_sessions else []
             entry = self._entry(actor, action, account.name, detail)
@@ -535,11 +549,21 @@ def _person(account: Account, session: Session) -> Person:
     )
 
 
+def _governs(account: Account) -> bool:
+    return account.role == "administrator" and not account.disabled and account.subject is None
+
+
 def _own(account: Account) -> Account:
     """Return an account whose password and role are this center's business; raise PeopleError for another."""
     if account.subject is not None:
         raise PeopleError("password_elsewhere")
     return account
+
+
+def _of_another(account: Account, actor: str, code: str) -> None:
+    """Raise PeopleError where somebody asks for their own account what would shut them out."""
+    if actor == f"person:{account.name}":
+        raise PeopleError(code)
 
 
 def _load(connection: sa.Connection) -> tuple[list[Account], list[Session]]:

@@ -41,10 +41,12 @@ from center.people.technician import Technician
 from center.web import pages
 from center.web.api import HEADERS, api_router
 from center.web.assets import Assets
+from center.web.drawing import Drawing
 from center.web.gate import Gate, Hosts, Problem, RefusedError, TicketLimits, WrongField, person_of_scope
 from center.web.metrics import Metrics
 from center.web.metrics import route as metrics_route
 from center.web.people import people_routes
+from center.web.people_pages import LOGIN, PeoplePages
 from center.web.stream import VIEWS, Hub
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def create_app(
     extra_routes: Sequence[ControllerRouterHandler] = (),
     extra_links: Sequence[pages.Link] = (),
     hasher: Hasher | None = None,
-    login_at: str = pages.LOGIN,
+    login_at: str = LOGIN,
 ) -> Litestar:
     """Return the app of a center; `app.state.hub` is its live stream, which a server ends before it stops.
 
@@ -90,9 +92,12 @@ def create_app(
     metrics = Metrics(config, hall, hub, fleet)
     people = People(hall, config, hasher=hasher)
     people.on_end = hub.end
+    hub.called = people.called
     provider, ways = _other_login(config, hall)
     technician = Technician(people, Path(config.data_dir))
-    book = pages.Pages(config, hub, assets, people, links=tuple(extra_links), login_at=login_at)
+    drawing = Drawing(config, hub, assets)
+    screens = pages.Pages(config, hub, drawing, links=tuple(extra_links))
+    book = PeoplePages(config, hub, people, drawing, login_at=login_at)
     hosts, tickets = Hosts(config.http), TicketLimits(config.tickets)
 
     @asynccontextmanager
@@ -117,7 +122,7 @@ def create_app(
 
     return Litestar(
         route_handlers=[
-            *pages.routes(book),
+            *pages.routes(screens),
             *people_routes(book),
             *ways(book),
             api_router(),
@@ -127,7 +132,17 @@ def create_app(
             asgi("/static", is_mount=True, copy_scope=True)(_static(assets)),
             *extra_routes,
         ],
-        state=AppState({"hall": hall, "hub": hub, "pages": book, "fleet": fleet, "people": people, "tickets": tickets}),
+        state=AppState(
+            {
+                "hall": hall,
+                "hub": hub,
+                "pages": screens,
+                "people_pages": book,
+                "fleet": fleet,
+                "people": people,
+                "tickets": tickets,
+            }
+        ),
         middleware=[lambda app: Gate(app, hosts)],
         lifespan=[following],
         before_send=[_secure],
@@ -150,7 +165,7 @@ def create_app(
 
 def _other_login(
     config: Config, hall: Hall
-) -> "tuple[Provider | None, Callable[[pages.Pages], list[HTTPRouteHandler]]]":
+) -> "tuple[Provider | None, Callable[[PeoplePages], list[HTTPRouteHandler]]]":
     """Return the office's other login and its routes, where there is one: only then its libraries are loaded."""
     if config.people.oidc is None:
         return None, lambda _book: []
@@ -182,13 +197,14 @@ async def _secure(message: Message, _scope: Scope) -> None:
 
 def _explain(request: Request[Any, Any, AppState], error: HTTPException) -> Response[Any]:
     """Answer a refusal or a fault of the asker: JSON to programs, the first page to a browser that lost its way."""
-    book: pages.Pages = request.app.state["pages"]
+    screens: pages.Pages = request.app.state["pages"]
+    book: PeoplePages = request.app.state["people_pages"]
     if isinstance(error, RefusedError):
         if not request.url.path.startswith("/api/"):
             return book.refused(request, error)
         return _problem(error.status_code, error.problem, headers=error.headers)
     if isinstance(error, NotFoundException) and "text/html" in request.headers.get("accept", ""):
-        return book.index(request, missing=True)
+        return screens.index(request, missing=True)
     if isinstance(error, ValidationException):
         return _invalid(error)
     codes = {400: "request_invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}

@@ -17,8 +17,7 @@ from center.fleet.alerts import Alert
 from center.fleet.fleet import Fleet
 from center.fleet.signs import SILENT_S
 from center.hall import Hall
-from center.queue.messages import refuse, text
-from center.web.gate import Problem, RefusedError, actor_of, language_of, needs
+from center.web.gate import Problem, RefusedError, actor_of, language_of, needs, unstored
 from center.web.stream import Hub
 from center.web.words import say
 
@@ -87,11 +86,13 @@ async def forget(
     hub: Hub = state["hub"]
     fleet: Fleet = state["fleet"]
     hub.catch_up()
-    known = hub.mirror.devices.get(f"{station}/{device}")
-    if known is not None and hub.reached() and _is_there(known, hub.now_ms()):
+    name = f"{station}/{device}"
+    known = hub.mirror.devices.get(name)
+    cut_off = not hub.reached() or name in hub.board().revoked
+    if known is not None and not cut_off and _is_there(known, hub.now_ms()):
         raise _refused(409, "device_there", request)
     gone = await _stored(fleet.forget(station, device, by=actor_of(request)), request)
-    return Forgotten(device=f"{station}/{device}", known=gone)
+    return Forgotten(device=name, known=gone)
 
 
 def routes() -> list[HTTPRouteHandler]:
@@ -108,9 +109,7 @@ async def _stored(asked: "Future[T]", request: FleetRequest) -> T:
     try:
         return await asyncio.wrap_future(asked)
     except StoreError as error:
-        refusal = refuse("store_full" if error.full else "store_failed")
-        problem = Problem(code=refusal.code, message=text(refusal, language_of(request)))
-        raise RefusedError(503, problem) from error
+        raise unstored(error, language_of(request)) from error
 
 
 def _refused(status: int, code: str, request: FleetRequest) -> RefusedError:

@@ -23,10 +23,12 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Guard, HTTPScope, Receive, Scope, Send
 
 from center.config import Http, Tickets
+from center.errors import StoreError
 from center.people.limits import Buckets, neighbourhood
 from center.people.messages import explain
 from center.people.model import PeopleError, Person, Right
 from center.people.register import People
+from center.queue.messages import refuse, text
 from center.web.words import Language
 
 COOKIE = "motcua_session"
@@ -80,6 +82,8 @@ _STATUS = {
     "oidc_failed": 401,
     "oidc_refused": 401,
     "oidc_stale": 401,
+    "own_account": 409,
+    "own_password": 409,
     "password_change_needed": 403,
     "password_elsewhere": 409,
     "role_missing": 403,
@@ -93,6 +97,12 @@ def refused(error: PeopleError, lang: Language) -> RefusedError:
     if (status := _STATUS.get(error.code, 422)) == 429:
         headers["retry-after"] = str(error.facts["seconds"])
     return RefusedError(status, Problem(code=error.code, message=explain(error, lang)), headers=headers)
+
+
+def unstored(error: StoreError, lang: Language) -> RefusedError:
+    """Return that nothing was changed, because nothing can be stored now."""
+    refusal = refuse("store_full" if error.full else "store_failed")
+    return RefusedError(503, Problem(code=refusal.code, message=text(refusal, lang)))
 
 
 # --- where a request comes from ------------------------------------------------------------------------------------

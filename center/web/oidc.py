@@ -19,9 +19,10 @@ from center.people.limits import Buckets, neighbourhood
 from center.people.model import PeopleError
 from center.people.oidc import AWAY_S, Provider, UntrustedError
 from center.people.register import TooManyError
+from center.web.drawing import PageRequest, language_of_page, to_page
 from center.web.gate import address_of, people_of, person_of
-from center.web.pages import OIDC, PageRequest, Pages, language_of_page, to_page
 from center.web.people import inside, refusal, session_cookies
+from center.web.people_pages import OIDC, PeoplePages
 
 BACK = f"{OIDC}/callback"
 COOKIE = "motcua_away"
@@ -34,7 +35,7 @@ def make_provider(oidc: Oidc, http: Http, clock: Clock) -> Provider:
     return Provider(oidc, origin=oidc.address or http.origin, path=BACK, clock=clock)
 
 
-def oidc_routes(book: Pages, provider: Provider, clock: Clock) -> list[HTTPRouteHandler]:
+def oidc_routes(book: PeoplePages, provider: Provider, clock: Clock) -> list[HTTPRouteHandler]:
     """Return the routes of a center at which another login is good, too."""
     tries = Buckets(TRIES)
     origin = provider.origin

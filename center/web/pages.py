@@ -1,47 +1,30 @@
 """The pages: drawn whole by the server with the state of this moment, kept live by their scripts."""
 
-import gzip
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import quote
 
-import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import MediaType, Request, Response, get
-from litestar.datastructures import Cookie
-from litestar.datastructures import State as AppState
+from litestar import Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from markupsafe import Markup
 
-from center.audit import Written
 from center.config import Config
-from center.fleet.alerts import Alert
-from center.people.model import ROLES
-from center.people.register import People
 from center.queue.model import Outcome, Ticket
-from center.web.assets import Assets
-from center.web.devices import PROBLEMS, DeviceView, drawn, hours
-from center.web.gate import RefusedError, needs, person_of
+from center.web import devices as looks
+from center.web.devices import PROBLEMS, RANK, DeviceView
+from center.web.drawing import Drawing, PageRequest, language_of_page
+from center.web.gate import needs
 from center.web.stream import Hub
 from center.web.views import View, large_call
 from center.web.words import WORDS, Language, pack, say
 
-PageRequest = Request[Any, Any, AppState]
 Link = tuple[str, str, str]
 """Where, name, hint."""
 
-LOGIN = "/login"
-OIDC = "/login/oidc"
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 SIDE = (("recall", "R"), ("transfer", "T"), ("park", "P"), ("no_show", "V"))
-_YEAR_S = 365 * 86_400
-_PACK_FROM = 1000
 
 _WEEKDAYS = {
     "vi": ("Thứ Hai", "Thứ Ba", "Thứ Tư", "Thứ Năm", "Thứ Sáu", "Thứ Bảy", "Chủ Nhật"),
@@ -112,32 +95,13 @@ MOUTHS = {
 
 
 class Pages:
-    """Draws every page."""
+    """Draws the list of screens and every screen that stays open."""
 
-    def __init__(
-        self,
-        config: Config,
-        hub: Hub,
-        assets: Assets,
-        people: People,
-        *,
-        links: tuple[Link, ...] = (),
-        login_at: str = LOGIN,
-    ) -> None:
-        self._people = people
-        self._login_at = login_at
+    def __init__(self, config: Config, hub: Hub, drawing: Drawing, *, links: tuple[Link, ...] = ()) -> None:
         self._config = config
         self._hub = hub
-        self._assets = assets
+        self._draw = drawing.draw
         self._links = links
-        self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
 
     def index(self, request: PageRequest, *, missing: bool = False) -> Response[bytes]:
         """Draw the list of screens; also the answer to an address that does not exist."""
@@ -151,7 +115,6 @@ class Pages:
         return self._draw(
             request,
             "index",
-            None,
             counters=counters,
             extra=self._links,
             alerts=self._hub.board().open,
@@ -248,7 +211,7 @@ class Pages:
         lang = language_of_page(request)
         now = self._hub.now_ms()
         known: list[DeviceView] = [one for name, one in view.items() if "/" in name]
-        items = sorted(known, key=lambda one: (_RANK[one.level], one.name))
+        items = sorted(known, key=lambda one: (RANK[one.level], one.name))
         problems = sum(one.level in PROBLEMS for one in items)
         summary = say("devices_all_well", lang)
         if not view["reached"]:
@@ -265,107 +228,21 @@ class Pages:
             level="warn" if problems or not view["reached"] else "ok" if items else "none",
             summary=summary,
             kind=lambda item: say(f"kind_{item.kind}", lang) if item.kind_known else item.kind,
-            ago=lambda at: _ago(now - at, lang),
-            unit=_unit,
-            disk=_disk,
-            remark=lambda item: _remark(item, lang),
+            ago=lambda at: looks.ago(now - at, lang),
+            unit=looks.unit,
+            disk=looks.disk,
+            remark=lambda item: looks.remark(item, lang),
             alerts=view["alerts"],
-            what=lambda alert: _what(alert, lang),
-            who=lambda alert: self._seen_by(alert.acknowledged_by or ""),
+            what=lambda alert: looks.about(alert, lang),
+            who=lambda alert: view["names"].get(alert.acknowledged_by, ""),
             gone=lambda item: item.level not in ("ok", "warn") or "silent" in item.why,
             moment=self._moment,
-            drawn=drawn,
-            strip_words=lambda strip: say("strip_words", lang, **hours(strip)),
+            drawn=looks.drawn,
+            strip_words=lambda strip: say("strip_words", lang, **looks.hours(strip)),
         )
-
-    def _seen_by(self, actor: str) -> str:
-        """Return the name of whoever has seen an alert, as people know it."""
-        name = actor.removeprefix("person:")
-        return next((one.full_name for one in self._people.accounts() if one.name == name), name)
 
     def _moment(self, at: int) -> str:
         return f"{datetime.fromtimestamp(at / 1000, self._config.zone):%d/%m %H:%M}"
-
-    def login(
-        self, request: PageRequest, *, to: str, name: str = "", fault: str = "", status: int = 200
-    ) -> Response[bytes]:
-        """Draw the login; `fault` says why the last try did not work."""
-        other_way = ""
-        if self._config.people.oidc is not None:
-            other_way = f"{OIDC}?to={quote(to, safe='')}"
-        return self._draw(
-            request,
-            "login",
-            None,
-            to=to,
-            typed=name,
-            fault=fault,
-            other_way=other_way,
-            provider=self._provider,
-            status=status,
-        )
-
-    def arrived(self, request: PageRequest, to: str) -> Response[bytes]:
-        """Draw the page on which somebody comes back from the office's other login; it opens `to` by itself."""
-        return self._draw(request, "arrived", None, to=to)
-
-    def password(self, request: PageRequest, *, to: str, fault: str = "", status: int = 200) -> Response[bytes]:
-        """Draw the change of one's own password."""
-        return self._draw(request, "password", None, to=to, fault=fault, provider=self._provider, status=status)
-
-    def people(
-        self,
-        request: PageRequest,
-        entries: Sequence[Written],
-        *,
-        before: int | None = None,
-        said: str = "",
-        fault: str = "",
-        new_password: str = "",
-        status: int = 200,
-    ) -> Response[bytes]:
-        """Draw accounts, sessions and the audit log."""
-        lang = language_of_page(request)
-        names = {one.name: one.full_name for one in self._people.accounts()}
-
-        def at(ms: int) -> str:
-            return f"{datetime.fromtimestamp(ms / 1000, self._config.zone):%d/%m/%Y %H:%M:%S}"
-
-        def did(action: str) -> str:
-            return say(f"did_{action}", lang) if f"did_{action}" in WORDS else action
-
-        return self._draw(
-            request,
-            "people",
-            None,
-            accounts=self._people.accounts(),
-            roles=ROLES,
-            sessions=self._people.sessions(),
-            entries=entries,
-            older=entries[-1].seq if entries and entries[-1].seq > 1 else None,
-            before=before,
-            names=names,
-            said=said,
-            fault=fault,
-            new_password=new_password,
-            at=at,
-            did=did,
-            status=status,
-        )
-
-    def refused(self, request: PageRequest, error: RefusedError) -> Response[Any]:
-        """Answer whoever may not see a page: with the login, with the change of the password, or with who may."""
-        here = request.url.path
-        if error.problem.code == "login_needed":
-            return to_page(f"{self._login_at}?to={quote(here)}")
-        if error.problem.code == "password_change_needed":
-            return to_page(f"/password?to={quote(here)}")
-        return self._draw(request, "refused", None, words=error.problem.message, status=error.status_code)
-
-    @property
-    def _provider(self) -> str:
-        """How people call the office's other login."""
-        return self._config.people.oidc.label if self._config.people.oidc is not None else "OIDC"
 
     def _wall(self) -> datetime:
         """Return the time on the center's wall."""
@@ -376,66 +253,8 @@ class Pages:
             raise NotFoundException(detail=f"there is no counter {counter}")
         return self._hub.view(kind, counter)
 
-    def _draw(
-        self,
-        request: PageRequest,
-        name: str,
-        live: tuple[str, str, View, dict[str, str]] | None,
-        *,
-        both: tuple[str, ...] = (),
-        status: int = 200,
-        **context: Any,
-    ) -> Response[bytes]:
-        lang = language_of_page(request)
-        boot = None
-        if live is not None:
-            kind, counter, view, words = live
-            start: dict[str, Any] = {
-                "view": kind,
-                "counter": counter,
-                "lang": lang,
-                "words": words,
-                "zone": self._config.timezone,
-                "server": self._hub.server,
-                "asset": self._assets.version,
-                "id": self._hub.last_id,
-                "now": self._hub.now_ms(),
-                "state": view,
-            }
-            if person := person_of(request):
-                start["me"] = {"account": person.name, "mark": person.session[:16]}
-            if both:
-                start["both"] = {"vi": pack(both, "vi"), "en": pack(both, "en")}
-            # Inside a script element only "<" could end it.
-            boot = Markup(msgspec.json.encode(start).decode().replace("<", "\\u003c"))  # noqa: S704 (escaped here)
-            context["s"] = view
-        html = self._templates.get_template(f"{name}.html").render(
-            lang=lang,
-            other="vi" if lang == "en" else "en",
-            here=request.url.path if status == 200 else "/",
-            center=self._config.name,
-            static=self._assets.root,
-            sheets=[_SHEETS.get(name, name)],
-            script=name,
-            boot=boot,
-            t=_speaker(lang),
-            me=person_of(request),
-            **context,
-        )
-        return _html(request, html.encode(), lang, status)
-
 
 # --- what the server draws for the first paint ---------------------------------------------------------------------
-
-_SHEETS = {"arrived": "login", "password": "login", "refused": "login"}
-_RANK = {"lost": 0, "warn": 1, "unknown": 2, "offline": 3, "ok": 4}
-
-
-def _speaker(lang: Language) -> Callable[..., str]:
-    def speak(key: str, **values: object) -> str:
-        return say(key, lang, **values)
-
-    return speak
 
 
 def _headline(view: View, names: dict[str, str], lang: Language, now: int) -> dict[str, Any]:
@@ -488,79 +307,11 @@ def _running(ms: int) -> str:
     return clock if seconds < 3600 else f"{seconds // 3600}:{clock}"
 
 
-def _ago(ms: int, lang: Language) -> str:
-    seconds = max(0, ms // 1000)
-    if seconds < 10:
-        return say("seen_now", lang)
-    if seconds < 60:
-        return say("seconds_ago", lang, n=seconds - seconds % 5)
-    return say("minutes_ago", lang, n=seconds // 60) if seconds < 3600 else say("hours_ago", lang, n=seconds // 3600)
-
-
-def _remark(item: DeviceView, lang: Language) -> str:
-    """Say why a device needs a look. A word that is not in our list is shown as it came: a new device may bring it."""
-    said = [say(f"why_{one}", lang) for one in item.why]
-    if item.trouble:
-        said.append(_trouble(item.trouble, lang))
-    return "; ".join(said)
-
-
-def _trouble(trouble: str, lang: Language) -> str:
-    word, _, what = trouble.partition(":")
-    key = f"trouble_{word}"
-    return say(key, lang, what=what) if key in WORDS else trouble
-
-
-def _what(alert: Alert, lang: Language) -> str:
-    """Say what an alert is about."""
-    if alert.kind == "trouble":
-        return _trouble(alert.detail, lang)
-    return say(f"why_{alert.kind}", lang) + (f" ({alert.detail})" if alert.detail else "")
-
-
-def _unit(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{round(value)} {unit}".strip()
-
-
-def _disk(megabytes: int | None) -> str:
-    """Free space is read in gigabytes, unless little is left."""
-    if megabytes is not None and megabytes >= 10_000:
-        return _unit(megabytes / 1000, "GB")
-    return _unit(megabytes, "MB")
-
-
 def _icon(words: str) -> str:
     plain = unicodedata.normalize("NFD", words.lower().replace("đ", "d").replace("-", " "))
     plain = "".join(one for one in plain if not unicodedata.combining(one))
     whole = f" {' '.join(re.findall(r'[a-z0-9]+', plain))} "
     return next((icon for icon, signs in _ICON_WORDS if any(f" {sign} " in whole for sign in signs)), "paper")
-
-
-_OF_ADDRESSES = "%/?=&#:@,;+!*'()~$[]"  # what stands in an address as it is
-
-
-def to_page(path: str) -> Response[Any]:
-    """Send a browser on to another page of ours."""
-    return Response(
-        b"", status_code=303, headers={"location": quote(path, safe=_OF_ADDRESSES), "cache-control": "no-store"}
-    )
-
-
-def language_of_page(request: PageRequest) -> Language:
-    """Return the page's language: asked for, else remembered, else Vietnamese."""
-    asked = request.query_params.get("lang") or request.cookies.get("lang")
-    return "en" if asked == "en" else "vi"
-
-
-def _html(request: PageRequest, content: bytes, lang: Language, status: int) -> Response[bytes]:
-    headers = {"cache-control": "no-store", "vary": "accept-encoding"}
-    if len(content) > _PACK_FROM and "gzip" in request.headers.get("accept-encoding", ""):
-        content = gzip.compress(content, 6)
-        headers["content-encoding"] = "gzip"
-    remember = []
-    if "lang" in request.query_params:
-        remember.append(Cookie(key="lang", value=lang, max_age=_YEAR_S, path="/", samesite="lax", httponly=True))
-    return Response(content, status_code=status, media_type=MediaType.HTML, headers=headers, cookies=remember)
 
 
 def routes(book: Pages) -> list[HTTPRouteHandler]:

@@ -14,12 +14,11 @@ from litestar.types import Scope
 from center.errors import StoreError
 from center.people.model import PeopleError, Person, Role, role
 from center.people.register import Admitted, People
-from center.queue.messages import refuse, text
+from center.web.drawing import PageRequest, language_of_page, to_page
 from center.web.gate import (
     COOKIE,
     KNOWN,
     KNOWN_S,
-    Problem,
     RefusedError,
     address_of,
     known,
@@ -28,14 +27,17 @@ from center.web.gate import (
     people_of,
     person_of,
     refused,
+    unstored,
 )
-from center.web.pages import PageRequest, Pages, language_of_page, to_page
+from center.web.people_pages import PeoplePages
 from center.web.words import Language, say
 
 LINES = 30
 """So many lines of the audit log stand on a page."""
 
 ApiRequest = Request[None, None, AppState]
+
+_FIELD_AT_FAULT = {"name_unusable": "name", "account_exists": "name", "full_name_unusable": "full_name"}
 
 
 class LoginBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,7 +104,7 @@ async def api_password(data: JSONBody[PasswordBody], request: ApiRequest) -> Res
 # --- for people ----------------------------------------------------------------------------------------------------
 
 
-def people_routes(book: Pages) -> list[HTTPRouteHandler]:
+def people_routes(book: PeoplePages) -> list[HTTPRouteHandler]:
     """Return all routes about people."""
 
     @get("/login", include_in_schema=False, sync_to_thread=False)
@@ -161,17 +163,26 @@ def people_routes(book: Pages) -> list[HTTPRouteHandler]:
     @post("/people", include_in_schema=False, status_code=200, guards=[needs("govern")])
     async def do_people(request: PageRequest) -> Response[Any]:
         register, lang = people_of(request), language_of_page(request)
-        said = fault = new_password = ""
-        status = 200
+        form, said, new_password = await _form(request), "", ""
+        why: RefusedError | None = None
+        wrong = ""
         try:
-            said, new_password = await _govern(register, await _form(request), _who(request).actor, lang)
+            said, new_password = await _govern(register, form, _who(request).actor, lang)
         except (PeopleError, StoreError) as error:
             why = refusal(error, lang)
-            fault, status = why.problem.message, why.status_code
+            wrong = _FIELD_AT_FAULT.get(why.problem.code, "")
         if person_of(request) is None:  # of one's own account, or one's own session
             return to_page("/login")
-        entries = await register.entries(None, LINES)
-        return book.people(request, entries, said=said, fault=fault, new_password=new_password, status=status)
+        return book.people(
+            request,
+            await register.entries(None, LINES),
+            said=said,
+            fault=why.problem.message if why else "",
+            typed=form if why and form.get("do") == "add" else None,
+            wrong=wrong,
+            new_password=new_password,
+            status=why.status_code if why else 200,
+        )
 
     return [
         login, do_login, do_logout, password, do_password, people, do_people,
@@ -182,12 +193,12 @@ def people_routes(book: Pages) -> list[HTTPRouteHandler]:
 async def _govern(people: People, form: dict[str, str], actor: str, lang: Language) -> tuple[str, str]:
     """Do what the administrator's page asks; returns what to say, and a new password to show once."""
     name = form.get("name", "").strip().lower()
+    given = ""
     match form.get("do"):
         case "add":
             given = await people.add(name, form.get("full_name", ""), role(form.get("role", "")), actor=actor)
-            return say("people_new_password", lang, who=name), given
         case "reset":
-            return say("people_new_password", lang, who=name), await people.reset(name, actor=actor)
+            given = await people.reset(name, actor=actor)
         case "disable":
             await people.set_disabled(name, True, actor=actor)
         case "enable":
@@ -198,7 +209,8 @@ async def _govern(people: People, form: dict[str, str], actor: str, lang: Langua
             await people.revoke(form.get("session", ""), actor=actor)
         case _:
             raise PeopleError("account_unknown", name=name[:32])
-    return say(f"done_{form['do']}", lang, who=name), ""
+    who = people.called(f"person:{name}")
+    return say("people_new_password" if given else f"done_{form['do']}", lang, who=who), given
 
 
 # --- between the two -----------------------------------------------------------------------------------------------
@@ -227,10 +239,7 @@ async def _leave(request: Request[Any, Any, AppState]) -> None:
 
 def refusal(error: PeopleError | StoreError, lang: Language) -> RefusedError:
     """Return why somebody was not let in, or nothing was changed, as it goes to the client."""
-    if isinstance(error, PeopleError):
-        return refused(error, lang)
-    refusal = refuse("store_full" if error.full else "store_failed")
-    return RefusedError(503, Problem(code=refusal.code, message=text(refusal, lang)))
+    return refused(error, lang) if isinstance(error, PeopleError) else unstored(error, lang)
 
 
 def _let_in(found: Admitted, request: PageRequest, to: str) -> Response[Any]:

@@ -108,6 +108,8 @@ class Hub:
         """Whether devices reach the center: the program that runs the ingest sets it to the ingest's own word."""
         self.board: Callable[[], Board] = Board
         """What is known of the fleet: who watches it sets this to its own."""
+        self.called: Callable[[str], str] = lambda actor: actor
+        """How people know whom the record names: the register sets this to its own."""
         self.server = uuid7()
         self.leases = Leases(clock.now_ms, clock.monotonic_s)
         self.last_id = 0
@@ -268,7 +270,8 @@ class Hub:
             case _:
                 reached, board, now_ms = self.reached(), self.board(), self._clock.now_ms()
                 known = views.devices(self.mirror, now_ms, reached=reached, board=board)
-                return {"reached": reached, "alerts": board.alerts, **known}
+                names = {by: self.called(by) for one in board.alerts if (by := one.acknowledged_by)}
+                return {"reached": reached, "alerts": board.alerts, "names": names, **known}
 
     # --- pages -----------------------------------------------------------------------------------------------------
 

@@ -206,7 +206,11 @@ def devices(mirror: Mirror, now_ms: int, *, reached: bool, board: Board) -> dict
     """Return the devices by name, each judged by what it said last; while no word gets through, of none is known."""
     off = center_clock(mirror.devices.values())
     seen = {
-        name: look(device, now_ms, strip=board.strips.get(name, ""), center_is_off=off)
+        name: look(device, now_ms, strip=board.strips.get(name, ""), center_is_off=off, revoked=name in board.revoked)
         for name, device in mirror.devices.items()
     }
-    return seen if reached else {name: replace(one, level="unknown", why=()) for name, one in seen.items()}
+    if reached:
+        return seen
+    return {
+        name: one if one.level == "revoked" else replace(one, level="unknown", why=()) for name, one in seen.items()
+    }

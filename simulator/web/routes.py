@@ -16,8 +16,8 @@ from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from markupsafe import Markup
 
 from center.people.model import Role
+from center.web.drawing import to_page
 from center.web.gate import address_of, people_of, person_of
-from center.web.pages import to_page
 from center.web.people import inside, session_cookies
 from simulator.control import Answer, Ask, WorldGoneError, ask_world, watch_world
 from simulator.web.words import Language, words

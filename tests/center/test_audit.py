@@ -1,5 +1,6 @@
 """The audit log: it takes entries, and whatever is done to it afterwards shows."""
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -153,7 +154,7 @@ def test_the_log_of_a_stopped_center_is_read(config: Config) -> None:
 def test_the_command_says_whole_or_names_the_first_broken_entry(
     log: Callable[[str], Head | Broken], tmp_path: Path, config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`motcua center audit verify` ends with 0 and the head, or with 1 and the entry; also while the store is open."""
+    """`motcua center audit` says the head, or names the broken entry; lists raw ones; also while the store is open."""
     file = tmp_path / "center.toml"
     file.write_text(
         f"""
@@ -171,6 +172,12 @@ counter = [{{id = "q01", label = "1", services = ["dat-dai"]}}]
     assert said.startswith("whole: 10 entries, head 10:")
     assert main([*command, "--head", said.split()[-1]]) == 0
     assert main([*command, "--head", "12"]) == 2
+    capsys.readouterr()
+    assert main(["audit", "list", "--config", str(file), "--last", "2"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["seq"], sorted(row)) for row in rows] == [
+        (seq, ["action", "actor", "at", "detail", "object", "seq"]) for seq in (9, 10)
+    ]
     log(REMOVED + CHANGED)
     assert main(command) == 1
     assert "broken: entry 7 was changed" in capsys.readouterr().out

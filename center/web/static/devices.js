@@ -2,8 +2,8 @@
 import { boot, say, text, rows, everySecond, Live, post } from "./live.js";
 
 const nodes = Object.fromEntries([...document.querySelectorAll("[data-id]")].map((node) => [node.dataset.id, node]));
-const ORDER = ["lost", "warn", "unknown", "offline", "ok"];
-const PROBLEMS = new Set(["lost", "warn"]);
+const ORDER = ["lost", "revoked", "warn", "unknown", "offline", "ok"];
+const PROBLEMS = new Set(["lost", "revoked", "warn"]);
 
 const CELL_HEIGHT = { o: 6, w: 11, l: 16 }; // the worse, the higher: never by colour alone
 const SURE_MS = 5000;
@@ -66,7 +66,7 @@ function forget(button, item) {
   }, SURE_MS);
 }
 
-function paintAlerts(alerts) {
+function paintAlerts(alerts, names) {
   nodes.alerts.hidden = !alerts.length;
   rows(nodes["alert-rows"], alerts, (one) => one.id, (row, one) => {
     const cell = (name) => row.querySelector(`[data-c="${name}"]`);
@@ -75,8 +75,7 @@ function paintAlerts(alerts) {
     text(cell("what"), about(one));
     text(cell("whose"), one.device ? `${one.station}/${one.device}` : say("alert_center"));
     text(cell("when"), open ? say("alert_since", { time: moment(one.begun_at) }) : say("alert_over", { time: moment(one.begun_at), end: moment(one.ended_at) }));
-    if (one.acknowledged_at === null) text(cell("seen"), "");
-    else if (!cell("seen").textContent) text(cell("seen"), say("alert_seen", { who: one.acknowledged_by.replace("person:", ""), time: moment(one.acknowledged_at) }));
+    text(cell("seen"), one.acknowledged_at === null ? "" : say("alert_seen", { who: names[one.acknowledged_by], time: moment(one.acknowledged_at) }));
     const button = cell("see");
     if (!button) return;
     button.hidden = !open || one.acknowledged_at !== null;
@@ -93,8 +92,8 @@ function ago(at, now) {
   return say("hours_ago", { n: Math.floor(seconds / 3600) });
 }
 
-function paint({ reached, alerts, ...devices }) {
-  paintAlerts(alerts);
+function paint({ reached, alerts, names, ...devices }) {
+  paintAlerts(alerts, names);
   const items = Object.values(devices).sort((one, two) =>
     ORDER.indexOf(one.level) - ORDER.indexOf(two.level) || one.name.localeCompare(two.name));
   const problems = items.filter((item) => PROBLEMS.has(item.level)).length;

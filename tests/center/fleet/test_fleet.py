@@ -216,6 +216,23 @@ def test_a_certificate_near_its_end_is_an_alert(make: MakeFleet, hall: Hall, clo
     assert [one.ended_at is not None for one in fleet.board.alerts] == [True]
 
 
+def test_a_revoked_key_is_told_instead_of_a_lost_device(make: MakeFleet, hall: Hall, clock: TestClock) -> None:
+    """The alert of a device that was thrown off says that its key was revoked; with a new key it ends."""
+    fleet = make()
+    revoked = {("q01", "rating"), ("q09", "never-there")}
+    report(hall, "q01", "rating", "lost")
+    go(fleet, clock, 100)
+    assert [(one.kind, one.ended_at) for one in fleet.board.alerts] == [("lost", None)]
+    fleet.revoked = lambda: frozenset(revoked)
+    go(fleet, clock, 300)
+    assert fleet.board.revoked == {"q01/rating"}
+    assert {one.kind for one in fleet.board.alerts if one.ended_at is None} == {"revoked"}
+    revoked.clear()
+    go(fleet, clock, 100, lambda: report(hall, "q01", "rating"))
+    assert fleet.board.revoked == frozenset()
+    assert [one for one in fleet.board.alerts if one.ended_at is None] == []
+
+
 def test_a_store_that_fails_is_told_all_the_same(
     make: MakeFleet, hall: Hall, config: Config, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

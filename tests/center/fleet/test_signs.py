@@ -105,6 +105,18 @@ def test_one_word_for_a_device() -> None:
         assert level(known, signs(known, NOW)) == word
 
 
+@pytest.mark.parametrize(("state", "told"), [("online", {"revoked"}), ("lost", {"revoked"}), ("offline", set())])
+def test_a_device_whose_key_was_revoked_is_called_so(state: str, told: set[str]) -> None:
+    """Whatever a device said last: without a good key it is called revoked; one that was off alarms nobody."""
+    known = device(state, temperature_c=90)
+    found = signs(known, NOW, revoked=True)
+    assert found is not None
+    assert level(known, found) == "revoked"
+    assert {kind for kind, sign in found.items() if sign.condition == "bad"} == told
+    assert found["hot"].condition == "between"
+    assert signs(device(None), NOW, revoked=True) is None
+
+
 def test_when_most_devices_disagree_it_is_the_centers_clock() -> None:
     """If most devices with a set clock say another time, the center's clock is wrong, and no device is blamed."""
     off, right = device(ahead_ms=-3_600_000), device()

@@ -43,6 +43,7 @@ class Center:
 
     config: Config
     authority: Authority
+    keeper: Keeper
     broker: BrokerProcess
     ingest: Ingest
     hall: Hall
@@ -98,7 +99,7 @@ def center(config: Config, hall: Hall, tmp_path: Path) -> Iterator[Center]:
     ingest = Ingest(secured, hall, renew=keeper.renew)
     ingest.start()
     wait_for(ingest.connected)
-    yield Center(secured, authority, broker, ingest, hall, tmp_path)
+    yield Center(secured, authority, keeper, broker, ingest, hall, tmp_path)
     ingest.stop()
     keeper.stop()
     assert not keeper.alive()
@@ -162,6 +163,9 @@ def test_a_revoked_device_is_thrown_off(center: Center) -> None:
         wait_for(center.ingest.connected, timeout_s=10)
         wait_for(lambda: ("technician", "key_revoked", "q01/rating") in center.audited())
         assert device.ups() == 1
+        assert center.keeper.revoked() == {("q01", "rating"), ("q01", "keys")}
+        center.authority.issue(["q01/rating"])
+        wait_for(lambda: center.keeper.revoked() == {("q01", "keys")})
 
 
 def test_a_revocation_that_was_cut_off_throws_the_device_off(center: Center) -> None:

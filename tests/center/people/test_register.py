@@ -221,6 +221,21 @@ def test_the_last_administrator_stays(run: Any) -> None:
     assert run(job) == ["last_administrator"] * 3
 
 
+def test_nobody_shuts_themselves_out(run: Any) -> None:
+    """One's own account is disabled, demoted or given a first password by another administrator only."""
+
+    async def job(people: People) -> list[str]:
+        await people.add("chi", "Chi", "administrator", actor="test")
+        own = "person:chi"
+        return [
+            await refused(people.set_disabled("chi", True, actor=own)),
+            await refused(people.set_role("chi", "officer", actor=own)),
+            await refused(people.reset("chi", actor=own)),
+        ]
+
+    assert run(job) == ["own_account", "own_account", "own_password"]
+
+
 def test_wrong_passwords_wait_and_are_in_the_log_with_no_word_that_was_typed(
     run: Any, hall: Hall, clock: TestClock
 ) -> None:

@@ -45,7 +45,7 @@ def test_an_alert_is_shown_until_somebody_has_seen_it(center: Center, visitor: V
     first.goto(center.url)
     expect(first.get_by_text("2 cảnh báo chưa xem")).to_be_visible()
     hot.get_by_role("button", name="Đã xem").click()
-    expect(hot).to_contain_text("đã xem lúc")
+    expect(hot).to_contain_text("Nguyễn Thị Hạnh đã xem lúc")
     expect(hot.get_by_role("button")).to_be_hidden()
     first.reload()
     expect(first.get_by_text("1 cảnh báo chưa xem")).to_be_visible()
@@ -91,6 +91,27 @@ def test_a_device_leaves_the_list_with_the_second_press(center: Center, visitor:
     button.click()
     expect(rows.locator("small")).to_have_text(["q01/callpad"])
     assert [one["name"] for one in center.http.get("/api/devices").json()["devices"]] == ["q01/callpad"]
+
+
+@pytest.mark.browser
+def test_a_revoked_key_is_no_lost_contact(center: Center, visitor: Visitor) -> None:
+    """A device whose key was revoked is called so, with what to do, by server and script; it can go at once."""
+    report(center, "q03", "display")  # the broker was restarted: no last will has come
+    center.fleet.revoked = lambda: frozenset({("q03", "display")})
+    look(center, 1)
+    page = visitor.page(java_script_enabled=False)
+    page.goto(f"{center.url}/devices")
+    live = visitor.open(f"{center.url}/devices")
+    for each in (page, live):
+        expect(each.locator("tbody td").first).to_have_text("Khóa đã thu hồi")
+        expect(each.locator("td[data-c=remark]")).to_contain_text("cấp khóa mới (motcua provision) hoặc bỏ khỏi")
+        expect(each.locator(".sum")).to_have_text("1 thiết bị cần xem lại")
+        expect(each.locator("section li")).to_contain_text("khóa đã thu hồi")
+    assert violations(live) == []
+    assert live.locator(".frame").evaluate("node => node.scrollWidth <= node.clientWidth")
+    button = live.locator("tbody").get_by_role("button")
+    button.dblclick()
+    expect(live.locator("tbody tr")).to_have_count(0)
 
 
 @pytest.mark.browser

@@ -61,7 +61,10 @@ def test_a_desk_whose_login_has_ended_goes_to_the_login_and_back(center: Center,
     admin.goto(f"{center.url}/people")
     mark = center.hub.leases.holder("q01")
     assert mark is not None
-    admin.locator(f'input[value="{mark.mark}"] + button').click()
+    row = admin.locator("tr", has=admin.locator(f'input[value="{mark.mark}"]'))
+    row.locator("summary").click()
+    expect(row).to_contain_text("Trần Thu Hà đang làm việc ở quầy 1.")
+    row.get_by_role("button", name="Kết thúc").click()
     expect(admin.get_by_role("status")).to_have_text("Đã kết thúc phiên đăng nhập.")
     expect(page.get_by_role("heading", name="Đăng nhập")).to_be_visible()
     page.get_by_label("Tên đăng nhập").fill("ha")
@@ -90,13 +93,79 @@ def test_the_administrator_s_page_hinders_nobody(center: Center, visitor: Visito
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert min(page.locator(".whom").evaluate_all("nodes => nodes.map(node => node.clientWidth)")) > 250
-    own = page.locator("li", has_text="hanh").get_by_role("button")
-    assert own.count() == 2  # role and password: one press on one's own account does not shut one out
-    page.locator("li", has_text="dung").get_by_role("button", name="Khóa" if language == "vi" else "Disable").click()
-    expect(page.locator("li", has_text="dung")).to_contain_text("Đã khóa" if language == "vi" else "Disabled")
-    row = page.locator("#audit tbody tr").first
-    expect(row).to_contain_text("Khóa tài khoản" if language == "vi" else "Disabled an account")
-    expect(row).to_contain_text("person:hanh")
+    row = page.locator("li", has_text="dung")
+    row.locator("summary", has_text="Khóa" if language == "vi" else "Disable").click()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    row.get_by_role("button", name="Khóa" if language == "vi" else "Disable").click()
+    expect(row).to_contain_text("Đã khóa" if language == "vi" else "Disabled")
+    log = page.locator("#audit tbody tr").first
+    expect(log).to_contain_text("Nguyễn Thị Hạnh")
+    said = "Khóa tài khoản của Lê Văn Dũng (dung)" if language == "vi" else "Disabled the account of Lê Văn Dũng (dung)"
+    expect(log).to_contain_text(said)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_nothing_is_done_to_anybody_by_one_press(center: Center, visitor: Visitor, scripts: bool) -> None:
+    """A press asks first, by keyboard too and without a script; the same key takes it back, the answer does it."""
+    page = visitor.page(java_script_enabled=scripts)
+    page.goto(f"{center.url}/people")
+    row = page.locator("li", has_text="Trần Thu Hà")
+    asked = row.get_by_text("Khóa tài khoản của Trần Thu Hà? Mọi máy của người này bị đăng xuất ngay.")
+    summary = row.locator("summary", has_text="Khóa")
+    summary.focus()
+    page.keyboard.press("Enter")
+    expect(asked).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(asked).to_be_hidden()
+    assert not any(one.disabled for one in center.people.accounts())
+    summary.dblclick()
+    expect(asked).to_be_hidden()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Đã khóa tài khoản của Trần Thu Hà.")
+    assert [one.name for one in center.people.accounts() if one.disabled] == ["ha"]
+
+
+def test_a_refused_account_keeps_what_was_typed(center: Center, visitor: Visitor) -> None:
+    """Who picked a name that is taken corrects the name alone: the field at fault has the focus, the rest stays."""
+    page = visitor.page()
+    page.goto(f"{center.url}/people")
+    page.get_by_label("Họ và tên").fill('Trần "Hà" <Em>')
+    page.get_by_label("Tên đăng nhập").fill("ha")
+    page.get_by_label("Vai trò", exact=True).select_option("director")
+    page.get_by_role("button", name="Tạo tài khoản").click()
+    expect(page.get_by_role("alert")).to_have_text("Đã có tài khoản ha.")
+    expect(page.get_by_label("Họ và tên")).to_have_value('Trần "Hà" <Em>')
+    expect(page.get_by_label("Vai trò", exact=True)).to_have_value("director")
+    expect(page.get_by_label("Tên đăng nhập")).to_be_focused()
+    assert violations(page) == []
+    page.get_by_label("Tên đăng nhập").fill("ha.tran")
+    page.get_by_role("button", name="Tạo tài khoản").click()
+    expect(page.get_by_role("status")).to_contain_text("Mật khẩu được cấp cho Trần")
+    expect(page.get_by_label("Họ và tên")).to_have_value("")
+
+
+def test_nobody_shuts_themselves_or_everybody_out(center: Center, visitor: Visitor) -> None:
+    """The page offers neither for one's own account nor for the last administrator's, and the center refuses both."""
+    page = visitor.page()
+    page.goto(f"{center.url}/people")
+    own = page.locator(".accounts li", has_text="Nguyễn Thị Hạnh")
+    expect(own.locator("summary")).to_have_count(0)
+    expect(own.get_by_role("link", name="Đổi mật khẩu")).to_be_visible()
+    expect(own).to_contain_text("Quản trị viên cuối cùng")
+    for form, code, said in (
+        ({"do": "disable"}, 409, "Không ai tự khóa hay tự đổi vai trò của mình được."),
+        ({"do": "role", "role": "officer"}, 409, "Không ai tự khóa hay tự đổi vai trò của mình được."),
+        ({"do": "reset"}, 409, "Xin đổi mật khẩu của chính mình ở trang Đổi mật khẩu."),
+    ):
+        answer = center.http.post("/people", data={**form, "name": "hanh"})
+        assert (answer.status_code, said in answer.text) == (code, True)
+    center.http.post("/people", data={"do": "role", "name": "chi", "role": "administrator"})
+    page.reload()
+    expect(page.get_by_text("Quản trị viên cuối cùng")).to_have_count(0)
+    expect(page.locator(".accounts li", has_text="Phạm Lan Chi").locator("summary")).to_have_count(3)
 
 
 def test_a_page_for_others_says_so(center: Center, visitor: Visitor) -> None:

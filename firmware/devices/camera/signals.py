@@ -5,6 +5,9 @@ from datetime import datetime
 
 import msgspec
 
+ALL = ""
+"""What stands for the whole picture where zones are named."""
+
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen at an instant, about five times a second."""
@@ -12,7 +15,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     """When, on the clock that never steps."""
     motion: Mapping[str, float]
-    """Zone → the share of it that moved since the last time, 0 to 1."""
+    """Zone → the share of it that moved since the last time, 0 to 1; `ALL` is the whole picture."""
     people: Mapping[str, int] | None
     """Zone → how many people are in it; None where it is not known: no network, or nobody looked since things moved."""
     faults: frozenset[str] = frozenset()
@@ -48,6 +51,22 @@ class Kept(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class Presence(msgspec.Struct, frozen=True):
+    """Whether the network that finds people is there. One that is configured is, until this says otherwise."""
+
+    there: bool
+
+
+class Stock(msgspec.Struct, frozen=True):
+    """What lies on the disk, posted when it changes."""
+
+    clips: int
+    held: int
+    """How many of them are never deleted there."""
+    full: bool
+    """Whether so much of the quota is held, or the disk so full, that recordings will soon be refused."""
+
+
 # --- commands ------------------------------------------------------------------------------------------------------
 
 
@@ -58,7 +77,7 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """Begin a clip, so much before `at_ms`."""
+    """Begin a clip, so much before `at_ms`. Nothing, where a clip of that name lies on the disk already."""
 
     clip: str
     at_ms: int
@@ -69,7 +88,7 @@ class Begin(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """End a clip, so much after `at_ms`."""
+    """End a clip, so much after `at_ms`, which may be an hour ahead. Nothing, where there is none of that name."""
 
     clip: str
     at_ms: int

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -15,15 +16,15 @@ class SystemClock:
     """Linux's clocks. The monotonic one counts from boot, so it says the same in every process of this boot."""
 
     def __init__(self, *, boot_id_file: Path = _BOOT_ID, synchronised_file: Path = _TIMESYNCD) -> None:
-        self._boot_id = boot_id_file.read_text(encoding="ascii").strip()
+        self._boot_id_file = boot_id_file
         self._synchronised_file = synchronised_file
         self._synchronised = False
         self._look_again_ms = 0
 
-    @property
+    @cached_property
     def boot_id(self) -> str:
-        """The kernel's identity of this boot."""
-        return self._boot_id
+        """The kernel's identity of this boot; read when it is asked for, because some units do not see it."""
+        return self._boot_id_file.read_text(encoding="ascii").strip()
 
     def monotonic_ms(self) -> int:
         """Milliseconds of CLOCK_MONOTONIC."""

@@ -36,6 +36,7 @@ port = {http_port}
 [broker]
 kind = "mosquitto"
 port = {mqtt_port}
+{broker}
 
 [rating]
 scale = "vn-3"
@@ -76,15 +77,17 @@ class Stored:
 
 
 class Center:
-    """`motcua center serve` on free ports of the loopback interface."""
+    """`motcua center serve` on free ports of the loopback interface; `broker` are more lines of that section."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, broker: str = "") -> None:
         self.mqtt_port, http_port = _free_port(), _free_port()
         self._url = f"http://127.0.0.1:{http_port}"
         self._http_port, self._cookie = http_port, ""
         self._folder = folder
         self._config = folder / "center.toml"
-        self._config.write_text(CONFIG.format(data_dir=folder / "data", http_port=http_port, mqtt_port=self.mqtt_port))
+        self._config.write_text(
+            CONFIG.format(data_dir=folder / "data", http_port=http_port, mqtt_port=self.mqtt_port, broker=broker)
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._opened = False
 
@@ -109,6 +112,18 @@ class Center:
             finally:
                 _kill_group(self._process.pid)
             self._process = None
+
+    def motcua(self, *arguments: str) -> str:
+        """Give a command of this center on its server; it must succeed. Return what it said."""
+        done = subprocess.run(
+            [*PROGRAM, *arguments, "--config", str(self._config)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
     def log(self) -> str:
         """Return what the program said last."""

@@ -1,8 +1,11 @@
 """A running center and its keys: what is issued, renewed and revoked takes effect, and the audit log tells of it."""
 
 import logging
+import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -218,6 +221,25 @@ def test_a_station_renews_its_keys_by_itself(center: Center, caplog: pytest.LogC
     wait_for(lambda: ("device:q01/keys", "key_issued", "q01/callpad") in center.audited())
     private = center.pair("rating").read_text().split("-----END PRIVATE KEY-----")[0].splitlines()[1]
     assert private not in caplog.text
+
+
+def test_keys_are_renewed_where_proc_shows_processes_only(center: Center) -> None:
+    """The renew unit sees nothing of /proc but processes (ProcSubset=pid), and needs no more."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount such a /proc: run the tests as root")
+    file = center.provision("rating", "keys")
+    before = serial(center.pair("rating"))
+    inside = 'mount -t proc -o subset=pid proc /proc && test ! -e /proc/sys && exec "$@"'
+    renewing = [sys.executable, "-m", "motcua.cli", "device", "renew", "--force", "--config", str(file)]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", inside, "sh", *renewing],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert serial(center.pair("rating")) != before
 
 
 def test_a_clock_that_was_never_set_asks_the_center(center: Center) -> None:

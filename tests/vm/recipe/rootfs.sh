@@ -21,7 +21,7 @@ apt-config dump | grep -E '^Acquire::(http|https|Check-Valid-Until|Check-Date)' 
 
 mmdebstrap --quiet --variant=minbase --aptopt="$work/apt.conf" --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --include=systemd,systemd-sysv,dbus,udev,kmod,iproute2,openssh-server,python3,gpiod,sqlite3,procps \
+    --include=systemd,systemd-sysv,dbus,udev,kmod,iproute2,openssh-server,openssl,python3,gpiod,sqlite3,procps \
     bookworm "$work/root" "$work/sources.list"
 root=$work/root
 

@@ -6,11 +6,15 @@ An identity is `station/device`, the common name of a certificate and so the bro
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from contract.topics import CENTER_STATION, VERSION, Address, Channel, center_address, discovery_topic
+from contract.topics import CENTER_STATION, VERSION, Address, Channel, center_address, center_filter, discovery_topic
 
 CENTER = f"{CENTER_STATION}/hall"
 KEYS_DEVICE = "keys"
 """The name under which a station asks for new certificates: no device may have it."""
+READER = "reader"
+"""In a station's place, which no station may have: `reader/NAME` is a program that only hears, as Home Assistant."""
+_ANNOUNCEMENTS = "homeassistant/device/+/config"
+READABLE = (Channel.STATUS, Channel.REPORTED, Channel.EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,17 @@ def identity(address: Address) -> str:
 
 
 def rights(who: str, *, center: str, root: str) -> Rights:
-    """Return what an identity may do: a device its own side of its own topics, the center everything of its own."""
+    """Return what an identity may do.
+
+    A device its own side of its own topics, the center everything of its own, a reader hears what devices say.
+    """
     if who == CENTER:
         whole = f"{root}/{VERSION}/{center}/#"
         return Rights(writes=(whole,), reads=(whole,))
     station, device = who.split("/")
+    if station == READER:
+        said = tuple(center_filter(center, channel, root=root) for channel in READABLE)
+        return Rights(writes=(), reads=(*said, _ANNOUNCEMENTS))
     own = Address(center=center, station=station, device=device, root=root)
     presence = center_address(center, root=root).topic(Channel.STATUS)
     if device == KEYS_DEVICE:

@@ -72,7 +72,16 @@ def station_toml(
 def pack(toml: str, root: bytes, pairs: Mapping[str, bytes], *, made_at: int) -> bytes:
     """Return the bundle; `pairs` by identity, `made_at` in seconds of the epoch."""
     files = {"station.toml": toml.encode(), "keys/root.pem": root}
-    files |= {f"keys/{identity}.pem": pair for identity, pair in pairs.items()}
+    return _archive(files | {f"keys/{identity}.pem": pair for identity, pair in pairs.items()}, made_at=made_at)
+
+
+def pack_for_reader(root: bytes, pair: bytes, *, made_at: int) -> bytes:
+    """Return what another program is given: the authority, its certificate and its key, each in a file of its own."""
+    key, begin, certificate = pair.partition(b"-----BEGIN CERTIFICATE-----")
+    return _archive({"root.pem": root, "client.pem": begin + certificate, "client.key": key}, made_at=made_at)
+
+
+def _archive(files: Mapping[str, bytes], *, made_at: int) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
         for name, content in files.items():

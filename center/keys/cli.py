@@ -13,9 +13,9 @@ from pathlib import Path
 from center.config import Config, read
 from center.errors import CenterError, ConfigError, KeysError
 from center.keys import names, papers
-from center.keys.access import KEYS_DEVICE
+from center.keys.access import KEYS_DEVICE, READER
 from center.keys.authority import Authority
-from center.keys.bundle import pack, station_toml
+from center.keys.bundle import pack, pack_for_reader, station_toml
 from center.keys.index import Issued
 from center.keys.keeper import authority
 from contract.topics import CENTER_STATION, SEGMENT
@@ -29,6 +29,7 @@ CENTER_S = 5.0
 BROKER_S = 0.2
 """So long its broker has to read its list again."""
 USAGE = """usage: motcua provision COUNTER [--devices NAME,NAME] [--host HOST] [--out FILE] [--place] [--config FILE]
+       motcua provision --reader NAME [--host HOST] [--out FILE] [--config FILE]
        motcua provision renew COUNTER[/DEVICE] [--host HOST] [--out FILE] [--config FILE]
        motcua provision revoke COUNTER[/DEVICE] [--old] [--config FILE]
        motcua provision list [--config FILE]
@@ -36,6 +37,8 @@ USAGE = """usage: motcua provision COUNTER [--devices NAME,NAME] [--host HOST] [
   On the center's server: makes one file with the keys and the configuration of a counter's devices. Carry it to the
   counter's Pi and install it there: motcua device install FILE
 
+  --reader  keys for another program, as Home Assistant, which may hear what devices say, and say nothing; to renew or
+            revoke them it is reader/NAME
   renew     new keys for devices that have some; the old ones go on until they are revoked with --old
   revoke    keys that were lost or taken away: their devices are thrown off within seconds (--old: all but the newest)
   list      every key, until when, and whether it was revoked
@@ -66,7 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="motcua provision", usage=USAGE[len("usage: ") :], add_help=False)
     parser.add_argument("--config", type=Path, default=CONFIG)
-    if command != "list":
+    if command == "issue":
+        for_whom = parser.add_mutually_exclusive_group(required=True)
+        for_whom.add_argument("target", nargs="?")
+        for_whom.add_argument("--reader")
+    elif command != "list":
         parser.add_argument("target")
     if command == "revoke":
         parser.add_argument("--old", action="store_true")
@@ -101,6 +108,8 @@ def _run(command: str, options: argparse.Namespace) -> int:
         case "renew":
             station, device = _target(options.target)
             _renew(config, station, device, options)
+        case _ if options.reader is not None:
+            _issue_reader(config, options.reader, options)
         case _:
             station, device = _target(options.target)
             if device is not None:
@@ -126,11 +135,24 @@ def _issue(config: Config, station: str, devices: Sequence[str], options: argpar
     _make(config, station, devices, wanted, options)
 
 
+def _issue_reader(config: Config, name: str, options: argparse.Namespace) -> None:
+    identity = f"{READER}/{name}"
+    if not re.fullmatch(SEGMENT, name):
+        raise KeysError(f"--reader: a name of 1 to 32 of a-z, 0-9 and inner hyphens, got {name}")
+    with _as_owner(Path(config.data_dir)):
+        good = any(one.good(datetime.now(UTC)) for one in authority(config).index().of(READER, name))
+    if good:
+        raise KeysError(f"{identity} has keys already: motcua provision renew {identity} makes new ones")
+    _make(config, READER, (), [identity], options)
+
+
 def _renew(config: Config, station: str, device: str | None, options: argparse.Namespace) -> None:
     now = datetime.now(UTC)
     with _as_owner(Path(config.data_dir)):
         issued = authority(config).index().of(station, device)
     wanted = sorted({one.identity for one in issued if one.good(now)})
+    if station == READER and (device is None or not wanted):
+        raise KeysError(f"{options.target}: no reader that has good keys: motcua provision --reader NAME makes some")
     if not wanted:
         only = f" --devices {device}" if device and device != KEYS_DEVICE else ""
         raise KeysError(f"{options.target} has no keys that are good: motcua provision {station}{only} makes some")
@@ -141,7 +163,8 @@ def _renew(config: Config, station: str, device: str | None, options: argparse.N
 def _make(
     config: Config, station: str, devices: Sequence[str], wanted: Sequence[str], options: argparse.Namespace
 ) -> None:
-    out = options.out or Path(f"motcua-{station}.tar.gz")
+    reader = wanted[0] if station == READER else None
+    out = options.out or Path(f"motcua-{(reader or station).replace('/', '-')}.tar.gz")
     host = options.host or _host(config)
     data_dir = Path(config.data_dir)
     with _as_owner(data_dir):
@@ -156,6 +179,15 @@ def _make(
     with _as_owner(data_dir):
         pairs, root = one.issue(wanted), one.root_pem()
     _await_center(data_dir, wanted)
+    made_at = int(datetime.now(UTC).timestamp())
+    if reader is not None:
+        _write(out, pack_for_reader(root, pairs[reader], made_at=made_at), again=f"renew {reader}")
+        sys.stdout.write(
+            f"{out}: keys for {reader}, which reaches the broker as {host}:{config.broker.port} over TLS\n"
+            "It hears all that devices say, each rating too, and can say nothing: give it to who may know that.\n"
+            "It holds a private key: delete it afterwards.\n"
+        )
+        return
     toml = station_toml(
         center=config.id,
         root=config.root,
@@ -166,7 +198,7 @@ def _make(
         scale=config.rating.scale,
         levels=len(config.scale.levels),
     )
-    _write(out, pack(toml, root, pairs, made_at=int(datetime.now(UTC).timestamp())), again=f"renew {station}")
+    _write(out, pack(toml, root, pairs, made_at=made_at), again=f"renew {station}")
     sys.stdout.write(
         f"{out}: keys for {', '.join(devices)} of {station}, which reach the center as {host}:{config.broker.port}\n"
         f"Carry it to that Pi, then there: sudo motcua device install {out.name}\n"
@@ -254,8 +286,9 @@ def _target(text: str) -> tuple[str, str | None]:
 
 def _check_station(config: Config, station: str, *, place: bool) -> None:
     counters = [one.id for one in config.counter]
-    if station == CENTER_STATION:
-        raise KeysError(f"{station}: that is the center's own name")
+    if station in (CENTER_STATION, READER):
+        whose = "the center's own name" if station == CENTER_STATION else "for programs that only read: --reader NAME"
+        raise KeysError(f"{station}: that is {whose}")
     if station not in counters and not place:
         raise KeysError(f"{station}: no counter of this center ({', '.join(counters)}); another place needs --place")
 

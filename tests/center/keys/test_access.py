@@ -158,3 +158,54 @@ def test_a_device_announces_itself_and_nobody_else() -> None:
     for who, announced in (("q03/rating", [discovery_topic(RATING)]), ("q03/keys", [])):
         writes = rights(who, center="bentre", root="motcua").writes
         assert [topic for topic in writes if topic.startswith("homeassistant/")] == announced
+
+
+def test_a_reader_hears_what_devices_say_and_nothing_that_is_said_to_them(site: Site) -> None:
+    """A reader's key shows events, states and announcements, kept and live; no request, answer or desired state."""
+    site.provision("reader/ha")
+    site.broker.reload()
+    shown = {RATING.topic(channel) for channel in (Channel.STATUS, Channel.REPORTED, Channel.EVENT)}
+    shown.add(discovery_topic(RATING))
+    with (
+        Client(site, site.authority.center_file) as center,
+        Client(site, key(site, "q03/rating"), client_id="device") as device,
+    ):
+        _say_everything(device, center, b"kept")
+        with Client(site, key(site, "reader/ha"), client_id="ha", subscribe=["#", "$SYS/#", *sorted(shown)]) as reader:
+            _say_everything(device, center, b"live")
+            wait_for(lambda: {(topic, b"live") for topic in shown} <= set(reader.heard))
+            assert {topic for topic, _ in reader.heard} == shown
+            assert {(topic, b"kept") for topic in shown} <= set(reader.heard)
+
+
+def _say_everything(device: Client, center: Client, what: bytes) -> None:
+    for channel in Channel:
+        (device if channel.from_device else center).say(RATING.topic(channel), what, retain=True)
+    device.say(discovery_topic(RATING), what, retain=True)
+
+
+def test_a_reader_says_nothing(site: Site) -> None:
+    """Whatever a reader publishes, on a topic that it may read or on any other, reaches nobody; nor does its will."""
+    site.provision("reader/ha")
+    site.broker.reload()
+    topics = [RATING.topic(channel) for channel in Channel]
+    topics += [ONLINE, discovery_topic(RATING), "homeassistant/status", "motcua/v1/bentre/reader/ha/event", "elsewhere"]
+    with Client(site, site.authority.center_file, subscribe=["#"]) as center:
+        for topic in topics:
+            with Client(site, key(site, "reader/ha"), client_id="ha", will=topic) as reader:
+                reader.say(topic, b"evil", retain=True)
+                if not reader.refused:
+                    reader.break_off()
+        with Client(site, key(site, "q03/rating"), client_id="device") as device:
+            device.say(RATING.topic(Channel.EVENT), b"last")
+            wait_for(lambda: (RATING.topic(Channel.EVENT), b"last") in center.heard)
+        assert [one for one in center.heard if one[1] in (b"evil", b"will")] == []
+
+
+def test_a_reader_that_was_revoked_does_not_get_in(site: Site) -> None:
+    """A reader's key is revoked as a device's is."""
+    site.provision("reader/ha")
+    site.authority.revoke("reader", "ha")
+    site.broker.reload()
+    wait_for(lambda: _is_refused(site, key(site, "reader/ha")))
+    assert "reader/ha" not in site.authority.index().identities()

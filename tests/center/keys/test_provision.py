@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from center.keys import papers
 from center.keys.authority import Authority
 from center.keys.cli import main
 from contract.settings import parse
@@ -143,12 +144,36 @@ def test_one_device_whose_keys_were_revoked_gets_new_ones(config: Path, capsys: 
     assert main(["q03", "--devices", "callpad", *given, "--out", "again.tar.gz"]) == 0
 
 
+def test_a_reader_gets_three_files(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another program's bundle has authority, certificate and key apart, and is renewed and revoked as any other."""
+    given = ["--config", str(config)]
+    assert main(["--reader", "ha", *given]) == 0
+    out = Path("motcua-reader-ha.tar.gz")
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    files = bundle(out)
+    assert set(files) == {"root.pem", "client.pem", "client.key"}
+    assert [content.count(b"-----BEGIN") for content in files.values()] == [1, 1, 1]
+    papers.load(files["client.key"] + files["client.pem"])
+    said = capsys.readouterr().out
+    assert "may-chu.local:8883" in said
+    assert "each rating too" in said
+    assert main(["--reader", "ha", *given, "--out", "again.tar.gz"]) == 1
+    assert "motcua provision renew reader/ha" in capsys.readouterr().err
+    assert main(["renew", "reader/ha", *given, "--out", "again.tar.gz"]) == 0
+    assert set(bundle(Path("again.tar.gz"))) == set(files)
+    assert main(["revoke", "reader/ha", *given]) == 0
+    assert main(["renew", "reader/ha", *given, "--out", "third.tar.gz"]) == 1
+    assert "motcua provision --reader NAME" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
         (["q09"], 1, "q09: no counter of this center (q03); another place needs --place"),
         (["Q03"], 1, "Q03: a counter, or counter/device, of 1 to 32 of a-z, 0-9 and inner hyphens each"),
         (["center"], 1, "center: that is the center's own name"),
+        (["reader", "--place"], 1, "reader: that is for programs that only read: --reader NAME"),
+        (["--reader", "Home Assistant"], 1, "--reader: a name of 1 to 32 of a-z, 0-9 and inner hyphens"),
         (["q03/rating"], 1, "give the devices by --devices rating"),
         (["q03", "--devices", "rating,keys"], 1, "--devices: names as in the station's file"),
         (["q03", "--host", "10.9.9.9"], 2, 'broker.names: with "10.9.9.9", so that the broker\'s certificate'),

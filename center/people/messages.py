@@ -8,8 +8,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "account_unknown": ("Không có tài khoản {name}.", "There is no account {name}."),
     "accounts_full": ("Đã có {most} tài khoản, là mức tối đa.", "There are {most} accounts, which is the most."),
     "desk_elsewhere": (
-        "Ông/bà đang làm việc ở quầy {counter}.",
-        "You work at counter {counter} now.",
+        "Ông/bà đang làm việc ở quầy {counter}. Muốn làm ở quầy này, xin mở trang của quầy này và nhận quầy.",
+        "You work at counter {counter} now. To work here, open this counter's page and take it.",
     ),
     "desk_taken": (
         "Quầy này đang có {who} làm việc.",

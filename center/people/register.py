@@ -1,12 +1,12 @@
-"""The register of people: accounts and sessions in memory, written through the hall, and everything done to them.
+"""The register of people: everything that is done to accounts and sessions, written through the hall.
 
 All methods belong to the event loop that serves the pages. Asking who somebody is costs a look into a dict: it never
-waits for the hall or the database. What is changed here is first committed, together with its line in the audit log.
+waits for the hall or the database. What is changed here is first committed, together with its line in the audit log;
+only the end of a session comes first and is written after it.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -14,34 +14,31 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import sqlalchemy as sa
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from center import audit
 from center.clock import business_day
 from center.config import Config
 from center.errors import StoreError
 from center.hall import Hall
-from center.people import passwords
+from center.people import passwords, rows
+from center.people.accounts import Accounts, of_another, own
 from center.people.limits import Buckets, Logins
 from center.people.model import Account, Identity, PeopleError, Person, Role, Session, account_name, full_name
 from center.people.passwords import Hasher
-from center.storage import tables
+from center.people.sessions import EACH, Sessions, id_of
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_End = tuple[list[Session], audit.Entry | None]
 
 FIRST = "quantri"
 FIRST_FULL_NAME = "Quản trị"
-ACCOUNTS = 2_000
-SESSIONS_EACH = 10
-"""One more, and the one that was used longest ago ends."""
 FAILURES_A_DAY = 2_000
 """So many wrong passwords a day stand in the audit log line by line; of more, every hundredth."""
 
 _MINUTE_MS = 60_000
-_SEEN_EVERY_MS = 5 * _MINUTE_MS
-_STEP_BACK_MS = 60 * _MINUTE_MS  # the wall clock may be set; a session that would end too late by it ends at once
 _SWEEP_S = 15.0
 
 
@@ -72,14 +69,17 @@ class People:
     def __init__(self, hall: Hall, config: Config, *, hasher: Hasher | None = None) -> None:
         self._hall = hall
         self._config = config
-        self._idle_ms = config.people.idle_minutes * _MINUTE_MS
-        self._longest_ms = config.people.session_hours * 60 * _MINUTE_MS
         self._hasher = hasher or Hasher()
         self._logins = Logins()
         self._denied = Buckets((3, 1 / 60))
-        self._accounts: dict[str, Account] = {}
-        self._sessions: dict[str, Session] = {}
-        self._written: dict[str, int] = {}  # when a session was seen, as the database has it
+        self._accounts = Accounts()
+        self._sessions = Sessions(
+            hall.now_ms,
+            idle_ms=config.people.idle_minutes * _MINUTE_MS,
+            longest_ms=config.people.session_hours * 60 * _MINUTE_MS,
+        )
+        self._unwritten: list[_End] = []
+        self._writing_ends = asyncio.Lock()  # two who write at once would each write all of them
         self._changing = asyncio.Lock()
         self._failures = ("", 0)
         self._head_day = ""
@@ -91,10 +91,9 @@ class People:
 
     async def start(self) -> None:
         """Read who there is; make the first administrator where there is nobody."""
-        accounts, sessions = await self._transact(_load)
-        self._accounts = {one.name: one for one in accounts}
-        self._sessions = {one.id: one for one in sessions}
-        self._written = {one.id: one.seen_at for one in sessions}
+        accounts, sessions = await self._transact(rows.load)
+        self._accounts.start(accounts)
+        self._sessions.start(sessions)
         await self._look_after()
         self._sweeper = asyncio.create_task(self._sweep(), name="people")
 
@@ -105,6 +104,7 @@ class People:
             await asyncio.gather(self._sweeper, return_exceptions=True)
             self._sweeper = None
             with contextlib.suppress(StoreError):
+                await self._write_ends()
                 await self._write_seen()
         self._hasher.close()
 
@@ -116,13 +116,13 @@ class People:
     async def _look_after(self) -> None:
         """End what has expired, make sure that somebody can log in, and tell the journal where the audit log ends."""
         try:
-            if not self._accounts:
+            if not self._accounts.all():
                 await self._make_first()
-            now = self._hall.now_ms()
-            for session in [one for one in self._sessions.values() if not self._lives(one, now)]:
-                await self._end([session])
+            if over := self._sessions.over():
+                await self._end(over)
+            await self._write_ends()
             await self._write_seen()
-            day = business_day(now, self._config.zone)
+            day = business_day(self._hall.now_ms(), self._config.zone)
             if day != self._head_day:
                 head = await self._transact(audit.head)
                 log.info("audit log: %d entries, head %s", head.seq, head)
@@ -145,55 +145,40 @@ class People:
         """Return whose session a token is, and note that it was used; None where it is nobody's any more."""
         if not token:
             return None
-        session = self._sessions.get(_id(token))
-        if session is None:
+        session = self._sessions.find(id_of(token))
+        account = self._accounts.find(session.account) if session is not None else None
+        if session is None or account is None or account.disabled:
             return None
-        now = self._hall.now_ms()
-        account = self._accounts.get(session.account)
-        if account is None or account.disabled or not self._lives(session, now):
-            return None
-        if now - session.seen_at >= 1000:
-            self._sessions[session.id] = replace(session, seen_at=now)
+        self._sessions.use(session)
         return _person(account, session)
 
     def still(self, session_id: str) -> bool:
         """Whether a session goes on; asking is no use of it."""
-        session = self._sessions.get(session_id)
-        return session is not None and self._lives(session, self._hall.now_ms())
+        return self._sessions.find(session_id) is not None
 
     def accounts(self) -> list[Account]:
         """Return every account, by name."""
-        return sorted(self._accounts.values(), key=lambda one: one.name)
+        return self._accounts.all()
 
     @property
     def last_administrator(self) -> str | None:
         """The one account that may govern with a password of this center; None where there are several."""
-        found = [one.name for one in self._accounts.values() if _governs(one)]
-        return found[0] if len(found) == 1 else None
+        return self._accounts.last_administrator
 
     def called(self, actor: str) -> str:
         """Return how people know an actor of the record: by the full name, where it is a person's account."""
-        name = actor.removeprefix("person:")
-        account = self._accounts.get(name)
-        return account.full_name if account is not None and name != actor else name
+        return self._accounts.called(actor)
 
     def sessions(self, account: str | None = None) -> list[Session]:
         """Return who is logged in, the last to be seen first."""
-        now = self._hall.now_ms()
-        newest_first = reversed(self._sessions.values())
-        found = (one for one in newest_first if account in (None, one.account) and self._lives(one, now))
-        return sorted(found, key=lambda one: -one.seen_at)
-
-    def _lives(self, session: Session, now: int) -> bool:
-        left = session.ends_at - now
-        return 0 < left <= self._longest_ms + _STEP_BACK_MS and now - session.seen_at < self._idle_ms
+        return self._sessions.living(account)
 
     # --- in and out ------------------------------------------------------------------------------------------------
 
     async def log_in(self, name: str, password: str, *, address: str, known: str = "") -> Admitted:
         """Open a session; raise PeopleError for a wrong name or password, TooManyError for too many of them."""
         name = name.strip().lower()[:64]
-        account = self._accounts.get(name)
+        account = self._accounts.find(name)
         computer = passwords.known_as(known, name, account.password) if account else None
         now_s = self._hall.clock.monotonic_s()
         if wait_s := self._logins.wait_s(name, address, computer, now_s):
@@ -212,7 +197,7 @@ class People:
 
     async def admit(self, name: str, *, address: str) -> Admitted:
         """Open a session for somebody whom another check has let in."""
-        account = self._accounts.get(name)
+        account = self._accounts.find(name)
         if account is None or account.disabled:
             raise PeopleError("login_failed")
         return await self._open(account, address)
@@ -223,7 +208,7 @@ class People:
         The first login makes the account; the role is what the provider says now. An account is found by its subject
         only, never by a name, so that nobody becomes somebody else here by choosing a name there.
         """
-        account = self._of_subject(identity.subject)
+        account = self._accounts.of_subject(identity.subject)
         if account is not None and account.disabled:
             await self.record(f"http:{address}", "login_refused", account.name, "disabled")
             raise PeopleError("account_disabled")
@@ -238,7 +223,7 @@ class People:
             )
         await self._rename(account, identity.full_name, actor="oidc")
         await self._give_role(account, identity.role, actor="oidc")
-        return await self._open(self._accounts[account.name], address)
+        return await self._open(self._accounts.named(account.name), address)
 
     async def record_failure(self, address: str, detail: str) -> None:
         """Note that a provider's answer was refused before it was known whose it is."""
@@ -246,55 +231,43 @@ class People:
 
     async def _refuse(self, identity: Identity, account: Account | None, address: str) -> None:
         """Note that somebody came without a role; who had one until now is out everywhere."""
-        ended = [] if account is None else [one for one in self._sessions.values() if one.account == account.name]
+        ended = [] if account is None else self._sessions.of(account.name)
         who = account.name if account is not None else ""
         await self._end(ended, self._entry(f"http:{address}", "login_refused", who, f"{identity.full_name}: no role"))
 
-    def _of_subject(self, subject: str) -> Account | None:
-        return next((one for one in self._accounts.values() if one.subject == subject), None)
-
     async def _open(self, account: Account, address: str) -> Admitted:
-        now = self._hall.now_ms()
         token = secrets.token_urlsafe(32)
-        session = Session(
-            id=_id(token),
-            account=account.name,
-            made_at=now,
-            seen_at=now,
-            ends_at=now + self._longest_ms,
-            address=address[:64],
-        )
+        session = self._sessions.make(token, account.name, address)
         async with self._changing:
-            current = self._accounts.get(account.name)
+            current = self._accounts.find(account.name)
             if current is None or current.disabled or current.changed_at != account.changed_at:
                 raise PeopleError("login_failed")  # changed while the password was compared
-            others = self.sessions(account.name)[SESSIONS_EACH - 1 :]
+            others = self._sessions.living(account.name)[EACH - 1 :]
             by = ", by oidc" if account.subject else ""
             entry = self._entry(f"person:{account.name}", "login", account.name, f"from {address}{by}")
 
             def job(connection: sa.Connection) -> None:
-                _put_account(connection, account)
-                connection.execute(sa.insert(tables.session), asdict(session))
-                _delete_sessions(connection, others)
+                rows.put_account(connection, account)
+                rows.add_session(connection, session)
+                rows.delete_sessions(connection, others)
                 audit.append(connection, entry)
 
             await self._transact(job)
-            self._accounts[account.name] = account
-            self._sessions[session.id] = session
-            self._written[session.id] = now
+            self._accounts.put(account)
+            self._sessions.add(session)
             self._forget(others)
         known = passwords.make_known(account.name, account.password)
         return Admitted(token, _person(account, session), known)
 
     async def log_out(self, person: Person) -> None:
         """End the session that asks."""
-        session = self._sessions.get(person.session)
+        session = self._sessions.find(person.session)
         if session is not None:
             await self._end([session], self._entry(person.actor, "logout", person.name))
 
     async def change_password(self, person: Person, old: str, new: str, *, address: str) -> Admitted:
         """Give a person a password of their own choice; all their other sessions end, and this one gets a new token."""
-        account = _own(self._accounts[person.name])
+        account = own(self._accounts.named(person.name))
         now_s = self._hall.clock.monotonic_s()
         if wait_s := self._logins.wait_s(person.name, address, person.session, now_s):
             raise TooManyError("login_wait", wait_s)
@@ -315,7 +288,7 @@ class People:
             must_change=False,
             end_sessions=True,
         )
-        return await self._open(self._accounts[person.name], address)
+        return await self._open(self._accounts.named(person.name), address)
 
     # --- what an administrator does --------------------------------------------------------------------------------
 
@@ -328,7 +301,7 @@ class People:
     async def vouch(self, name: str, full: str, role: Role, *, actor: str) -> None:
         """Have an account for somebody whom another check knows; made if it is not there, its password nobody knows."""
         name, full = account_name(name), full_name(full)
-        if name not in self._accounts:
+        if self._accounts.find(name) is None:
             await self._put_new(name, full, role, secrets.token_urlsafe(), actor=actor, must_change=False)
             return
         await self.rename(name, full, actor=actor)
@@ -336,8 +309,8 @@ class People:
 
     async def reset(self, name: str, *, actor: str) -> str:
         """Give an account a new first password and end its sessions; returns the password."""
-        account = _own(self._known(name))
-        _of_another(account, actor, "own_password")  # it would be shown to a session that has just ended
+        account = own(self._accounts.named(name))
+        of_another(account, actor, "own_password")  # it would be shown to a session that has just ended
         password = passwords.readable()
         hashed = await self._hasher.hash(password)
         await self._change(account, "password_reset", actor, password=hashed, must_change=True, end_sessions=True)
@@ -345,8 +318,8 @@ class People:
 
     async def set_role(self, name: str, role: Role, *, actor: str) -> None:
         """Give an account another role; its sessions end, so that no page shows what is not its own any more."""
-        account = _own(self._known(name))
-        _of_another(account, actor, "own_account")
+        account = own(self._accounts.named(name))
+        of_another(account, actor, "own_account")
         await self._give_role(account, role, actor=actor)
 
     async def _give_role(self, account: Account, role: Role, *, actor: str) -> None:
@@ -356,7 +329,7 @@ class People:
 
     async def rename(self, name: str, full: str, *, actor: str) -> None:
         """Correct how a person is called."""
-        await self._rename(self._known(name), full_name(full), actor=actor)
+        await self._rename(self._accounts.named(name), full_name(full), actor=actor)
 
     async def _rename(self, account: Account, full: str, *, actor: str) -> None:
         if account.full_name != full:
@@ -364,18 +337,19 @@ class People:
 
     async def set_disabled(self, name: str, disabled: bool, *, actor: str) -> None:
         """Let an account log in no more, or again."""
-        account = self._known(name)
-        _of_another(account, actor, "own_account")
+        account = self._accounts.named(name)
+        of_another(account, actor, "own_account")
         if account.disabled != disabled:
             action = "account_disabled" if disabled else "account_enabled"
             await self._change(account, action, actor, disabled=disabled, end_sessions=disabled)
 
-    async def revoke(self, mark: str, *, actor: str) -> None:
-        """End a session by its mark; nothing to do where there is none."""
-        for session in [one for one in self._sessions.values() if one.mark == mark]:
-            await self._end(
-                [session], self._entry(actor, "session_revoked", session.account, f"from {session.address}")
-            )
+    async def revoke(self, mark: str, *, actor: str) -> bool:
+        """End a session by its mark; nothing to do where there is none. False: it is over, but not yet written."""
+        written = True
+        for session in self._sessions.marked(mark):
+            entry = self._entry(actor, "session_revoked", session.account, f"from {session.address}")
+            written = await self._end([session], entry) and written
+        return written
 
     async def record(self, actor: str, action: str, what: str = "", detail: str = "") -> None:
         """Add a line to the audit log that belongs to nothing stored here."""
@@ -393,12 +367,6 @@ class People:
         return await self._transact(lambda connection: audit.newest(connection, before, count))
 
     # --- changing --------------------------------------------------------------------------------------------------
-
-    def _known(self, name: str) -> Account:
-        account = self._accounts.get(name.strip().lower())
-        if account is None:
-            raise PeopleError("account_unknown", name=name[:32])
-        return account
 
     async def _put_new(
         self, name: str, full: str, role: Role, password: str, *, actor: str, must_change: bool = True
@@ -420,13 +388,10 @@ class People:
         """Commit an account. One of the provider's takes a name that is free, and is there only once."""
         async with self._changing:
             if subject is not None:
-                if there := self._of_subject(subject):
+                if there := self._accounts.of_subject(subject):
                     return there
-                name = self._free(name)
-            if name in self._accounts:
-                raise PeopleError("account_exists", name=name)
-            if len(self._accounts) >= ACCOUNTS:
-                raise PeopleError("accounts_full", most=ACCOUNTS)
+                name = self._accounts.free_name(name)
+            self._accounts.check_room(name)
             now = self._hall.now_ms()
             account = Account(
                 name=name,
@@ -442,17 +407,12 @@ class People:
             entry = self._entry(actor, "account_made", name, f"{full}, {role}")
 
             def job(connection: sa.Connection) -> None:
-                connection.execute(sa.insert(tables.account), asdict(account))
+                rows.add_account(connection, account)
                 audit.append(connection, entry)
 
             await self._transact(job)
-            self._accounts[name] = account
+            self._accounts.put(account)
             return account
-
-    def _free(self, wish: str) -> str:
-        """Return a name that nobody has: the one wished for, or with the first number behind it."""
-        taken = (wish, *(f"{wish[:27]}-{number}" for number in range(2, ACCOUNTS + 2)))
-        return next(one for one in taken if one not in self._accounts)
 
     async def _change(
         self,
@@ -473,46 +433,57 @@ class People:
         async with self._changing:
             if by is not None and not self.still(by):
                 raise PeopleError("login_needed")
-            changed = replace(self._accounts[account.name], changed_at=self._hall.now_ms(), **new)
-            if self.last_administrator == account.name and not _governs(changed):
-                raise PeopleError("last_administrator")
-            ended = [one for one in self._sessions.values() if one.account == account.name] if end_sessions else []
+            changed = replace(self._accounts.named(account.name), changed_at=self._hall.now_ms(), **new)
+            self._accounts.check_governed(changed)
+            ended = self._sessions.of(account.name) if end_sessions else []
             entry = self._entry(actor, action, account.name, detail)
 
             def job(connection: sa.Connection) -> None:
-                _put_account(connection, changed)
-                _delete_sessions(connection, ended)
+                rows.put_account(connection, changed)
+                rows.delete_sessions(connection, ended)
                 audit.append(connection, entry)
 
             await self._transact(job)
-            self._accounts[account.name] = changed
+            self._accounts.put(changed)
             self._forget(ended)
 
-    async def _end(self, sessions: list[Session], entry: audit.Entry | None = None) -> None:
-        def job(connection: sa.Connection) -> None:
-            _delete_sessions(connection, sessions)
-            if entry is not None:
-                audit.append(connection, entry)
+    async def _end(self, sessions: list[Session], entry: audit.Entry | None = None) -> bool:
+        """End sessions at once, and write that as soon as it can be; return whether it is written.
 
-        await self._transact(job)
+        A disk that is full must not keep in whoever is to be put out. If the program ends before there is room again,
+        the database brings them back: whoever asked is told so.
+        """
         self._forget(sessions)
+        self._unwritten.append((sessions, entry))
+        try:
+            await self._write_ends()
+        except StoreError as error:
+            if entry is not None:  # of one that has run out nothing would come back
+                log.warning(
+                    "the session of %s is over, but not written: %s; started again before it is, the center lets it in",
+                    entry.object,
+                    error,
+                )
+            return False
+        return True
+
+    async def _write_ends(self) -> None:
+        """Write which sessions have ended, with their lines of the audit log, the oldest first."""
+        async with self._writing_ends:
+            while waits := self._unwritten[:]:
+                await self._transact(lambda connection: _put_ends(connection, waits))
+                del self._unwritten[: len(waits)]
 
     def _forget(self, sessions: list[Session]) -> None:
         for session in sessions:
-            self._sessions.pop(session.id, None)
-            self._written.pop(session.id, None)
+            self._sessions.drop(session)
             self.on_end(session.id)
 
     async def _write_seen(self) -> None:
         """Write when sessions were last used, those that have moved on enough."""
-        seen = {
-            one.id: one.seen_at
-            for one in self._sessions.values()
-            if one.seen_at - self._written.get(one.id, 0) >= _SEEN_EVERY_MS
-        }
-        if seen:
-            await self._transact(lambda connection: _put_seen(connection, seen))
-            self._written.update(seen)
+        if seen := self._sessions.seen():
+            await self._transact(lambda connection: rows.put_seen(connection, seen))
+            self._sessions.wrote(seen)
 
     async def _record_failure(self, name: str, address: str, times: int, detail: str = "") -> None:
         day = business_day(self._hall.now_ms(), self._config.zone)
@@ -534,10 +505,6 @@ class People:
         return await asyncio.wrap_future(self._hall.transact(job))
 
 
-def _id(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 def _person(account: Account, session: Session) -> Person:
     return Person(
         name=account.name,
@@ -549,41 +516,8 @@ def _person(account: Account, session: Session) -> Person:
     )
 
 
-def _governs(account: Account) -> bool:
-    return account.role == "administrator" and not account.disabled and account.subject is None
-
-
-def _own(account: Account) -> Account:
-    """Return an account whose password and role are this center's business; raise PeopleError for another."""
-    if account.subject is not None:
-        raise PeopleError("password_elsewhere")
-    return account
-
-
-def _of_another(account: Account, actor: str, code: str) -> None:
-    """Raise PeopleError where somebody asks for their own account what would shut them out."""
-    if actor == f"person:{account.name}":
-        raise PeopleError(code)
-
-
-def _load(connection: sa.Connection) -> tuple[list[Account], list[Session]]:
-    accounts = [Account(**row) for row in connection.execute(sa.select(tables.account)).mappings()]
-    sessions = [Session(**row) for row in connection.execute(sa.select(tables.session)).mappings()]
-    return accounts, sessions
-
-
-def _put_account(connection: sa.Connection, account: Account) -> None:
-    table = tables.account
-    connection.execute(sa.update(table).where(table.c.name == account.name).values(**asdict(account)))
-
-
-def _delete_sessions(connection: sa.Connection, sessions: list[Session]) -> None:
-    table = tables.session
-    for session in sessions:
-        connection.execute(sa.delete(table).where(table.c.id == session.id))
-
-
-def _put_seen(connection: sa.Connection, seen: dict[str, int]) -> None:
-    table = tables.session
-    for session_id, at in seen.items():
-        connection.execute(sa.update(table).where(table.c.id == session_id).values(seen_at=at))
+def _put_ends(connection: sa.Connection, ends: list[_End]) -> None:
+    for sessions, entry in ends:
+        rows.delete_sessions(connection, sessions)
+        if entry is not None:
+            audit.append(connection, entry)

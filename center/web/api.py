@@ -212,10 +212,14 @@ async def act_at_counter(
 ) -> Doing:
     """Call, recall, start, finish, and what else an officer does, under the name of who has logged in."""
     person = _who(request)
-    leases = _hub(state).leases
+    hub = _hub(state)
+    leases = hub.leases
     if not leases.allows(counter_id, person):
         holder = leases.holder(counter_id)
         raise refused(PeopleError("desk_taken", who=holder.who if holder else ""), language_of(request))
+    if other := leases.elsewhere(counter_id, person):
+        label = hub.mirror.state.counters[other].label
+        raise refused(PeopleError("desk_elsewhere", counter=label), language_of(request))
     done = await _ask(state, _command(action, counter_id, data, person, _hall(state).now_ms()), key, request)
     return Doing(ticket=done.ticket, counter=done.counter)
 

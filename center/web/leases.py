@@ -75,6 +75,11 @@ class Leases:
         held = self._alive(counter)
         return held is None or held.person.name == person.name
 
+    def elsewhere(self, counter: str, person: Person) -> str | None:
+        """Return the other counter at which a person has a page open, None where there is none."""
+        found = (one for one, held in self._held.items() if held.pages and held.person.name == person.name)
+        return next((one for one in found if one != counter), None)
+
     def joined(self, counter: str, session: str) -> None:
         """A page of the session is open."""
         held = self._held.get(counter)

@@ -206,7 +206,8 @@ async def _govern(people: People, form: dict[str, str], actor: str, lang: Langua
         case "role":
             await people.set_role(name, role(form.get("role", "")), actor=actor)
         case "revoke":
-            await people.revoke(form.get("session", ""), actor=actor)
+            if not await people.revoke(form.get("session", ""), actor=actor):
+                return say("done_revoke_unwritten", lang), ""
         case _:
             raise PeopleError("account_unknown", name=name[:32])
     who = people.called(f"person:{name}")
@@ -231,10 +232,7 @@ def _who(request: Request[Any, Any, AppState]) -> Person:
 
 async def _leave(request: Request[Any, Any, AppState]) -> None:
     if person := person_of(request):
-        try:
-            await people_of(request).log_out(person)
-        except StoreError as error:
-            raise refusal(error, language_of(request)) from error
+        await people_of(request).log_out(person)
 
 
 def refusal(error: PeopleError | StoreError, lang: Language) -> RefusedError:

@@ -283,6 +283,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "done_enable": ("Đã mở khóa tài khoản của {who}.", "The account of {who} is enabled."),
     "done_role": ("Đã đổi vai trò của {who}.", "The role of {who} was changed."),
     "done_revoke": ("Đã kết thúc phiên đăng nhập.", "The session was ended."),
+    "done_revoke_unwritten": (
+        "Phiên đăng nhập đã kết thúc ngay, nhưng trung tâm chưa ghi được vào ổ đĩa."
+        " Nếu trung tâm khởi động lại trước khi ghi được, phiên này lại có hiệu lực.",
+        "The session has ended at once, but the center could not write it to its disk."
+        " If the center is started again before it can, the session is good again.",
+    ),
     "sessions_title": ("Máy đang đăng nhập", "Who is logged in"),
     "sessions_since": ("Từ lúc", "Since"),
     "sessions_seen": ("Dùng lần cuối", "Last used"),

@@ -14,7 +14,8 @@ from center.errors import StoreError
 from center.hall import Hall
 from center.people.model import PeopleError, Person
 from center.people.passwords import Hasher
-from center.people.register import SESSIONS_EACH, Admitted, People, TooManyError
+from center.people.register import Admitted, People, TooManyError
+from center.people.sessions import EACH
 from center.storage import tables
 from tests.center.conftest import TestClock
 
@@ -265,10 +266,10 @@ def test_many_sessions_of_one_account_end_the_oldest(run: Any) -> None:
 
     async def job(people: People) -> tuple[int, list[bool]]:
         first = (await settled(people)).token
-        tokens = [(await people.admit("an", address="10.0.0.7")).token for _ in range(SESSIONS_EACH)]
+        tokens = [(await people.admit("an", address="10.0.0.7")).token for _ in range(EACH)]
         return len(people.sessions("an")), [people.person(first) is None, people.person(tokens[-1]) is not None]
 
-    assert run(job) == (SESSIONS_EACH, [True, True])
+    assert run(job) == (EACH, [True, True])
 
 
 @pytest.mark.parametrize("meanwhile", ["reset", "disabled", "session ended"])
@@ -347,6 +348,48 @@ def test_a_change_that_cannot_be_stored_has_not_happened(run: Any, hall: Hall) -
         return account.disabled, people.person(admitted.token) is not None
 
     assert run(job) == (False, True)
+
+
+@pytest.mark.parametrize("who", ["administrator", "oneself"])
+def test_a_session_ends_also_while_nothing_can_be_stored(run: Any, hall: Hall, who: str) -> None:
+    """A full disk keeps nobody in: the end holds at once, and is written, once, as soon as there is room."""
+
+    def full(_job: object) -> None:
+        raise StoreError("disk full", full=True)
+
+    async def job(people: People) -> tuple[str, list[bool]]:
+        admitted = await settled(people)
+        hall._ledger._store.transact = full  # type: ignore[method-assign, assignment]
+        ended: list[str] = []
+        people.on_end = ended.append
+        if who == "administrator":
+            assert not await people.revoke(admitted.person.session[:16], actor="test")
+        else:
+            await people.log_out(admitted.person)
+        found = [people.person(admitted.token) is None, ended == [admitted.person.session], people.sessions("an") == []]
+        await people._look_after()
+        return admitted.token, found
+
+    token, found = run(job)
+    assert found == [True, True, True]
+    del hall._ledger._store.transact
+
+    async def after(people: People) -> list[bool]:
+        again = people.person(token) is not None  # as the administrator was told
+        session = people.sessions("an")[0]
+        hall._ledger._store.transact = full  # type: ignore[method-assign, assignment]
+        await people.revoke(session.mark, actor="test")
+        del hall._ledger._store.transact
+        await asyncio.gather(people._look_after(), people._look_after())
+        return [again, people.person(token) is None]
+
+    assert run(after) == [True, True]
+    assert actions(hall).count("session_revoked") == 1
+
+    async def nobody(people: People) -> Person | None:
+        return people.person(token)
+
+    assert run(nobody) is None
 
 
 def test_the_audit_log_cannot_be_filled_by_wrong_passwords(run: Any, hall: Hall, monkeypatch: Any) -> None:

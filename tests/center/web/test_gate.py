@@ -263,6 +263,25 @@ def test_a_refused_attempt_of_a_person_is_in_the_audit_log(center: Center) -> No
     assert '<th scope="row">Trần Thu Hà</th><td class="wide">Bị từ chối' in text
 
 
+def test_an_officer_acts_at_one_counter_by_whatever_way(center: Center) -> None:
+    """While a page of theirs is open at a counter, neither a second computer nor a program acts for them at another."""
+    with center.client("ha-0") as desk, center.client("ha-1") as program:
+
+        def act(counter: str) -> tuple[int, str]:
+            answer = program.post(f"/api/counters/{counter}/open", json={}, headers={"Idempotency-Key": counter})
+            return answer.status_code, answer.json().get("message", "")
+
+        with desk.stream("GET", "/stream?view=officer&counter=q01&claim=1", timeout=5) as stream:
+            lines = stream.iter_lines()  # held: letting go of it would close the page
+            next(lines)
+            status, said = act("q03")
+            assert (status, said.partition(".")[0]) == (409, "Ông/bà đang làm việc ở quầy 1")
+            assert act("q01")[0] == 200
+            assert program.post("/api/counters/q03/lease", json={}).status_code == 200
+            assert act("q03")[0] == 200
+        assert [one["state"] for one in center.state()["counters"]] == ["open", "closed", "open", "closed"]
+
+
 def test_the_stream_of_a_session_that_ends_is_closed(center: Center) -> None:
     """A desk that is open when its officer is disabled goes dark at once, and its counter is free."""
     with center.client("ha-0") as officer:

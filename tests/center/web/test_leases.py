@@ -96,6 +96,18 @@ def test_an_officer_has_one_counter(leases: Leases) -> None:
     assert leases.holder("q01") is None
 
 
+def test_an_officer_with_a_page_open_is_elsewhere_for_every_other_counter(leases: Leases) -> None:
+    """Whose page is open at a counter works there and nowhere else, at any computer; a closed one counts not."""
+    leases.claim("q01", AN)
+    assert leases.elsewhere("q02", AN) is None
+    leases.joined("q01", AN.session)
+    assert leases.elsewhere("q02", person("an", "two")) == "q01"
+    assert leases.elsewhere("q01", AN) is None
+    assert leases.elsewhere("q02", BINH) is None
+    leases.left("q01", AN.session)
+    assert leases.elsewhere("q02", AN) is None
+
+
 def test_an_officer_moves_on_from_a_page_that_was_closed(leases: Leases) -> None:
     """A counter whose page is gone holds nobody back from the next one, not even for the ten seconds of a reload."""
     leases.claim("q01", AN)

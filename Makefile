@@ -6,7 +6,7 @@ MIN_PYTHON := 3.11
 FOR ?= center
 ASYNCAPI_PARSER := @asyncapi/parser@3.6.3
 
-.PHONY: help demo test test-long test-powercut test-vm check bench soak format wheels constraints system-packages asyncapi-parser clean
+.PHONY: help demo test test-long test-powercut test-vm check bench soak format pictures wheels constraints system-packages asyncapi-parser clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 24
@@ -42,6 +42,9 @@ soak: .venv/dev ## A million hostile payloads, ten thousand presses under 220 ki
 format: .venv/dev ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+pictures: .venv/dev ## Take the guides' pictures of desk, people and devices anew, into docs/pictures
+	@$(BIN)/python -m tools.pictures docs/pictures
 
 wheels: .venv/bin/python ## All that `pip install --no-index` needs, into dist/wheels (FOR=center, FOR=pi,modbus for a counter's Pi)
 	@rm -rf build dist/wheels/motcua-*.whl # what an older version left would go into the wheel

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -21,7 +22,7 @@ from firmware.inbox import Inbox, Message, revision_of
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
 from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, NameTaken
-from firmware.ports import Ask, Clock, Decisions, Drive, Driver, Effect, Record, Report
+from firmware.ports import Ask, Clock, Decisions, Drive, Driver, Effect, Record, Remember, Report
 from host.notify import Notifier
 
 _log = logging.getLogger(__name__)
@@ -344,6 +345,8 @@ class Daemon:
                     self._publish(Channel.REPORTED, encode(state), retain=True)
                 case Ask():
                     self._ask(effect)
+                case Remember(memory):
+                    self._store(partial(self._outbox.remember, memory))
 
     def _drive(self, command: object) -> None:
         if self._driver is None or not self._is_open:
@@ -354,10 +357,13 @@ class Daemon:
             self._device_failed(error, self._clock.monotonic_ms())
 
     def _record(self, fact: Fact, remember: Mapping[str, str]) -> bool:
+        return self._store(partial(self._outbox.append, fact, remember))
+
+    def _store(self, write: Callable[[], object]) -> bool:
         if self._memory is None:
             return False  # what is remembered is not known yet, so it must not be written over
         try:
-            self._outbox.append(fact, remember)
+            write()
         except StoreError as error:
             self._store_is_broken(error)
             return False

@@ -77,7 +77,14 @@ class Record:
     otherwise: Sequence["Effect"] = ()
 
 
-Effect = Drive | Report | Ask | Record
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Commit what must survive a restart, where there is no fact to commit it with."""
+
+    memory: Mapping[str, str]
+
+
+Effect = Drive | Report | Ask | Record | Remember
 
 
 # --- a device ------------------------------------------------------------------------------------------------------

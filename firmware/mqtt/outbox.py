@@ -153,6 +153,12 @@ class Outbox:
         self._last_sequence = sequence
         return sequence
 
+    def remember(self, memory: Mapping[str, str]) -> None:
+        """Commit what must survive, without a fact; it is durable when this returns."""
+        self._look_for_files()
+        with self._transaction() as db:
+            db.executemany(_REMEMBER, list(memory.items()))
+
     def peek(self, *, after: int, limit: int) -> list[Row]:
         """Return the oldest rows behind sequence number `after`, in order."""
         with self._translated():

@@ -25,7 +25,7 @@ from firmware.health import HealthProbe
 from firmware.mqtt.outbox import Outbox, OutboxInUseError
 from firmware.mqtt.pump import Pump
 from firmware.mqtt.transport import NameTaken
-from firmware.ports import Ask, Drive, Record, Report
+from firmware.ports import Ask, Drive, Record, Remember, Report
 from host.notify import Notifier
 from tests.support.hands import FakeLink, Hands, Obedient
 from tests.support.waiting import wait_for
@@ -187,6 +187,30 @@ def test_memory_reaches_the_next_process(tmp_path: Path) -> None:
         wait_for(it.waiting)
     with world(tmp_path) as it:
         assert it.decisions.memory == {"rated_ticket": "t-9"}
+
+
+def test_memory_without_a_fact_reaches_the_next_process(tmp_path: Path) -> None:
+    """What a device remembers by itself is committed before what comes after it, and sends nothing."""
+    with world(tmp_path) as it:
+        it.hands.do(Remember({"camera.panic": "p-1"}), Drive("done"))
+        wait_for(lambda: it.diary == ["done"])
+        assert it.waiting() == []
+    with world(tmp_path) as it:
+        assert it.decisions.memory == {"camera.panic": "p-1"}
+
+
+def test_what_cannot_be_remembered_ends_nothing(tmp_path: Path) -> None:
+    """A disk that takes no memory is no reason to stop: what comes after it is done all the same."""
+    with world(tmp_path) as it:
+        with closing(sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)) as tool:
+            tool.execute("BEGIN IMMEDIATE")
+            it.hands.do(Remember({"camera.panic": "p-1"}), Drive("done"))
+            wait_for(lambda: it.diary == ["done"])
+            tool.execute("ROLLBACK")
+        it.hands.do(Remember({"camera.panic": "p-2"}), Drive("again"))
+        wait_for(lambda: it.diary == ["done", "again"])
+    with world(tmp_path) as it:
+        assert it.decisions.memory == {"camera.panic": "p-2"}
 
 
 # --- sending ----------------------------------------------------------------------------------------------------------

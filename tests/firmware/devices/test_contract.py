@@ -19,7 +19,7 @@ from contract.requests import Reply, Request, TicketView
 from contract.states import REPORTED
 from firmware.devices.registry import KINDS, DeviceContext, Kind
 from firmware.errors import ConfigError, HardwareError, MotcuaError
-from firmware.ports import Ask, Decisions, Drive, Driver, Effect, Record, Report
+from firmware.ports import Ask, Decisions, Drive, Driver, Effect, Record, Remember, Report
 
 TIMEOUT_S = 5
 
@@ -228,6 +228,8 @@ def check(kind: Kind, effects: Sequence[Effect]) -> None:
                 assert all(isinstance(text, str) for pair in remember.items() for text in pair)
                 check(kind, then)
                 check(kind, otherwise)
+            case Remember(memory):
+                assert all(isinstance(text, str) for pair in memory.items() for text in pair)
             case Report(state):
                 assert type(state) in REPORTED.values()
                 assert decode(encode(state), type(state)) == state

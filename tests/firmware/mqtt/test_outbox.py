@@ -109,6 +109,16 @@ def test_memory_is_committed_with_its_fact(tmp_path: Path) -> None:
         assert outbox.memory() == {"rated_ticket": "t-2", "presses.1": "4"}
 
 
+def test_memory_is_committed_without_a_fact_too(tmp_path: Path) -> None:
+    """What is remembered by itself is there after a restart, and nothing is sent for it."""
+    with closing(make(tmp_path)) as outbox:
+        outbox.append(IGNORED, {"rated_ticket": "t-1"})
+        outbox.remember({"rated_ticket": "t-2", "camera.panic": "p-1"})
+        assert outbox.depth() == 1
+    with closing(make(tmp_path)) as outbox:
+        assert outbox.memory() == {"rated_ticket": "t-2", "camera.panic": "p-1"}
+
+
 def test_facts_are_durable_and_deletions_need_not_be(outbox: Outbox) -> None:
     """A fact is committed with synchronous=FULL in WAL mode; an ack lowers that for itself only."""
     db = outbox._db

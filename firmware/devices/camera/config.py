@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from contract.states import Hours, Zone
+from firmware.devices.camera.hours import check_hours, time_zone
 
 CITIZEN, OFFICER = "citizen", "officer"
 KINDS = ("waiting_alone", "officer_absent", "crowding", "after_hours", "tamper", "panic")
@@ -54,3 +55,5 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise ValueError(f"zones must have a name each, got {', '.join(sorted(twice))} twice")
         if unknown := [kind for kind in self.kinds if kind not in KINDS]:
             raise ValueError(f"kinds must be of {', '.join(KINDS)}, got {', '.join(unknown)}")
+        check_hours(self.hours)
+        time_zone(self.timezone)

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import msgspec
 
+from contract.states import Zone
+
 ALL = ""
 """What stands for the whole picture where zones are named."""
 
@@ -57,14 +59,26 @@ class Presence(msgspec.Struct, frozen=True):
     there: bool
 
 
-class Stock(msgspec.Struct, frozen=True):
-    """What lies on the disk, posted when it changes."""
+class Unkept(msgspec.Struct, frozen=True):
+    """A clip could not be recorded, or only its beginning, which is kept; the text is for an operator."""
+
+    clip: str
+    why: str
+
+
+class Held(msgspec.Struct, frozen=True):
+    """These clips will not be deleted, because of a `Hold` by this name; none where there was none of its ticket."""
+
+    clip: str
+    clips: tuple[str, ...]
+
+
+class Room(msgspec.Struct, frozen=True):
+    """How many clips there are, how many of them are held, and whether a person must soon make room."""
 
     clips: int
     held: int
-    """How many of them are never deleted there."""
-    full: bool
-    """Whether so much of the quota is held, or the disk so full, that recordings will soon be refused."""
+    tight: bool
 
 
 # --- commands ------------------------------------------------------------------------------------------------------
@@ -112,5 +126,5 @@ class Forget(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """Look at these parts of the picture from now on, and make these black."""
 
-    zones: tuple[object, ...]
-    masks: tuple[object, ...]
+    zones: tuple[Zone, ...]
+    masks: tuple[Zone, ...]

@@ -1,0 +1,336 @@
+"""What is an incident, from when until when: observations in; begun, grown and ended out. Pure.
+
+`docs/design/camera.md` has the table. Everywhere None is *not known*, which is neither yes nor no.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import msgspec
+
+from firmware.devices.camera.config import CITIZEN, OFFICER
+from firmware.devices.camera.signals import ALL, Seen
+
+TAMPER = ("covered", "defocused", "moved", "frozen")
+TAMPER_BEGINS_MS, TAMPER_ENDS_MS = 3_000, 10_000
+PANIC_MS = 60_000
+SAME_PANIC_MS = 10_000
+"""Panic keys that are pressed again so soon are one panic."""
+
+GAP_MS = 5_000
+"""After a longer time of which nothing is known, times start anew."""
+MOVED, MOVED_WHOLE = 0.01, 0.003
+"""The share of a zone, and of the whole picture, that has to move to count as motion."""
+STILL_MS = 60_000
+"""Without a network: motion so recently stands for somebody, none for so long for nobody."""
+MOST, MOST_WITHIN_MS = 6, 600_000
+"""So many incidents of a kind begin in so long: what flickers for a day must not wear out a memory card."""
+
+SEEN, SURMISED, SURE = 0.9, 0.5, 1.0
+"""How sure the camera is: by its network or its picture, by motion alone, by a press of keys."""
+WHOLE = "picture"
+"""The zone of what concerns all of the picture."""
+
+
+class Counter(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the counter while it is looked at."""
+
+    open: bool | None = None
+    """Whether somebody should be there; None before the center has said anything."""
+    after_hours: bool | None = None
+    ticket: str | None = None
+    zones: frozenset[str] = frozenset()
+    """Which zones there are."""
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident. Its id stays from its start to its end."""
+
+    id: str
+    kind: str
+    zone: str
+    confidence: float
+    ticket: str | None = None
+
+
+class Started(msgspec.Struct, frozen=True):
+    """An incident began: its condition has held for its time."""
+
+    incident: Incident
+    at_ms: int
+
+
+class Updated(msgspec.Struct, frozen=True):
+    """An incident goes on, and the camera is surer."""
+
+    incident: Incident
+    at_ms: int
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """An incident is over."""
+
+    incident: Incident
+    at_ms: int
+
+
+Change = Started | Updated | Ended
+
+
+class Allowance:
+    """At most `MOST` in `MOST_WITHIN_MS`."""
+
+    def __init__(self) -> None:
+        self._taken: deque[int] = deque(maxlen=MOST)
+
+    def take(self, at_ms: int) -> bool:
+        """Take one, or return False where that would be too many."""
+        if len(self._taken) == MOST and at_ms - self._taken[0] < MOST_WITHIN_MS:
+            return False
+        self._taken.append(at_ms)
+        return True
+
+
+class Watch:
+    """Whether a condition counts: it begins to, and ceases, when it has held, or not, for its time without a gap."""
+
+    def __init__(self, *, begins_ms: int, ends_ms: int) -> None:
+        self.on = False
+        self._begins_ms = begins_ms
+        self._ends_ms = ends_ms
+        self._allowance = Allowance()
+        self._other_since_ms: int | None = None
+        self._known_ms: int | None = None
+
+    def look(self, holds: bool | None, at_ms: int) -> bool:
+        """Take whether the condition holds at an instant, None where that is not known; return whether `on` changed."""
+        if holds is None or (self._known_ms is not None and at_ms < self._known_ms):
+            return False
+        if self._known_ms is not None and at_ms - self._known_ms > GAP_MS:
+            self._other_since_ms = None
+        self._known_ms = at_ms
+        if holds == self.on:
+            self._other_since_ms = None
+            return False
+        if self._other_since_ms is None:
+            self._other_since_ms = at_ms
+        if at_ms - self._other_since_ms < (self._ends_ms if self.on else self._begins_ms):
+            return False
+        if holds and not self._allowance.take(at_ms):
+            return False
+        self.on = holds
+        self._other_since_ms = None
+        return True
+
+    def forget(self) -> None:
+        """Be off, and know nothing."""
+        self.on = False
+        self._other_since_ms = self._known_ms = None
+
+
+class _Sight:
+    """Who is where, as far as one can tell from what was seen up to now."""
+
+    def __init__(self) -> None:
+        self.finds_people = False
+        self._seen: Seen | None = None
+        self._since_ms = 0
+        self._moved_ms: dict[str, int] = {}
+
+    def take(self, seen: Seen) -> None:
+        """Take the next observation."""
+        if self._seen is None or seen.at_ms - self._seen.at_ms > GAP_MS:
+            self._since_ms = seen.at_ms
+            self._moved_ms.clear()
+        self._seen = seen
+        self.finds_people |= seen.people is not None
+        self._moved_ms.update((zone, seen.at_ms) for zone, share in seen.motion.items() if share >= MOVED)
+
+    def forget(self) -> None:
+        """Begin anew with the next observation."""
+        self._seen = None
+
+    @property
+    def people(self) -> Mapping[str, int] | None:
+        """Zone → how many people; None where that is not known: a picture with a fault says nothing."""
+        return None if self._seen is None or self._seen.faults else self._seen.people
+
+    @property
+    def surmises(self) -> bool:
+        """Whether motion has to stand for people."""
+        return not self.finds_people
+
+    def at_least(self, zone: str, count: int) -> bool | None:
+        """Return whether so many people are in a zone; without a network more than one are never known of."""
+        if self.people is not None:
+            return self.people.get(zone, 0) >= count
+        if self.finds_people or self._seen is None or self._seen.faults:
+            return None
+        if self._seen.at_ms - self._moved_ms.get(zone, self._since_ms) > STILL_MS:
+            return False
+        return True if count == 1 and zone in self._moved_ms else None
+
+    def motion(self) -> bool | None:
+        """Return whether anything moves now; None where that cannot be seen."""
+        if self._seen is None or self._seen.faults & {"covered", "frozen"}:
+            return None
+        motion = self._seen.motion
+        if ALL in motion:
+            return motion[ALL] >= MOVED_WHOLE
+        return any(share >= MOVED for share in motion.values())
+
+    def most_moved(self) -> str:
+        """Return the zone of which the largest share moves; the picture, where it is outside of all zones."""
+        motion = {} if self._seen is None else self._seen.motion
+        moved = [zone for zone in sorted(motion) if zone != ALL and motion[zone] >= MOVED]
+        return max(moved, key=lambda zone: motion[zone], default=WHOLE)
+
+    def exists(self, zone: str, zones: Collection[str]) -> bool | None:
+        """Return whether there is such a zone."""
+        if self._seen is None:
+            return None
+        if zone in zones or zone in self._seen.motion:
+            return True
+        return None if self._seen.people is None else zone in self._seen.people
+
+
+class Incidents:
+    """One state machine for each kind. No kind has two incidents at once; different ones may go on together."""
+
+    def __init__(self, *, waiting_s: int, absent_s: int, crowd: int, new_id: Callable[[], str]) -> None:
+        self._crowd = crowd
+        self._new_id = new_id
+        self._sight = _Sight()
+        self._watches = {
+            "waiting_alone": Watch(begins_ms=waiting_s * 1000, ends_ms=5_000),
+            "officer_absent": Watch(begins_ms=absent_s * 1000, ends_ms=5_000),
+            "crowding": Watch(begins_ms=20_000, ends_ms=10_000),
+            "after_hours": Watch(begins_ms=1_000, ends_ms=30_000),
+            **{kind: Watch(begins_ms=TAMPER_BEGINS_MS, ends_ms=TAMPER_ENDS_MS) for kind in TAMPER},
+        }
+        self._allowed: frozenset[str] = frozenset()
+        self._open: dict[str, Incident] = {}
+        self._panic_ms = 0
+        self._last_ms: int | None = None
+
+    @property
+    def open(self) -> Sequence[Incident]:
+        """What goes on."""
+        return tuple(self._open.values())
+
+    @property
+    def finds_people(self) -> bool:
+        """Whether there is a network that finds people; an observation that knows of people proves it."""
+        return self._sight.finds_people
+
+    @finds_people.setter
+    def finds_people(self, there: bool) -> None:
+        self._sight.finds_people = there
+
+    def allow(self, kinds: Collection[str], at_ms: int) -> Sequence[Change]:
+        """Look for these kinds from now on, `tamper` being four; what goes on of another kind ends at once."""
+        self._allowed = frozenset(kinds) | (frozenset(TAMPER) if "tamper" in kinds else frozenset())
+        for kind in self._watches.keys() - self._allowed:
+            self._watches[kind].forget()
+        return [self._end(kind, at_ms) for kind in list(self._open) if kind not in self._allowed]
+
+    def forget(self, at_ms: int) -> Sequence[Change]:
+        """End everything, and begin to look anew."""
+        self._sight.forget()
+        self._last_ms = None
+        for watch in self._watches.values():
+            watch.forget()
+        return [self._end(kind, at_ms) for kind in list(self._open)]
+
+    def look(self, seen: Seen, counter: Counter) -> Sequence[Change]:
+        """Take an observation; one that is older than the last is dropped."""
+        if self._last_ms is not None and seen.at_ms < self._last_ms:
+            return ()
+        self._last_ms = seen.at_ms
+        self._sight.take(seen)
+        changes: list[Change] = []
+        for kind, watch in self._watches.items():
+            if kind not in self._allowed:
+                continue
+            holds = self._holds(kind, seen, counter)
+            confidence = SURMISED if kind == "waiting_alone" and self._sight.surmises else SEEN
+            if watch.look(holds, seen.at_ms):
+                if watch.on:
+                    changes.append(self._begin(kind, confidence, counter.ticket, seen.at_ms))
+                else:
+                    changes.append(self._end(kind, seen.at_ms))
+            elif watch.on and holds and confidence > self._open[kind].confidence:
+                self._open[kind] = msgspec.structs.replace(self._open[kind], confidence=confidence)
+                changes.append(Updated(self._open[kind], seen.at_ms))
+        return changes
+
+    def panic(self, counter: Counter, now_ms: int) -> Sequence[Change]:
+        """Take a press of the panic keys: an incident of its own, unless it is the same panic still."""
+        if "panic" not in self._allowed:
+            return ()
+        again = "panic" in self._open
+        if again and now_ms - self._panic_ms < SAME_PANIC_MS:
+            return ()
+        self._panic_ms = now_ms
+        ended = [self._end("panic", now_ms)] if again else []
+        return [*ended, self._begin("panic", SURE, counter.ticket, now_ms)]
+
+    def on_time(self, now_ms: int) -> Sequence[Change]:
+        """End a panic that was a minute ago. All else ends by what is seen."""
+        due_ms = self.deadline_ms()
+        return () if due_ms is None or now_ms < due_ms else [self._end("panic", now_ms)]
+
+    def deadline_ms(self) -> int | None:
+        """When `on_time` wants to be called; None while nothing is pending."""
+        return self._panic_ms + PANIC_MS if "panic" in self._open else None
+
+    # --- what counts ---------------------------------------------------------------------------------------------
+
+    def _holds(self, kind: str, seen: Seen, counter: Counter) -> bool | None:
+        sight = self._sight
+        match kind:
+            case "waiting_alone":
+                return _all(
+                    counter.open,
+                    sight.exists(CITIZEN, counter.zones),
+                    sight.exists(OFFICER, counter.zones),
+                    sight.at_least(CITIZEN, 1),
+                    _not(sight.at_least(OFFICER, 1)),
+                )
+            case "officer_absent":
+                nobody = _not(sight.at_least(OFFICER, 1))
+                # Who reads moves little: that nothing moves is enough to say that a citizen was left alone, not that
+                # the chair is empty.
+                return _all(
+                    counter.open,
+                    sight.exists(OFFICER, counter.zones),
+                    None if nobody and sight.surmises else nobody,
+                )
+            case "crowding":
+                return _all(sight.exists(CITIZEN, counter.zones), sight.at_least(CITIZEN, self._crowd))
+            case "after_hours":
+                return _all(counter.after_hours, sight.motion())
+            case _:
+                return kind in seen.faults
+
+    def _begin(self, kind: str, confidence: float, ticket: str | None, at_ms: int) -> Started:
+        zone = {"waiting_alone": CITIZEN, "officer_absent": OFFICER, "crowding": CITIZEN}.get(kind, WHOLE)
+        if kind == "after_hours":
+            zone = self._sight.most_moved()
+        incident = Incident(id=self._new_id(), kind=kind, zone=zone, confidence=confidence, ticket=ticket)
+        self._open[kind] = incident
+        return Started(incident, at_ms)
+
+    def _end(self, kind: str, at_ms: int) -> Ended:
+        return Ended(self._open.pop(kind), at_ms)
+
+
+def _all(*parts: bool | None) -> bool | None:
+    """Return whether all hold: not, as soon as one does not; not known, where one of the others is not."""
+    if False in parts:
+        return False
+    return None if None in parts else True
+
+
+def _not(part: bool | None) -> bool | None:
+    return None if part is None else not part

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from firmware.devices.camera import motion as pictures
 from firmware.devices.camera.config import KINDS
 from firmware.devices.camera.incidents import (
     MOST,
@@ -415,4 +414,5 @@ def test_to_forget_ends_everything() -> None:
 
 def test_motion_means_the_same_to_those_who_measure_it() -> None:
     """The share of the picture that counts as motion is one figure, in the pure half and in the one with pictures."""
+    pictures = pytest.importorskip("firmware.devices.camera.motion", reason="pip install motcua[camera]")
     assert pictures.MOVED == MOVED_WHOLE

@@ -1,0 +1,315 @@
+"""The folder of clips, and what goes when there is no more room.
+
+A clip is `<id>.mp4`, with a public key also `<id>.sealed`, and its sidecar `<id>.json`, which says what it is. The
+sidecar is the first to come and the last to go; what has none is somebody else's and is left alone.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import msgspec
+
+from firmware.devices.camera import mp4
+from firmware.ports import Clock
+from host import sealing
+from host.files import replace_file
+
+_log = logging.getLogger(__name__)
+
+SPARE_BYTES = 256 * 1024 * 1024
+"""What other programs on the disk shall always find: a press must find room in its outbox."""
+
+_TIGHT_SHARE = 0.9
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_UNFINISHED = re.compile(r"\.(.+)\.json\.new", re.ASCII)  # what host.files leaves where the power was cut
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """A sidecar."""
+
+    id: str
+    why: str
+    held: bool
+    """It is never deleted here."""
+    asked: tuple[str, ...] = ()
+    """The names by which it was asked for."""
+    ticket: str | None = None
+    keep_s: int | None = None
+    """How many seconds after its end it goes if nobody holds it; None: when room is needed."""
+    start: datetime
+    """The first picture, on the wall clock."""
+    boot: str
+    start_ms: int
+    """The same on the clock that never steps, of that boot."""
+    seconds: float = 0.0
+    frames: int = 0
+    lost: int = 0
+    """Pictures that are missing in it."""
+    bytes: int = 0
+    sha256: str = ""
+    sealed_bytes: int = 0
+    sealed_sha256: str = ""
+    recording: bool = True
+    cut: bool = False
+    """It ends before it should: the power, the program or the disk failed."""
+
+    @property
+    def size(self) -> int:
+        """The bytes of both files."""
+        return self.bytes + self.sealed_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant on both clocks of a boot."""
+
+    boot: str
+    at_ms: int
+    now: datetime
+
+    def start_of(self, clip: Clip) -> datetime:
+        """Return when a clip began: by the clock that never steps, or, from an earlier boot, as it says itself."""
+        if clip.boot != self.boot:
+            return clip.start
+        return self.now - timedelta(milliseconds=self.at_ms - clip.start_ms)
+
+
+def to_delete(clips: Iterable[Clip], moment: Moment, *, quota: int, missing: int) -> list[Clip]:
+    """Return what goes now. Held clips and those that are being recorded stay, whatever happens.
+
+    What is kept for a time goes after it. Of the others the oldest goes first, while all clips have more than `quota`
+    bytes or `missing` bytes more must be free on the disk.
+    """
+    every = list(clips)
+    free = sorted((clip for clip in every if not clip.held and not clip.recording), key=moment.start_of)
+    gone = [clip for clip in free if _is_over(clip, moment)]
+    excess = max(sum(clip.size for clip in every) - quota, missing) - sum(clip.size for clip in gone)
+    for clip in free:
+        if excess <= 0:
+            break
+        if clip not in gone:
+            gone.append(clip)
+            excess -= clip.size
+    return gone
+
+
+def is_tight(clips: Iterable[Clip], *, quota: int, missing: int) -> bool:
+    """Whether a person must make room: what may not be deleted nears the quota, or the disk is filled by others."""
+    return missing > 0 or sum(clip.size for clip in clips if clip.held) >= _TIGHT_SHARE * quota
+
+
+def _is_over(clip: Clip, moment: Moment) -> bool:
+    if clip.keep_s is None:
+        return False
+    return moment.now >= moment.start_of(clip) + timedelta(seconds=clip.seconds + clip.keep_s)
+
+
+class Folder:
+    """The clips of one camera. Any thread may call it; raises OSError where the disk does not do as it should."""
+
+    def __init__(self, path: Path, *, quota_bytes: int, clock: Clock, spare_bytes: int = SPARE_BYTES) -> None:
+        self._path = path
+        self._quota = quota_bytes
+        self._spare = spare_bytes
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._clips: dict[str, Clip] = {}
+
+    def open(self) -> list[Clip]:
+        """Read what is there. Return the clips that were being recorded when the program ended, now completed."""
+        with self._lock:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for file in sorted(self._path.iterdir()):
+                if _UNFINISHED.fullmatch(file.name):
+                    file.unlink()
+                elif file.suffix == ".json" and (clip := _read(file)) is not None:
+                    self._clips[clip.id] = clip
+            for clip in [clip for clip in self._clips.values() if not (clip.recording or self.video(clip.id).exists())]:
+                self.delete(clip.id)  # the power was cut while it was deleted
+            halves = [clip for clip in self._clips.values() if clip.recording]
+            return [whole for half in halves if (whole := self._completed(half)) is not None]
+
+    def clips(self) -> list[Clip]:
+        """Return all clips, those that are being recorded too."""
+        with self._lock:
+            return list(self._clips.values())
+
+    def clip(self, id_: str) -> Clip | None:
+        """Return one clip, None where there is none by this id."""
+        with self._lock:
+            return self._clips.get(id_)
+
+    def video(self, id_: str) -> Path:
+        """Return where the version is that may be shown."""
+        return self._path / f"{id_}.mp4"
+
+    def sealed(self, id_: str) -> Path:
+        """Return where the version is that only the center can read; it need not exist."""
+        return self._path / f"{id_}.sealed"
+
+    def add(self, clip: Clip) -> None:
+        """Write a new clip's sidecar; raise ValueError where its id is taken or cannot be a file's name."""
+        with self._lock:
+            if not _ID.fullmatch(clip.id):
+                raise ValueError(f"{clip.id!r} cannot be the name of a file")
+            if clip.id in self._clips or any(each.exists() for each in self._files(clip.id)):
+                raise ValueError("there is a clip by this id already")
+            self._save(clip)
+
+    def change(self, clip: Clip) -> None:
+        """Write a clip's sidecar anew. What was held or asked for in the meantime stays so."""
+        with self._lock:
+            now = self._clips[clip.id]
+            self._save(msgspec.structs.replace(clip, held=now.held or clip.held, asked=now.asked))
+
+    def hold(self, ticket: str, name: str) -> list[Clip]:
+        """Keep every clip of a ticket for good, asked for by this name; return them.
+
+        It holds in memory even where the sidecar cannot be written, so that nobody makes room for it with the clip.
+        """
+        with self._lock:
+            found = [
+                msgspec.structs.replace(clip, held=True, asked=tuple(dict.fromkeys((*clip.asked, name))))
+                for clip in self._clips.values()
+                if clip.ticket == ticket
+            ]
+            self._clips.update({clip.id: clip for clip in found})
+            for clip in found:
+                self._save(clip)
+            return found
+
+    def delete(self, id_: str) -> None:
+        """Delete a clip, its sidecar last: what a power cut leaves is deleted after it."""
+        with self._lock:
+            for file in self._files(id_):
+                file.unlink(missing_ok=True)
+            self._clips.pop(id_, None)
+
+    def sweep(self) -> bool:
+        """Delete what must go; return whether it is tight even so."""
+        with self._lock:
+            for id_ in [id_ for id_ in self._clips if not self._sidecar(id_).exists()]:
+                del self._clips[id_]  # somebody deleted it by hand
+            clips = self._sized()
+            moment = Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.now())
+            for clip in to_delete(clips, moment, quota=self._quota, missing=self._missing()):
+                _log.debug("%s goes: %s", clip.id, clip.why)
+                self.delete(clip.id)
+            return is_tight(self._sized(), quota=self._quota, missing=self._missing())
+
+    def is_full(self) -> bool:
+        """Whether not even sweeping would make room for a clip."""
+        with self._lock:
+            return sum(clip.size for clip in self._sized() if clip.held or clip.recording) >= self._quota
+
+    def complete(self, id_: str) -> Clip | None:
+        """Say what is there of a clip that is not recorded to its end; delete one of which nothing is."""
+        with self._lock:
+            half = self._clips.get(id_)
+            return None if half is None else self._completed(half)
+
+    def _files(self, id_: str) -> tuple[Path, Path, Path]:
+        return self.video(id_), self.sealed(id_), self._sidecar(id_)
+
+    def _sidecar(self, id_: str) -> Path:
+        return self._path / f"{id_}.json"
+
+    def _save(self, clip: Clip) -> None:
+        replace_file(self._sidecar(clip.id), msgspec.json.format(msgspec.json.encode(clip), indent=1))
+        self._clips[clip.id] = clip
+
+    def _sized(self) -> Sequence[Clip]:
+        """Return all clips; what is being recorded has the size that it has now."""
+        return [
+            msgspec.structs.replace(clip, bytes=_size(self.video(clip.id)), sealed_bytes=_size(self.sealed(clip.id)))
+            if clip.recording
+            else clip
+            for clip in self._clips.values()
+        ]
+
+    def _missing(self) -> int:
+        """Return how many bytes of the disk's spare room are taken."""
+        disk = os.statvfs(self._path)
+        return max(self._spare - disk.f_bavail * disk.f_frsize, 0)
+
+    def _completed(self, half: Clip) -> Clip | None:
+        """Say what was recorded of a clip before the power was cut; delete one of which nothing was."""
+        try:
+            whole = self._measured(half)
+            if whole is None:
+                self.delete(half.id)
+        except (OSError, av.FFmpegError) as error:
+            _log.warning("the clip %s was not recorded to its end, and is left as it is: %s", half.id, error)
+            return None
+        if whole is None:
+            _log.warning("the clip %s was not recorded to its end: nothing of it is there", half.id)
+            return None
+        try:
+            self._save(whole)
+        except OSError as error:
+            self._clips[half.id] = whole  # so it can be deleted, which may be what the disk needs
+            _log.warning("the clip %s: its sidecar cannot be written: %s", half.id, error)
+        _log.warning("the clip %s was not recorded to its end: %.1f s of it are kept", half.id, whole.seconds)
+        return whole
+
+    def _measured(self, half: Clip) -> Clip | None:
+        size, digest = _mended(self.video(half.id), mp4.whole_length)
+        sealed_size, sealed_digest = _mended(self.sealed(half.id), sealing.whole_length)
+        if not size:
+            return None
+        with self.video(half.id).open("rb") as video:
+            seconds, frames = mp4.measure(video)
+        return msgspec.structs.replace(
+            half,
+            seconds=seconds,
+            frames=frames,
+            bytes=size,
+            sha256=digest,
+            sealed_bytes=sealed_size,
+            sealed_sha256=sealed_digest,
+            recording=False,
+            cut=True,
+        )
+
+
+def _read(file: Path) -> Clip | None:
+    """Return what a sidecar says, None where it is none of ours or cannot be read: then a person has to look."""
+    try:
+        clip = msgspec.json.decode(file.read_bytes(), type=Clip)
+    except (msgspec.DecodeError, OSError) as error:
+        _log.warning("%s is left alone, and its clip with it: %s", file, error)
+        return None
+    if clip.id != file.stem or not _ID.fullmatch(clip.id):
+        _log.warning("%s is left alone, and its clip with it: it says that it is %r", file, clip.id)
+        return None
+    return clip
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _mended(path: Path, whole_length: Callable[[BinaryIO], int]) -> tuple[int, str]:
+    """Cut off what a power cut left behind the last whole piece; return the size and the SHA-256 of the rest."""
+    if not (there := _size(path)):
+        return 0, ""
+    with path.open("rb") as file:
+        whole = whole_length(file)
+    if whole < there:
+        with path.open("r+b") as file:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+    with path.open("rb") as file:
+        return whole, hashlib.file_digest(file, "sha256").hexdigest()

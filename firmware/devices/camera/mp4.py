@@ -1,0 +1,121 @@
+"""Packets in, the bytes of a fragmented MP4 out: a fragment from key frame to key frame."""
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import BinaryIO
+
+import av
+
+from firmware.devices.camera.encoder import TIMESCALE, Encoder, decode
+from firmware.devices.camera.ring import Packet
+
+_PER_MS = TIMESCALE // 1000
+
+
+class Muxer:
+    """One clip's file, in memory: `add` returns what is to be appended to it, nothing until a fragment is whole.
+
+    The first packet is a key frame. Each picture is shown until the next one's time; times count from the first.
+    """
+
+    def __init__(self, *, width: int, height: int, fps: int) -> None:
+        self._made = _Tray()
+        flags = "frag_keyframe+delay_moov+default_base_moof+skip_trailer"
+        # delay_moov: FFmpeg takes the decoder's parameters out of the first packet, so the file begins with it.
+        self._container = av.open(
+            self._made,
+            "w",
+            format="mp4",
+            options={"movflags": flags, "use_editlist": "0", "fflags": "bitexact", "flush_packets": "1"},
+        )
+        self._stream = self._container.add_mux_stream("h264", rate=fps, width=width, height=height)
+        self._stream.time_base = Fraction(1, TIMESCALE)
+        self._usual_ms = round(1000 / fps)
+        self._first_ms = 0
+        self._waiting: Packet | None = None  # for the next one's time
+        self.end_ms = 0
+        """When the last picture that was added is over."""
+
+    def add(self, packet: Packet) -> bytes:
+        """Take the next packet."""
+        if self._waiting is None:
+            self._first_ms = packet.at_ms
+        else:
+            self._write(self._waiting, packet.at_ms)
+        self._waiting = packet
+        self.end_ms = packet.at_ms + self._usual_ms
+        return self._made.take()
+
+    def end(self, at_ms: int | None = None) -> bytes:
+        """End the file, its last picture at `at_ms` or after a usual picture's time. Nothing may be added after it."""
+        if self._waiting is not None:
+            self.end_ms = self.end_ms if at_ms is None else at_ms
+            self._write(self._waiting, self.end_ms)
+            self._waiting = None
+        self._container.close()
+        return self._made.take()
+
+    def _write(self, packet: Packet, until_ms: int) -> None:
+        made = av.Packet(packet.data)
+        made.stream = self._stream
+        made.time_base = Fraction(1, TIMESCALE)
+        made.pts = made.dts = (packet.at_ms - self._first_ms) * _PER_MS
+        made.duration = (until_ms - packet.at_ms) * _PER_MS
+        made.is_keyframe = packet.key
+        self._container.mux(made)
+
+
+def beginning_at(from_ms: int, packets: Sequence[Packet], encoder: Encoder) -> list[Packet]:
+    """Return the packets from a time on, the first one a key frame; `packets` are one key frame and what hangs on it.
+
+    What cannot be shown without pictures from before is decoded and encoded anew. An edit list would be cheaper, but
+    not every player heeds it, and what was before would still be in the file.
+    """
+    if packets[0].at_ms >= from_ms:
+        return list(packets)
+    return [
+        encoder.encode(picture, number=packet.number, at_ms=packet.at_ms)
+        for packet, picture in decode(packets)
+        if packet.at_ms >= from_ms
+    ]
+
+
+def whole_length(file: BinaryIO) -> int:
+    """Return how much of a fragmented MP4 that was cut is its head and whole fragments (moof and mdat)."""
+    end = file.seek(0, os.SEEK_END)
+    whole = at = 0
+    while at + 8 <= end:
+        file.seek(at)
+        head = file.read(8)
+        length = int.from_bytes(head[:4], "big")
+        at += length
+        if length < 8 or at > end:
+            break
+        if head[4:] == b"mdat":
+            whole = at
+    return whole
+
+
+def measure(file: BinaryIO) -> tuple[float, int]:
+    """Return how long a whole MP4 is, in seconds, and its pictures; raises av.FFmpegError for what is none."""
+    file.seek(0)
+    with av.open(file, "r", format="mp4") as container:
+        pictures = sum(1 for packet in container.demux(video=0) if packet.size)
+        return (container.duration or 0) / av.time_base, pictures
+
+
+class _Tray:
+    """What the muxer wrote and nobody has taken. Not seekable: what was taken does not change any more."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._bytes += data
+        return len(data)
+
+    def take(self) -> bytes:
+        taken = bytes(self._bytes)
+        self._bytes.clear()
+        return taken

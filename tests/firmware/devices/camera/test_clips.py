@@ -1,0 +1,329 @@
+"""The folder of clips, and what goes when there is no more room."""
+
+import hashlib
+import os
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.devices.camera.clips import Clip, Folder, Moment, is_tight, to_delete
+from firmware.devices.camera.mp4 import Muxer
+from host.sealing import CutShortError, Sealer, make_keys, read_private_key, read_public_key, unseal
+from tests.firmware.devices.camera.numbered import FPS, HEIGHT, WIDTH, encoded, numbers
+from tests.support.clock import ManualClock
+from tests.support.disk import dying_card
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+BOOT, NOW_MS = "this", 10_000_000
+MOMENT = Moment(BOOT, NOW_MS, NOW)
+PLENTY = 1_000_000_000
+
+
+def _clip(
+    id_: str = "c-1",
+    *,
+    age_s: int = 100,
+    size: int = 10,
+    held: bool = False,
+    recording: bool = False,
+    keep_s: int | None = None,
+    ticket: str | None = None,
+) -> Clip:
+    return Clip(
+        id=id_,
+        why="panic",
+        held=held,
+        recording=recording,
+        keep_s=keep_s,
+        ticket=ticket,
+        start=NOW - timedelta(seconds=age_s),
+        boot="an earlier one",
+        start_ms=5,
+        seconds=20.0,
+        bytes=size,
+    )
+
+
+_CLIPS = st.lists(
+    st.builds(
+        _clip,
+        age_s=st.integers(0, 500),
+        size=st.integers(0, 50),
+        held=st.booleans(),
+        recording=st.booleans(),
+        keep_s=st.none() | st.integers(0, 300),
+    ),
+    max_size=12,
+).map(lambda clips: [msgspec.structs.replace(clip, id=f"c-{each}") for each, clip in enumerate(clips)])
+
+
+@given(_CLIPS, st.integers(0, 400), st.integers(0, 100))
+def test_the_rules_of_room(clips: list[Clip], quota: int, missing: int) -> None:
+    """Held clips stay; what is over goes; of the rest the oldest goes first, no more than must, and as much as must."""
+    gone = to_delete(clips, MOMENT, quota=quota, missing=missing)
+
+    names = {clip.id for clip in gone}
+    left = [clip for clip in clips if clip.id not in names]
+    over = {
+        clip.id
+        for clip in clips
+        if clip.keep_s is not None
+        and not clip.held
+        and not clip.recording
+        and clip.start + timedelta(seconds=20 + clip.keep_s) <= NOW
+    }
+    assert len(names) == len(gone)
+    assert not any(clip.held or clip.recording for clip in gone)
+    assert over <= names
+    free = [clip for clip in left if not clip.held and not clip.recording]
+    for_room = [clip for clip in gone if clip.id not in over]
+    assert all(one.start <= other.start for one in for_room for other in free), "the oldest goes first"
+    freed, used = sum(clip.size for clip in gone), sum(clip.size for clip in left)
+    enough = used <= quota and freed >= missing
+    assert enough or not free, "as much as must"
+    if for_room:
+        spared = for_room[-1].size
+        assert used + spared > quota or freed - spared < missing, "no more than must"
+
+
+@given(_CLIPS, st.integers(1, 400))
+def test_a_person_is_told_before_the_quota_is_full_of_what_may_not_be_deleted(clips: list[Clip], quota: int) -> None:
+    """At nine tenths of the quota in held clips alone somebody must make room; others' clips make no alarm."""
+    held = sum(clip.size for clip in clips if clip.held)
+
+    assert is_tight(clips, quota=quota, missing=0) == (held * 10 >= quota * 9)
+    assert is_tight(clips, quota=quota, missing=1)
+
+
+def test_a_clock_that_was_set_late_deletes_nothing_too_early() -> None:
+    """A clip of a service from before the clock was set stays for its time, counted by the clock that never steps."""
+    clip = msgspec.structs.replace(_clip(keep_s=60, age_s=90_000_000), boot=BOOT, start_ms=NOW_MS - 79_000)
+
+    assert to_delete([clip], MOMENT, quota=PLENTY, missing=0) == []
+    later = Moment(BOOT, NOW_MS + 1_000, NOW + timedelta(seconds=1))
+    assert to_delete([clip], later, quota=PLENTY, missing=0) == [clip]
+
+
+# --- on the disk ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a folder of clips will be."""
+    return tmp_path / "clips"
+
+
+def _folder(path: Path, *, quota: int = PLENTY, spare: int = 0) -> Folder:
+    folder = Folder(path, quota_bytes=quota, clock=ManualClock(now=NOW), spare_bytes=spare)
+    folder.open()
+    return folder
+
+
+def _put(folder: Folder, clip: Clip) -> None:
+    """Make a finished clip with a file of its size."""
+    folder.add(msgspec.structs.replace(clip, recording=True))
+    folder.video(clip.id).write_bytes(bytes(clip.bytes))
+    folder.change(clip)
+
+
+def _names(path: Path) -> set[str]:
+    return {file.name for file in path.iterdir()}
+
+
+def test_the_folder_is_the_index(path: Path) -> None:
+    """What another start of the program finds is what was there: there is nothing beside the folder."""
+    folder = _folder(path)
+    for each in range(3):
+        _put(folder, _clip(f"c-{each}", held=each == 1))
+
+    assert _folder(path).clips() == folder.clips()
+    assert [clip.held for clip in _folder(path).clips()] == [False, True, False]
+
+
+def test_the_oldest_goes_first_and_held_ones_stay(path: Path) -> None:
+    """A folder over its quota loses the oldest clip that nobody holds, with all its files."""
+    folder = _folder(path, quota=25)
+    for each, age_s in enumerate((300, 200, 100, 50)):
+        _put(folder, _clip(f"c-{each}", age_s=age_s, held=each == 0))
+    folder.sealed("c-1").write_bytes(b"sealed")
+
+    assert not folder.sweep()
+
+    assert _names(path) == {"c-0.json", "c-0.mp4", "c-3.json", "c-3.mp4"}
+    assert {clip.id for clip in folder.clips()} == {"c-0", "c-3"}
+
+
+def test_others_files_on_the_disk_count(path: Path) -> None:
+    """Where others fill the disk the clips make room, down to those that may not go, and then a person is told."""
+    folder = _folder(path)
+    for each in range(3):
+        _put(folder, _clip(f"c-{each}", held=each == 0))
+    disk = os.statvfs(path)
+    full = _folder(path, spare=disk.f_blocks * disk.f_frsize + 1)
+
+    assert not folder.sweep()
+    assert full.sweep()
+    assert [clip.id for clip in full.clips()] == ["c-0"]
+
+
+def test_what_is_being_recorded_counts_as_large_as_it_is(path: Path) -> None:
+    """A clip that grows makes older ones go before it is finished."""
+    folder = _folder(path, quota=25)
+    _put(folder, _clip("c-old", age_s=300))
+    folder.add(_clip("c-new", age_s=0, recording=True, size=0))
+    folder.video("c-new").write_bytes(bytes(20))
+
+    folder.sweep()
+
+    assert [clip.id for clip in folder.clips()] == ["c-new"]
+    assert not folder.is_full()
+    folder.video("c-new").write_bytes(bytes(25))
+    assert folder.is_full()
+
+
+def test_the_clips_of_a_ticket_are_held_by_the_name_they_are_asked_for(path: Path) -> None:
+    """A low rating keeps what was recorded of its service, also over a restart and however often it is asked for."""
+    folder = _folder(path, quota=5)
+    _put(folder, _clip("c-0", ticket="t-1"))
+    _put(folder, _clip("c-1", ticket="t-2"))
+
+    assert [clip.id for clip in folder.hold("t-1", "keep-7")] == ["c-0"]
+    folder.hold("t-1", "keep-7")
+    assert folder.hold("t-3", "keep-8") == []
+
+    again = _folder(path, quota=5)
+    assert again.sweep()
+    assert [(clip.id, clip.held, clip.asked) for clip in again.clips()] == [("c-0", True, ("keep-7",))]
+
+
+def test_a_hold_survives_the_end_of_the_recording(path: Path) -> None:
+    """A clip that is asked for while it is recorded stays held when it is finished."""
+    folder = _folder(path)
+    folder.add(_clip(recording=True, ticket="t-1"))
+    folder.hold("t-1", "keep-7")
+
+    folder.change(_clip(ticket="t-1"))
+
+    found = folder.clip("c-1")
+    assert found is not None
+    assert (found.recording, found.held, found.asked) == (False, True, ("keep-7",))
+
+
+def test_strange_files_are_left_alone(path: Path) -> None:
+    """What is not ours is neither read as a clip nor deleted, however full it is."""
+    path.mkdir()
+    strange = {
+        "notes.txt": b"mine",
+        "holiday.mp4": b"video",
+        "c-9.json": b"{half a sidecar",
+        "c-9.mp4": b"its video",
+        "c-8.json": msgspec.json.encode(_clip("c-7")),
+        "lost+found": None,
+    }
+    for name, content in strange.items():
+        (path / name).mkdir() if content is None else (path / name).write_bytes(content)
+
+    folder = _folder(path, quota=0, spare=2**60)
+
+    assert folder.clips() == []
+    assert folder.sweep()
+    assert _names(path) == set(strange)
+    with pytest.raises(ValueError, match="there is a clip by this id already"):
+        folder.add(_clip("holiday"))
+
+
+@pytest.mark.parametrize("id_", ["", "../c", "a/b", ".hidden", "ü", "x" * 65, "c\n"])
+def test_an_id_that_is_no_files_name_is_refused(path: Path, id_: str) -> None:
+    """What the center asks for cannot leave the folder."""
+    with pytest.raises(ValueError, match="cannot be the name of a file"):
+        _folder(path).add(_clip(id_))
+    assert _names(path) == set()
+
+
+def test_what_a_cut_left_of_a_deletion_or_a_sidecar_is_swept_up(path: Path) -> None:
+    """A power cut in the middle of deleting or of writing a sidecar leaves nothing for ever."""
+    folder = _folder(path)
+    _put(folder, _clip("c-1"))
+    _put(folder, _clip("c-2"))
+    folder.video("c-1").unlink()
+    (path / ".c-2.json.new").write_bytes(b"{")
+
+    assert [clip.id for clip in _folder(path).clips()] == ["c-2"]
+    assert _names(path) == {"c-2.json", "c-2.mp4"}
+
+
+def test_what_is_deleted_by_hand_is_forgotten(path: Path) -> None:
+    """Somebody who deletes a clip's files need not restart the program."""
+    folder = _folder(path)
+    _put(folder, _clip("c-1"))
+    for file in path.iterdir():
+        file.unlink()
+
+    folder.sweep()
+
+    assert folder.clips() == []
+
+
+@pytest.mark.parametrize("seconds", [1, 2])
+def test_a_clip_that_the_power_cut_is_completed(path: Path, seconds: int) -> None:
+    """After a power cut a clip is whole up to its last synced second, and its sidecar says how long it is and so on."""
+    pem, public = make_keys()
+    folder = _folder(path)
+    folder.add(_clip("c-1", recording=True, held=True, ticket="t-1"))
+    muxer, sealer = Muxer(width=WIDTH, height=HEIGHT, fps=FPS), Sealer(read_public_key(public), "c-1")
+    pieces = [piece for piece in (*(muxer.add(packet) for packet in encoded(45)), muxer.end()) if piece]
+    whole = b"".join(pieces[:seconds])
+    records = [sealer.seal(piece) for piece in pieces]
+    sealed = sealer.head + b"".join(records[:seconds])
+    folder.video("c-1").write_bytes(whole + pieces[seconds][:2_000])
+    folder.sealed("c-1").write_bytes(sealed + records[seconds][:-1])
+
+    (clip,) = Folder(path, quota_bytes=PLENTY, clock=ManualClock()).open()
+
+    assert (clip.recording, clip.cut, clip.held, clip.ticket) == (False, True, True, "t-1")
+    assert clip.seconds == pytest.approx(seconds, abs=0.02)
+    assert (clip.frames, clip.bytes, clip.sealed_bytes) == (seconds * 15, len(whole), len(sealed))
+    assert clip.sha256 == hashlib.sha256(folder.video("c-1").read_bytes()).hexdigest()
+    assert clip.sealed_sha256 == hashlib.sha256(folder.sealed("c-1").read_bytes()).hexdigest()
+    assert numbers(folder.video("c-1").read_bytes()) == list(range(seconds * 15))
+    unsealed = []
+    with pytest.raises(CutShortError):
+        unsealed.extend(unseal(BytesIO(folder.sealed("c-1").read_bytes()), read_private_key(pem), "c-1"))
+    assert b"".join(unsealed) == whole
+    assert _folder(path).clips() == [clip]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x00" * 5000])
+def test_a_clip_of_which_nothing_was_recorded_is_deleted(path: Path, content: bytes | None) -> None:
+    """A power cut within the first second leaves no clip without pictures."""
+    folder = _folder(path)
+    folder.add(_clip("c-1", recording=True))
+    if content is not None:
+        folder.video("c-1").write_bytes(content)
+
+    again = Folder(path, quota_bytes=PLENTY, clock=ManualClock())
+
+    assert again.open() == []
+    assert again.clips() == []
+    assert _names(path) == set()
+
+
+def test_a_card_that_fails_does_not_make_it_forget_what_is_there(tmp_path: Path) -> None:
+    """On a card that became read-only nothing can be deleted, and that is said; the clips are still known."""
+    with dying_card(tmp_path / "card") as card:
+        folder = _folder(card.folder / "clips", quota=5)
+        _put(folder, _clip("c-1"))
+        card.fail()
+
+        with pytest.raises(OSError, match="Read-only file system"):
+            folder.sweep()
+        with pytest.raises(OSError, match="Read-only file system"):
+            folder.add(_clip("c-2"))
+
+        assert [clip.id for clip in folder.clips()] == ["c-1"]
+        assert folder.video("c-1").read_bytes() == bytes(10)

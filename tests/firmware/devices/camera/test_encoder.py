@@ -1,0 +1,58 @@
+"""Pictures in, H.264 out."""
+
+from io import BytesIO
+
+import av
+import pytest
+
+from firmware.devices.camera.encoder import Encoder, decode
+from firmware.devices.camera.mp4 import Muxer
+from firmware.errors import ConfigError
+from tests.firmware.devices.camera.numbered import FPS, HEIGHT, WIDTH, encoded, picture, read
+
+
+def test_each_picture_is_a_packet_at_once() -> None:
+    """No picture waits in the encoder for another: what was seen can be kept at once."""
+    packets = encoded(40)
+
+    assert [packet.number for packet in packets] == list(range(40))
+    assert [(packet.number, read(seen)) for packet, seen in decode(packets)] == [(n, n) for n in range(40)]
+
+
+def test_there_is_a_key_frame_every_second() -> None:
+    """A clip's fragment is a second, so that is the most that a power cut takes."""
+    assert [packet.number for packet in encoded(46) if packet.key] == [0, 15, 30, 45]
+
+
+def test_there_is_a_key_frame_every_second_in_the_dark_too() -> None:
+    """A camera that gives five pictures a second instead of fifteen loses no more in a power cut."""
+    encoder = Encoder(width=WIDTH, height=HEIGHT, fps=FPS)
+
+    packets = [encoder.encode(picture(each), number=each, at_ms=each * 200) for each in range(16)]
+
+    assert [packet.number for packet in packets if packet.key] == [0, 5, 10, 15]
+
+
+def test_two_encoders_agree_on_how_to_decode() -> None:
+    """What is encoded anew for the beginning of a clip stands in one file with the rest."""
+    one, other = encoded(1)[0], encoded(1, first=7)[0]
+    sets = one.data.index(b"\x00\x00\x01\x06")  # the parameter sets end where x264 introduces itself
+
+    assert sets > 20
+    assert one.data[:sets] == other.data[:sets]
+
+
+def test_colours_are_tagged() -> None:
+    """A player is told that the colours are BT.601 of limited range, and does not guess by the size."""
+    muxer = Muxer(width=WIDTH, height=HEIGHT, fps=FPS)
+    data = b"".join([*(muxer.add(packet) for packet in encoded(2)), muxer.end()])
+
+    with av.open(BytesIO(data)) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc) == (6, 1, 6, 6)
+
+
+def test_a_missing_codec_is_said_in_one_line() -> None:
+    """On a 32-bit system the camera says what to install instead of H.264 that is not there."""
+    with pytest.raises(ConfigError, match=r"^camera: this PyAV has no libx265x .*: use a 64-bit operating system$"):
+        Encoder(width=WIDTH, height=HEIGHT, fps=FPS, codec="libx265x")

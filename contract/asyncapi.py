@@ -209,8 +209,8 @@ def _messages() -> list[tuple[Channel, str, dict[str, Any]]]:
         for kind, state in kinds.items():
             name = f"{channel.value}.{kind}"
             found.append((channel, name, _plain(name, state, samples[kind])))
-    request = _plain("request", Request, examples.REQUEST, examples.CALL, examples.RENEW)
-    reply = _plain("reply", Reply, examples.DONE, examples.RENEWED, examples.REFUSED)
+    request = _plain("request", Request, examples.REQUEST, examples.CALL, examples.RENEW, examples.UPLOAD)
+    reply = _plain("reply", Reply, examples.DONE, examples.RENEWED, examples.LEAVE, examples.REFUSED)
     for body in (request, reply):
         body["correlationId"] = {"location": "$message.payload#/id"}
     return [*found, (Channel.REQUEST, "request", request), (Channel.REPLY, "reply", reply)]

@@ -18,7 +18,7 @@ from contract.events import (
     RatingReason,
     TicketCalled,
 )
-from contract.requests import Ack, Args, Reply, Request, TicketView
+from contract.requests import Ack, Args, Reply, Request, TicketView, Upload
 from contract.states import (
     Armed,
     CallpadDesired,
@@ -113,6 +113,31 @@ RENEW = Request(
     expires_in_ms=20_000,
 )
 RENEWED = Reply(id=RENEW.id, ok=True, certificate=f"-----BEGIN CERTIFICATE-----\n{_BODY}\n-----END CERTIFICATE-----")
+UPLOAD = Request(
+    id="019ab9f1-dd40-7088-83e4-9d526f708192",
+    action="upload",
+    args=Args(
+        clip=Clip(
+            id="c-0001",
+            start="2026-11-23T01:02:00Z",
+            seconds=42.5,
+            bytes=3_145_728,
+            sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        ),
+        file="shown",
+        why="low_rating",
+        ticket=_TICKET,
+    ),
+)
+LEAVE = Reply(
+    id=UPLOAD.id,
+    ok=True,
+    upload=Upload(
+        path="/api/uploads/5b1c6f1d2e3f019ab9f25d407c3e9a01",
+        token="Zk3v9sQm0bXo1rTq7uYw2pLh8dNc4eJa6gFi5kVtMxE",  # noqa: S106 – an example's
+        offset=1_048_576,
+    ),
+)
 DONE = Reply(
     id=REQUEST.id,
     ok=True,

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from contract.envelope import MAX_SEQUENCE
 from contract.errors import ContractError
-from contract.events import END, Count, Id, Text, TicketNumber
+from contract.events import END, Clip, Count, Id, Text, TicketId, TicketNumber
 
 Action = Literal[
     "call_next",
@@ -22,6 +22,7 @@ Action = Literal[
     "close",
     "pause",
     "renew",
+    "upload",
 ]
 ACTIONS: tuple[str, ...] = get_args(Action)
 
@@ -41,6 +42,15 @@ class Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     csr: Annotated[
         Pem | None, Meta(description="`renew`: the request to certify a new key (PKCS #10, PEM, ECDSA on P-256)")
     ] = None
+    clip: Annotated[
+        Clip | None, Meta(description="`upload`: the recording; `bytes` and `sha256` are those of `file`")
+    ] = None
+    file: Annotated[
+        Literal["shown", "sealed"] | None,
+        Meta(description="`upload`: which file of the recording: the one to look at, or the encrypted clear version"),
+    ] = None
+    why: Annotated[Text | None, Meta(description="`upload`: what it was kept for, as `low_rating`")] = None
+    ticket: Annotated[TicketId | None, Meta(description="`upload`: the ticket whose service it shows")] = None
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -83,6 +93,16 @@ class TicketView(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     version: Annotated[Count, Meta(description="Grows with every change of the ticket")]
 
 
+class Upload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Leave to send one file of a recording over HTTP, resumable by offset (tus 1.0.0)."""
+
+    path: Annotated[
+        str, Meta(max_length=200, pattern=r"^/[!-~]*" + END, description="Where, at the center's own HTTP address")
+    ]
+    token: Annotated[Id, Meta(description="What lets it in (`Authorization: Bearer`); for this file alone, for hours")]
+    offset: Annotated[Count, Meta(description="So much of it is there; all of it: the camera may delete its own")]
+
+
 class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The answer to one request: done, or refused with a code for programs and a message for people."""
 
@@ -90,6 +110,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ok: Annotated[bool, Meta(description="Done, or refused")]
     ticket: Annotated[TicketView | None, Meta(description="The ticket it was about")] = None
     certificate: Annotated[Pem | None, Meta(description="`renew`: the certificate (X.509, PEM)")] = None
+    upload: Annotated[Upload | None, Meta(description="`upload`: where to send it, and from where on")] = None
     code: Annotated[Text | None, Meta(description="Refused: why, for programs, as `queue_empty`")] = None
     message: Annotated[
         Annotated[str, Meta(max_length=500)] | None, Meta(description="Refused: why, for the officer")

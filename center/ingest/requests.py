@@ -47,7 +47,7 @@ def command(request: Request, *, counter: str, at: int) -> AnyCommand | Refusal:
         if args.number is None:
             return refuse("request_invalid", reason="args.number")
         return Call(at=at, counter=counter, seen=seen, number=args.number)
-    if request.action == "renew":  # no matter of the queue
+    if request.action in ("renew", "upload"):  # no matter of the queue
         return refuse("request_invalid", reason="action")
     if request.action == "transfer":
         return Transfer(at=at, counter=counter, seen=seen, to_service=args.to_service, to_counter=args.to_counter)

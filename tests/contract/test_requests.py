@@ -6,7 +6,11 @@ import pytest
 from contract.codec import decode, encode
 from contract.envelope import MAX_SEQUENCE
 from contract.errors import ContractError
-from contract.requests import ACTIONS, Ack, Args, Reply, Request, TicketView
+from contract.events import Clip
+from contract.requests import ACTIONS, Ack, Args, Reply, Request, TicketView, Upload
+
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+CLIP = Clip(id="c-1", start="2026-11-23T01:02:00Z", seconds=42.5, bytes=7, sha256=SHA256)
 
 GOLDEN: list[tuple[bytes, msgspec.Struct]] = [
     (
@@ -29,6 +33,20 @@ GOLDEN: list[tuple[bytes, msgspec.Struct]] = [
     (
         '{"id":"0197-request","ok":false,"code":"queue_empty","message":"Không còn ai chờ"}'.encode(),
         Reply(id="0197-request", ok=False, code="queue_empty", message="Không còn ai chờ"),
+    ),
+    (
+        b'{"id":"0197-request","action":"upload","args":{"clip":{"id":"c-1","start":"2026-11-23T01:02:00Z",'
+        b'"seconds":42.5,"bytes":7,"sha256":"' + SHA256.encode() + b'"},"file":"sealed","why":"low_rating",'
+        b'"ticket":"0197-t"},"expires_in_ms":5000,"asked_at_ms":null,"seen":null}',
+        Request(
+            id="0197-request",
+            action="upload",
+            args=Args(clip=CLIP, file="sealed", why="low_rating", ticket="0197-t"),
+        ),
+    ),
+    (
+        b'{"id":"0197-request","ok":true,"upload":{"path":"/api/uploads/5b1c","token":"t0ken","offset":3}}',
+        Reply(id="0197-request", ok=True, upload=Upload(path="/api/uploads/5b1c", token="t0ken", offset=3)),  # noqa: S106
     ),
     (b'{"stream":"9f3c","upto":42}', Ack(stream="9f3c", upto=42)),
     (b'{"ids":["0197-e1","0197-e2"]}', Ack(ids=("0197-e1", "0197-e2"))),
@@ -53,7 +71,7 @@ def test_the_officers_actions() -> None:
     """A device can ask for exactly these actions."""
     assert set(ACTIONS) == {
         "call_next", "call", "recall", "start", "finish", "no_show", "park", "transfer", "open", "close", "pause",
-        "renew",
+        "renew", "upload",
     }  # fmt: skip
 
 
@@ -73,6 +91,10 @@ def test_the_officers_actions() -> None:
             Request,
             "args.csr",
         ),
+        (b'{"id":"12345678","action":"upload","args":{"file":"clear"}}', Request, "args.file"),
+        (b'{"id":"12345678","action":"upload","args":{"clip":{"id":"c"}}}', Request, "args.clip.start"),
+        (b'{"id":"r","ok":true,"upload":{"path":"//x y","token":"t","offset":0}}', Reply, "upload.path"),
+        (b'{"id":"r","ok":true,"upload":{"path":"/x","token":"t","offset":-1}}', Reply, "upload.offset"),
         (b'{"id":"12345678","action":"recall","expires_in_ms":0}', Request, "expires_in_ms"),
         (b'{"id":"12345678","action":"recall","expires_in_ms":60001}', Request, "expires_in_ms"),
         (b'{"id":"12345678","action":"recall","seen":-1}', Request, "seen"),

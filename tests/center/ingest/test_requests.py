@@ -46,14 +46,16 @@ def request(action: str, **args: str) -> Request:
     return msgspec.convert({"id": "request-1", "action": action, "args": args, "seen": 7}, Request)
 
 
-@pytest.mark.parametrize("action", [action for action in ACTIONS if action != "renew"])
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action not in ("renew", "upload")])
 def test_every_action_of_the_contract_is_a_command(action: str) -> None:
-    """Whatever a device may ask, the queue knows, but for new keys: they are no matter of the queue."""
+    """Whatever a device may ask, the queue knows, but for new keys and recordings: they are no matter of the queue."""
     args, wanted = WANTED[action]
     assert requests.command(request(action, **args), counter="q01", at=5) == wanted
 
 
-@pytest.mark.parametrize(("action", "args"), [("call", {}), ("finish", {"outcome": "?"}), ("renew", {})])
+@pytest.mark.parametrize(
+    ("action", "args"), [("call", {}), ("finish", {"outcome": "?"}), ("renew", {}), ("upload", {})]
+)
 def test_an_action_without_what_it_needs_is_refused(action: str, args: dict[str, str]) -> None:
     """A request that lacks its number or names an unknown outcome is refused, not guessed."""
     found = requests.command(request(action, **args), counter="q01", at=5)

@@ -102,11 +102,13 @@ class Snapshot:
 class Arrival(msgspec.Struct, frozen=True):
     """An event of a device, as a row of `device_event`, and what it means for the other tables.
 
-    `fresh`: its outbox has never shown so high a number, so it need not be looked up unless it is a rating.
+    `fresh`: its outbox has never shown so high a number, so it need not be looked up unless it is a rating or
+    of an incident.
     """
 
     row: dict[str, Any]
     rating: RatingStored | None = None
+    incident: dict[str, Any] | None = None
     fresh: bool = False
 
 

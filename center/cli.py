@@ -1,9 +1,11 @@
 """`motcua center`: serve a center by its configuration file, and look after it."""
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from center.config import Config, read
@@ -28,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     entries.add_argument("--config", type=Path, required=True, metavar="FILE", help="the center's TOML file")
     entries.add_argument("--last", type=int, default=100, metavar="N", help="how many (100)")
+    fsck = commands.add_parser("fsck", help="hold recordings against their index, and incidents against their events")
+    fsck.add_argument("--config", type=Path, required=True, metavar="FILE", help="the center's TOML file")
+    fsck.add_argument("--repair", action="store_true", help="mend what can be mended; needs the center stopped")
+    fsck.add_argument("--json", action="store_true", help="print what was found for a program")
     _describe_people(commands)
     try:
         arguments = parser.parse_args(argv)
@@ -41,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         about["MOTCUA_CENTER"] = config.id
         if arguments.command == "audit":
             return _verify(config, arguments.head) if arguments.what == "verify" else _list(config, arguments.last)
+        if arguments.command == "fsck":
+            return _fsck(config, mend=arguments.repair, as_json=arguments.json)
         if arguments.command == "people":
             return _people(config, arguments)
         from center.serve import serve as run  # after the configuration: its faults are told at once
@@ -83,6 +91,20 @@ def _list(config: Config, count: int) -> int:
     for one in reversed(found):
         sys.stdout.write(json.encode(one).decode() + "\n")
     return 0
+
+
+def _fsck(config: Config, *, mend: bool, as_json: bool) -> int:
+    """Look at the recordings; returns 0 where all is well or was mended, 1 where something is left."""
+    from center.cameras import fsck
+
+    found = fsck.repair(config) if mend else fsck.look(config)
+    if as_json:
+        advised = [{**asdict(one), "advice": fsck.ADVICE[one.kind]} for one in found]
+        sys.stdout.write(json.dumps({"whole": not found, "found": advised}, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.writelines(f"{one}\n" for one in found)
+        sys.stdout.write("whole\n" if not found else f"{len(found)} found\n")
+    return 0 if all(one.mended for one in found) else 1
 
 
 def _describe_people(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -233,6 +233,18 @@ class Retention(Section, frozen=True, kw_only=True):
     ratings_days: Days = 1826
     quarantine_days: Days = 365
     alerts_days: Days = 365
+    clips_days: Days = 30
+
+
+class Clips(Section, frozen=True, kw_only=True):
+    """What cameras may send: how large one file, how many at once, and how much of the disk stays free for the queue.
+
+    `spare_gb` is the least; a twentieth of the disk stays free in any case.
+    """
+
+    largest_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2_000
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=32)] = 4
+    spare_gb: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 2
 
 
 class ServiceConfig(Section, frozen=True, kw_only=True):
@@ -275,6 +287,7 @@ class Config(Section, frozen=True, kw_only=True):
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
     retention: Retention = Retention()
+    clips: Clips = Clips()
     service: Annotated[tuple[ServiceConfig, ...], msgspec.Meta(min_length=1)]
     counter: Annotated[tuple[CounterConfig, ...], msgspec.Meta(min_length=1)]
 

@@ -229,9 +229,14 @@ class Ledger:
 
     def _arrive(self, this: Round, arrivals: Sequence[Arrival]) -> None:
         ratings = [arrival.rating for arrival in arrivals if arrival.rating is not None]
-        # A rating is looked up in any case: if its id was another's, its ticket would count as rated without one.
+        # A rating is looked up in any case: if its id was another's, its ticket would count as rated without one; so is
+        # what is said of an incident.
         doubtful = [rating.id for rating in ratings]
-        doubtful += [arrival.row["id"] for arrival in arrivals if arrival.rating is None and not arrival.fresh]
+        doubtful += [
+            arrival.row["id"]
+            for arrival in arrivals
+            if arrival.rating is None and (arrival.incident is not None or not arrival.fresh)
+        ]
         known = self._store.known_events(doubtful)
         this.rated |= self._rated_before([rating.ticket for rating in ratings if rating.ticket is not None])
         for arrival in arrivals:
@@ -240,6 +245,8 @@ class Ledger:
                 continue
             this.device_events.add(event_id)
             this.batch.device_events.append(arrival.row)
+            if arrival.incident is not None:
+                this.batch.incidents.append(arrival.incident)
             rating = arrival.rating
             if rating is not None and rating.ticket not in this.rated:
                 self._count(this, rating)

@@ -17,6 +17,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from center.answers import Change
+from center.cameras import wiping
+from center.cameras.uploads import make_vault
+from center.cameras.vault import VaultError
 from center.clock import business_day
 from center.config import Config, Retention
 from center.errors import StoreError
@@ -77,6 +80,7 @@ def bounds(recorded: Sequence[str], rule: Retention, *, config: Config, now_ms: 
         quarantine_before=instant(rule.quarantine_days),
         alerts_before=instant(rule.alerts_days),
         quarters_before=now_ms - (CELLS + 1) * CELL_MS,
+        clips_before=instant(rule.clips_days),
     )
 
 
@@ -85,6 +89,7 @@ class Sweeper:
 
     def __init__(self, hall: Hall, config: Config, *, pause_s: float = PAUSE_S, quiet_s: float = QUIET_S) -> None:
         self._hall, self._config, self._clock = hall, config, hall.clock
+        self._vault = make_vault(config)
         self._pause_s, self._quiet_s = pause_s, quiet_s
         self._asked_s = self._clock.monotonic_s()
         self._stop = threading.Event()
@@ -120,6 +125,11 @@ class Sweeper:
                 gone[name] = gone.get(name, 0) + count
                 if not self._wait():
                     return gone
+        for name, clear in wiping.steps(self._vault, rule.clips_before, now_ms=now_ms):
+            while (count := clear(self._do)) > 0:
+                gone[name] = gone.get(name, 0) + count
+                if not self._wait():
+                    return gone
         return gone
 
     def _on_change(self, change: Change) -> None:
@@ -142,7 +152,7 @@ class Sweeper:
         while self._wait():
             try:
                 gone = self.sweep()
-            except (StoreError, TimedOut) as error:
+            except (StoreError, VaultError, TimedOut) as error:
                 if not self._failing:
                     log.warning("what is too old could not be taken out: %s; trying again", error)
                 self._failing = True

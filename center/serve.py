@@ -112,6 +112,7 @@ async def _pages(
 ) -> int:
     app = make_app(hall, config)
     app.state["hub"].reached = app.state["fleet"].reached = ingest.connected
+    ingest.upload = app.state["uploads"].ask
     if broker is not None:
         app.state["fleet"].broker_ends = lambda: broker.ends
     if keeper is not None:

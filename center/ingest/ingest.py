@@ -54,6 +54,9 @@ _HEARD = {Channel.EVENT: 0, Channel.STATUS: 1, Channel.REPORTED: 1, Channel.REQU
 Renew = Callable[[str, Request, Callable[[Reply], None]], None]
 """Answers a station's request for a certificate, in its own time."""
 
+Upload = Callable[[str, str, Request, Callable[[Reply], None]], None]
+"""Answers a camera that asks for leave to send a recording, in its own time."""
+
 _Pair = tuple[Taken, Sorted]
 
 
@@ -64,6 +67,8 @@ class Ingest:
         self, config: Config, hall: Hall, *, make_link: Callable[..., Link] = Link, renew: Renew | None = None
     ) -> None:
         self._renew = renew
+        self.upload: Upload | None = None
+        """Who gives leave to send recordings; until there is somebody, cameras are told to ask later."""
         self._config, self._hall = config, hall
         self._lock = threading.Lock()  # guards what follows, up to the blank line
         self._waiting: deque[_Pair] = deque()
@@ -294,6 +299,9 @@ class Ingest:
         if request.action == "renew":
             self._renewal(address, request)
             return
+        if request.action == "upload":
+            self._leave(address, request)
+            return
         command = requests.command(request, counter=address.station, at=message.at)
         with self._lock:
             crowded = self._asking >= PENDING_REQUESTS
@@ -321,6 +329,17 @@ class Ingest:
             answer(Reply(id=request.id, ok=False, code="renew_refused", message=message))
         else:
             self._renew(address.station, request, answer)
+
+    def _leave(self, address: Address, request: Request) -> None:
+        """Have a camera told where to send a recording."""
+
+        def answer(reply: Reply) -> None:
+            self._link.publish(address.topic(Channel.REPLY), encode(reply))
+
+        if self.upload is None:
+            answer(Reply(id=request.id, ok=False, code="stopping", message="no recordings are taken now; later"))
+        else:
+            self.upload(address.station, address.device, request, answer)
 
     def _answered(self, address: Address, request_id: str, answer: Answer) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from center.answers import Arrival, RatingStored, Sighting
+from center.cameras import incidents
 from contract.codec import decode
 from contract.envelope import MAX_BYTES, Envelope, open_envelope
 from contract.errors import ContractError
@@ -148,6 +149,13 @@ def _event(message: Message, address: Address) -> Event:
                 "body": message.payload.decode(),
             },
             rating=_rating(fact, envelope, address, occurred_at),
+            incident=incidents.row(
+                fact,
+                station=address.station,
+                device=address.device,
+                sequence=envelope.sequence_number,
+                occurred_at=occurred_at,
+            ),
         ),
         sighting=Sighting(
             station=address.station,

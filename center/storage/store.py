@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from center.errors import BusyError, StoreError
 from center.storage import tables
+from center.storage.projection import upsert_incident
 from center.storage.tables import metadata
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Batch:
     device_events: list[Row] = field(default_factory=list)
     quarantine: list[Row] = field(default_factory=list)
     ratings: list[Row] = field(default_factory=list)
+    incidents: list[Row] = field(default_factory=list)  # what each event says of one, in the order of arrival
     devices: list[Row] = field(default_factory=list)
     streams: list[Row] = field(default_factory=list)
     forget_commands_before: int | None = None
@@ -66,6 +68,7 @@ class Batch:
                 self.device_events,
                 self.quarantine,
                 self.ratings,
+                self.incidents,
                 self.devices,
                 self.streams,
             )
@@ -388,6 +391,7 @@ class _Statements:
         self._device_event = self._text(tables.device_event, self._once("id"))
         self._quarantine = self._text(tables.quarantine, self._once("digest"))
         self._rating = self._text(tables.rating, sa.insert)
+        self._incident = self._text(tables.incident, lambda _: upsert_incident(self._insert))
         self._device = self._text(tables.device, self._upsert)
         self._stream = self._text(tables.stream, self._upsert)
 
@@ -399,6 +403,7 @@ class _Statements:
         yield self._device_event, batch.device_events
         yield self._quarantine, batch.quarantine
         yield self._rating, batch.ratings
+        yield self._incident, batch.incidents
         yield self._device, batch.devices
         yield self._stream, batch.streams
 

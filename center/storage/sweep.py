@@ -10,7 +10,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from center.storage.tables import alert, device_event, device_quarter, quarantine, queue_event, rating, swept, ticket
+from center.storage.tables import (
+    alert,
+    clip,
+    device_event,
+    device_quarter,
+    incident,
+    quarantine,
+    queue_event,
+    rating,
+    swept,
+    ticket,
+)
 from contract.events import NAMES, TYPES, DeviceHealth
 
 ROWS = 200
@@ -35,6 +46,7 @@ class Bounds:
     quarantine_before: int | None
     alerts_before: int | None
     quarters_before: int
+    clips_before: int | None = None  # recordings and thumbnails, but those that are held
 
 
 Step = Callable[[sa.Connection], int]
@@ -65,6 +77,9 @@ def steps(bounds: Bounds) -> Sequence[tuple[str, Step]]:
         if before is not None:
             old = sa.and_(device_event.c.type == kind, device_event.c.occurred_at < before)
             found.append((kind, _old(device_event.c.seq, old)))
+    if bounds.events_before is not None:
+        found.append(("incidents", _old(incident.c.id, incident.c.heard_at < bounds.events_before)))
+        found.append(("clips", _old(clip.c.id, clip.c.wiped_at < bounds.events_before)))
     if bounds.quarantine_before is not None:
         found.append(("quarantine", _old(quarantine.c.seq, quarantine.c.received_at < bounds.quarantine_before)))
     if bounds.alerts_before is not None:

@@ -2,10 +2,24 @@
 
 `queue_event` and `device_event` are the truth; `ticket` and what a pad rated are made of them, in the same transaction,
 for those who ask. A rating from a tablet stands in `rating` alone; `device` keeps each device's last states. `command`
-keeps first answers, `stream` how far each outbox has been stored. `alert` and `device_quarter` are of the fleet.
+keeps first answers, `stream` how far each outbox has been stored. `alert` and `device_quarter` are of the fleet;
+`incident` (a projection of what cameras said, beside its review), `clip` and `upload` of the cameras.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -198,4 +212,67 @@ session = Table(
     Column("seen_at", BigInteger, nullable=False),
     Column("ends_at", BigInteger, nullable=False),
     Column("address", String(64), nullable=False),
+)
+
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", String(32), primary_key=True),  # ours, of station, device and name: center/cameras/names.py
+    Column("station", String(32), nullable=False),
+    Column("device", String(32), nullable=False),
+    Column("name", String(64), nullable=False),  # what the camera calls it
+    Column("kind", String(64), nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("ticket", String(64)),
+    Column("began_at", BigInteger, nullable=False),  # when the first event was that spoke of it
+    Column("heard_at", BigInteger, nullable=False),  # when the last was
+    Column("ended_at", BigInteger),  # null while it goes on
+    Column("sequence", BigInteger, nullable=False),  # of the newest event
+    Column("thumbnail", LargeBinary),  # JPEG; null also when it was kept long enough
+    Column("clip", String(32)),  # a `clip.id`, which may come later
+    Column("reviewed_at", BigInteger),  # from here on the record itself, not of any event
+    Column("reviewed_by", String(64)),
+    Column("note", String(1000)),
+    Index(None, "began_at"),
+    Index(None, "clip"),
+    Index("ix_incident_pictured", "heard_at", sqlite_where=text("thumbnail IS NOT NULL")),
+)
+
+clip = Table(
+    "clip",
+    metadata,
+    Column("id", String(32), primary_key=True),  # ours, of station, device and name
+    Column("station", String(32), nullable=False),
+    Column("device", String(32), nullable=False),
+    Column("name", String(64), nullable=False),  # what the camera calls it
+    Column("start", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("why", String(64)),
+    Column("ticket", String(64)),
+    Column("bytes", BigInteger),  # of the file that is shown
+    Column("sha256", String(64)),
+    Column("arrived_at", BigInteger),  # null: not yet here
+    Column("sealed_bytes", BigInteger),  # of the encrypted clear version
+    Column("sealed_sha256", String(64)),
+    Column("sealed_at", BigInteger),
+    Column("made_at", BigInteger, nullable=False),  # when the camera first asked for leave to send it
+    Column("held", Boolean, nullable=False),  # never wiped
+    Column("wiped_at", BigInteger),
+    Index(None, "sha256"),
+    Index(None, "sealed_sha256"),
+    Index(None, "made_at"),
+)
+
+upload = Table(
+    "upload",
+    metadata,
+    Column("id", String(32), primary_key=True),  # of clip, file and hash; also the name of its file
+    Column("clip", String(32), nullable=False),
+    Column("file", String(8), nullable=False),  # shown or sealed
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("token", String(64), nullable=False),  # SHA-256 of it
+    Column("ends_at", BigInteger, nullable=False),  # the token's end
+    Index(None, "clip"),
 )

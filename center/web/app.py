@@ -29,6 +29,7 @@ from litestar.openapi.spec import (
 )
 from litestar.types import ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
 
+from center.cameras.uploads import Uploads
 from center.config import Config
 from center.errors import ConfigError
 from center.fleet.fleet import Fleet
@@ -41,6 +42,7 @@ from center.people.technician import Technician
 from center.web import pages
 from center.web.api import HEADERS, api_router
 from center.web.assets import Assets
+from center.web.clips import upload_routes
 from center.web.drawing import Drawing
 from center.web.gate import Gate, Hosts, Problem, RefusedError, TicketLimits, WrongField, person_of_scope
 from center.web.metrics import Metrics
@@ -95,6 +97,7 @@ def create_app(
     hub.called = people.called
     provider, ways = _other_login(config, hall)
     technician = Technician(people, Path(config.data_dir))
+    uploads = Uploads(config, hall)
     drawing = Drawing(config, hub, assets)
     screens = pages.Pages(config, hub, drawing, links=tuple(extra_links))
     book = PeoplePages(config, hub, people, drawing, login_at=login_at)
@@ -105,6 +108,7 @@ def create_app(
         _describe_stream(app.openapi_schema)
         _describe_refusals(app.openapi_schema)
         await people.start()
+        await asyncio.to_thread(uploads.start)
         await hub.start()
         await technician.start()
         await asyncio.to_thread(fleet.start)
@@ -117,6 +121,7 @@ def create_app(
                 provider.close()
             await asyncio.to_thread(metrics.stop)
             await asyncio.to_thread(fleet.stop)
+            await asyncio.to_thread(uploads.stop)
             await hub.stop()
             await people.stop()
 
@@ -126,6 +131,7 @@ def create_app(
             *people_routes(book),
             *ways(book),
             api_router(),
+            *upload_routes(uploads),
             healthz,
             metrics_route(metrics),
             asgi("/stream", copy_scope=True)(_stream(hub, people)),
@@ -139,6 +145,7 @@ def create_app(
                 "pages": screens,
                 "people_pages": book,
                 "fleet": fleet,
+                "uploads": uploads,
                 "people": people,
                 "tickets": tickets,
             }

@@ -17,7 +17,10 @@ from contract.settings import explain_os_error
 log = logging.getLogger(__name__)
 
 REQUEST_S = 12.0
-"""A request that is not complete by then is cut off: whoever left it half-said would hold a connection for ever."""
+"""A request that is not complete by then is cut off: whoever left it half-said would hold a connection for ever.
+
+An upload (PATCH) has that time for each part of it, until it is answered.
+"""
 
 _CONNECTIONS = 2_000
 _OTHER_FILES = 100  # what the process has open beside connections: store, broker, log, scripts
@@ -75,6 +78,12 @@ class _Connection(HttpToolsProtocol):
         if self._deadline is None:
             self._deadline = self.loop.call_later(REQUEST_S, self.transport.close)
         super().data_received(data)
+
+    def on_body(self, body: bytes) -> None:
+        if self._deadline is not None and self.scope["method"] == "PATCH" and not self.cycle.response_complete:
+            self._cancel()
+            self._deadline = self.loop.call_later(REQUEST_S, self.transport.close)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._cancel()

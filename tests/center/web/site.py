@@ -16,6 +16,7 @@ from msgspec.structs import asdict, replace
 from playwright.sync_api import Browser, BrowserContext, Page
 from sqlalchemy import Connection
 
+from center.cameras.uploads import Uploads
 from center.clock import SystemClock
 from center.config import Config, CounterConfig, Rating, ServiceConfig
 from center.fleet.fleet import Fleet
@@ -125,6 +126,7 @@ class Center:
         self.people: People = app.state["people"]
         self.fleet: Fleet = app.state["fleet"]
         self.hub: Hub = app.state["hub"]
+        self.uploads: Uploads = app.state["uploads"]
         if asset is not None:
             self.hub._asset = asset
         self._server = web_server(app, self.hub, http=replace(self.config.http, port=self.port))

@@ -12,7 +12,7 @@ from center.people.passwords import Hasher
 from center.web.app import create_app
 from tests.center.web.site import PEOPLE, Center
 
-ANYBODY, LOGGED_IN = "anybody", "logged in"
+ANYBODY, LOGGED_IN, TOKEN = "anybody", "logged in", "a token of its own"
 ROUTES = {
     "GET /": ANYBODY,
     "GET /board": ANYBODY,
@@ -33,6 +33,8 @@ ROUTES = {
     "GET /stream?view=board": ANYBODY,
     "GET /stream?view=kiosk": ANYBODY,
     "GET /stream?view=rating&counter=q01": ANYBODY,
+    "HEAD /api/uploads/{upload:str}": TOKEN,
+    "PATCH /api/uploads/{upload:str}": TOKEN,
     "GET /password": LOGGED_IN,
     "POST /password": LOGGED_IN,
     "POST /api/logout": LOGGED_IN,
@@ -130,6 +132,8 @@ def _number(route: str) -> int:
 def _may(who: str, needed: str) -> bool:
     if needed == ANYBODY:
         return True
+    if needed == TOKEN:
+        return False
     if needed == LOGGED_IN:
         return who != NOBODY
     return who in PEOPLE and needed in RIGHTS[PEOPLE[who][1]]

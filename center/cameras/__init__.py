@@ -1,0 +1,1 @@
+"""What cameras send: incidents, and the recordings that supervisors judge by."""

@@ -1,0 +1,131 @@
+"""Takes out recordings and thumbnails that were kept long enough, a few at a time; those that are held stay.
+
+The file goes first, for good, and then its row says so: a power cut between the two leaves a row without a file, which
+is wiped again, and never a file that anybody could look at and no row knows of.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+from center.cameras.incidents import TYPES
+from center.cameras.uploads import HALF_DAYS, needed
+from center.cameras.vault import Vault
+from center.storage.tables import clip, device_event, incident, upload
+
+T = TypeVar("T")
+
+CLIPS = 20
+"""At most so many go in one step."""
+
+_DAY_MS = 86_400_000
+
+
+class Do(Protocol):
+    """Runs something on the store, in the hall's thread, and waits for it."""
+
+    def __call__(self, job: Callable[[sa.Connection], T], /) -> T:
+        """Return what the job returned."""
+        ...
+
+
+Step = Callable[[Do], int]
+"""Takes out a few; returns how many. None left: 0."""
+
+
+def steps(vault: Vault, before: int | None, *, now_ms: int) -> Sequence[tuple[str, Step]]:
+    """Return what there is to do, each with the name of what it takes out; `before`: what is older goes."""
+    halves_before = now_ms - HALF_DAYS * _DAY_MS
+    found: list[tuple[str, Step]] = [("half recordings", lambda do: _halves(vault, do, halves_before))]
+    if before is not None:
+        found.append(("thumbnails", lambda do: do(lambda connection: _thumbnails(connection, before))))
+        found.append(("recordings", lambda do: _recordings(vault, do, before, now_ms)))
+    return found
+
+
+def _recordings(vault: Vault, do: Do, before: int, now_ms: int) -> int:
+    rows = do(lambda connection: _old_ones(connection, before))
+    for row in rows:
+        with vault.alone():
+            _delete_files(vault, do, row)
+            _say_wiped(do, row.id, now_ms)
+    return len(rows)
+
+
+def _old_ones(connection: sa.Connection, before: int) -> Sequence[Any]:
+    here = sa.or_(clip.c.arrived_at.is_not(None), clip.c.sealed_at.is_not(None))
+    old = sa.and_(clip.c.made_at < before, clip.c.held.is_(False), clip.c.wiped_at.is_(None), here)
+    return connection.execute(sa.select(clip.c.id, clip.c.sha256, clip.c.sealed_sha256).where(old).limit(CLIPS)).all()
+
+
+def _say_wiped(do: Do, name: str, now_ms: int) -> None:
+    done = sa.update(clip).where(clip.c.id == name).values(wiped_at=now_ms)
+    do(lambda connection: connection.execute(done))
+
+
+def _delete_files(vault: Vault, do: Do, row: Any) -> None:
+    for sha256 in (row.sha256, row.sealed_sha256):
+        if sha256 is not None and not do(partial(needed, sha256=sha256, but=row.id)):
+            vault.delete(sha256)
+
+
+def _halves(vault: Vault, do: Do, before: int) -> int:
+    """Forget uploads whose token ended long ago, with what came of them."""
+    query = sa.select(upload.c.id, upload.c.clip).where(upload.c.ends_at < before).limit(CLIPS)
+    rows = do(lambda connection: connection.execute(query).all())
+    for row in rows:
+        vault.forget(row.id)
+        with vault.alone():
+            # Never arrived, and no other file of it is on its way: there is nothing to say of it.
+            nothing = sa.select(clip.c.id, clip.c.sha256, clip.c.sealed_sha256).where(
+                clip.c.id == row.clip,
+                clip.c.arrived_at.is_(None),
+                clip.c.sealed_at.is_(None),
+                ~sa.exists().where(upload.c.clip == row.clip, upload.c.id != row.id),
+            )
+            empty = do(partial(_first, query=nothing))
+            if empty is not None:
+                _delete_files(vault, do, empty)
+            do(partial(_forget, name=row.id, empty=empty))
+    return len(rows)
+
+
+def _first(connection: sa.Connection, query: sa.Select[Any]) -> Any:
+    return connection.execute(query).first()
+
+
+def _forget(connection: sa.Connection, name: str, empty: Any) -> None:
+    connection.execute(sa.delete(upload).where(upload.c.id == name))
+    if empty is not None:
+        connection.execute(sa.delete(clip).where(clip.c.id == empty.id))
+
+
+def _thumbnails(connection: sa.Connection, before: int) -> int:
+    """Take pictures out of incidents and out of the events they came with, but where the clip is held."""
+    held = sa.exists().where(clip.c.id == incident.c.clip, clip.c.held.is_(True))
+    old = sa.and_(incident.c.thumbnail.is_not(None), incident.c.heard_at < before, ~held)
+    rows = connection.execute(sa.select(incident).where(old).limit(CLIPS)).all()
+    event = device_event
+    for row in rows:
+        spoke = sa.select(event.c.seq, event.c.body).where(
+            event.c.type.in_(TYPES),
+            event.c.occurred_at.between(row.began_at, row.heard_at),
+            event.c.source.like(f"%/{row.station}/{row.device}"),
+        )
+        for seq, body in connection.execute(spoke).all():
+            if (plain := _without_picture(body, row.name)) is not None:
+                connection.execute(sa.update(event).where(event.c.seq == seq).values(body=plain))
+        connection.execute(sa.update(incident).where(incident.c.id == row.id).values(thumbnail=None))
+    return len(rows)
+
+
+def _without_picture(body: str, name: str) -> str | None:
+    """Return an event's body without its picture; None where it has none, or speaks of another incident."""
+    event: dict[str, Any] = msgspec.json.decode(body)
+    data = event["data"]
+    if data["incident"] != name or data.pop("thumbnail", None) is None:
+        return None
+    return msgspec.json.encode(event).decode()

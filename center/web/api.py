@@ -210,7 +210,10 @@ async def act_at_counter(
     state: AppState,
     request: Request[None, None, AppState],
 ) -> Doing:
-    """Call, recall, start, finish, and what else an officer does, under the name of who has logged in."""
+    """Call, recall, start, finish, and what else an officer does, under the name of who has logged in.
+
+    Refused where somebody else works, and while a page of whoever asks is open at another counter.
+    """
     person = _who(request)
     hub = _hub(state)
     leases = hub.leases

@@ -1,10 +1,12 @@
 """Keys from one end to the other, by the commands that a technician gives, while a citizen presses."""
 
+import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +35,15 @@ def stored(folder: Path) -> int:
             "SELECT count(*) FROM device_event WHERE type = 'vn.motcua.rating.given.v1'"
         ).fetchone()
         return int(count)
+
+
+def called(program: Program) -> str:
+    """Return what the devices page calls the pad."""
+    asked = urllib.request.Request(f"http://127.0.0.1:{program.http_port}/api/devices")
+    asked.add_header("Cookie", program.cookie())
+    with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310 (loopback)
+        (one,) = json.load(answer)["devices"]
+        return str(one["level"])
 
 
 def press(pad: Pad, level: int) -> None:
@@ -76,6 +87,7 @@ def test_presses_go_on_while_keys_are_made_renewed_and_revoked(tmp_path: Path) -
             assert listed.count("revoked") == listed.count("good") == 2
             motcua("provision", "revoke", "q03", *center, folder=tmp_path)
             wait_for(lambda: "was revoked" in pad.log.read_text(encoding="utf-8"), timeout_s=30)
+            wait_for(lambda: called(program) == "revoked", timeout_s=30)
             press(pad, 1)
         assert stored(tmp_path) == 6
     finally:

@@ -165,7 +165,13 @@ def test_nobody_shuts_themselves_or_everybody_out(center: Center, visitor: Visit
     center.http.post("/people", data={"do": "role", "name": "chi", "role": "administrator"})
     page.reload()
     expect(page.get_by_text("Quản trị viên cuối cùng")).to_have_count(0)
-    expect(page.locator(".accounts li", has_text="Phạm Lan Chi").locator("summary")).to_have_count(3)
+    other = page.locator(".accounts li", has_text="Phạm Lan Chi")
+    expect(other.locator("summary")).to_have_count(3)
+    other.locator("summary", has_text="Đổi vai trò").click()
+    expect(other.locator("option")).to_have_text(["Cán bộ", "Giám sát viên", "Lãnh đạo"])  # any other than hers
+    other.get_by_role("button", name="Đổi vai trò").click()
+    expect(page.get_by_role("status")).to_have_text("Đã đổi vai trò của Phạm Lan Chi.")
+    expect(other.locator(".role")).to_have_text("Cán bộ")
 
 
 def test_a_page_for_others_says_so(center: Center, visitor: Visitor) -> None:

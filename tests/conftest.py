@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from center.storage import schema
 from tests.support.brokers import Amqtt, Broker, Mosquitto
+from tests.support.schema import Copied
 
 _LEAK_GRACE_S = 2.0
 _MOSQUITTO_MISSING = "mosquitto is missing: sudo make system-packages"
@@ -28,6 +30,21 @@ def no_leaks() -> Iterator[None]:
         time.sleep(0.01)
     if left:
         pytest.fail(f"left behind: {', '.join(left)}", pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_schema() -> Iterator[Copied]:
+    """Let fresh stores of this process copy the schema; a program that a test starts migrates as it is."""
+    copied = Copied(schema.upgrade)
+    schema.upgrade = copied
+    yield copied
+    schema.upgrade = copied.upgrade
+
+
+@pytest.fixture
+def migrations(copied_schema: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go through every migration, as a program does."""
+    monkeypatch.setattr(schema, "upgrade", copied_schema.upgrade)
 
 
 def _left(threads: set[threading.Thread], sockets: set[str]) -> list[str]:
@@ -65,7 +82,7 @@ def make_mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
     yield make
     for broker in made:
-        broker.stop()
+        broker.kill()  # it keeps nothing, and an orderly end takes it 0.1 s
 
 
 @pytest.fixture

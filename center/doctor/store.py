@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic.script import ScriptDirectory
 
-from center.storage.store import alembic_config
+from center.storage.schema import versions
 from host.doctor import database
 from host.doctor.database import DatabaseFacts
 from host.doctor.finding import Finding, ok, problem, warning
@@ -32,8 +31,7 @@ class StoreFacts:
 
 def probe(url: str, processes: Processes) -> StoreFacts:
     """Look into the store, read-only; its lock is read from the kernel's list and not tried."""
-    scripts = ScriptDirectory.from_config(alembic_config())
-    schemas = [script.revision for script in scripts.walk_revisions()][::-1]
+    schemas = versions()
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:

@@ -16,15 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from alembic import command as alembic
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import NullPool
 
 from center.errors import BusyError, StoreError
-from center.storage import tables
+from center.storage import schema, tables
 from center.storage.projection import upsert_incident
 from center.storage.tables import metadata
 
@@ -127,19 +123,17 @@ class Store:
     # --- opening ---------------------------------------------------------------------------------------------------
 
     def _migrate(self) -> None:
-        scripts = ScriptDirectory.from_config(alembic_config())
+        known = schema.versions()
+        newest = known[-1]
         with self._transaction() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-            newest = scripts.get_current_head()
-            if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+            found = schema.version(connection)
+            if found is not None and found not in known:
                 raise StoreError(
                     f"{self._name}: was written by a newer motcua (schema {found}, this program knows up to {newest});"
                     " install that version again"
                 )
             if found != newest:
-                config = alembic_config()
-                config.attributes["connection"] = connection
-                alembic.upgrade(config, "head")
+                schema.upgrade(connection)
                 log.info("store %s: schema %s -> %s", self._name, found or "none", newest)
 
     @property
@@ -421,13 +415,6 @@ class _Statements:
         return statement.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
-def alembic_config() -> AlembicConfig:
-    """Return where the migrations are, for Alembic: inside this package."""
-    config = AlembicConfig()
-    config.set_main_option("script_location", "center.storage:migrations")
-    return config
-
-
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, poolclass=NullPool)
@@ -452,4 +439,4 @@ def _engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
-__all__ = ["QUARANTINE_ROWS", "Batch", "Kept", "Row", "Store", "alembic_config", "metadata"]
+__all__ = ["QUARANTINE_ROWS", "Batch", "Kept", "Row", "Store", "metadata"]

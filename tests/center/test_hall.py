@@ -439,6 +439,7 @@ def test_a_reader_s_own_state_follows(make: Callable[[], Hall]) -> None:
     assert own == now
 
 
+@pytest.mark.usefixtures("migrations")
 def test_the_migrations_make_the_tables_that_the_program_uses(store_url: str) -> None:
     """A database that was migrated from nothing has exactly the tables of this version."""
     Store(store_url).close()

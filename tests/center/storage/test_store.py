@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from center.errors import BusyError, StoreError
+from center.storage import schema
 from center.storage import store as store_module
 from center.storage.store import Batch, Row, Store, metadata
+from tests.support.schema import Copied, content
 
 
 @pytest.fixture
@@ -66,6 +70,7 @@ def broken(digest: str) -> Row:
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("migrations")
 def test_a_fresh_database_has_exactly_the_tables_of_this_version(file: Path) -> None:
     """What the migrations make is what the program uses: tables, columns, types, indexes."""
     Store(f"sqlite:///{file}").close()
@@ -74,6 +79,46 @@ def test_a_fresh_database_has_exactly_the_tables_of_this_version(file: Path) -> 
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_every_migration_is_known_by_its_file() -> None:
+    """The versions that the program knows are those of the migrations, one after the other."""
+    config = Config()
+    config.set_main_option("script_location", schema.MIGRATIONS)
+    steps = list(ScriptDirectory.from_config(config).walk_revisions())[::-1]
+    assert [step.revision for step in steps] == schema.versions()
+    assert [step.down_revision for step in steps] == [None, *schema.versions()[:-1]]
+
+
+def test_a_copied_schema_is_what_the_migrations_make(tmp_path: Path, copied_schema: Copied) -> None:
+    """What tests work on is to the letter what a center makes at its first start."""
+    made = []
+    for name, way in {"whole": copied_schema.upgrade, "first": copied_schema, "copied": copied_schema}.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(schema, "upgrade", way)
+            Store(f"sqlite:///{tmp_path / name}").close()
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            made.append(content(database))
+    assert made[0] == made[1] == made[2] != []
+
+
+@pytest.mark.usefixtures("migrations")
+def test_an_older_database_is_brought_up_to_date(
+    file: Path, copied_schema: Copied, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store of the first version gets every migration since, once: the next start finds nothing to do."""
+    newest = schema.versions()[-1]
+    caplog.set_level("INFO", "center.storage.store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "upgrade", lambda connection: copied_schema.upgrade(connection, "0001"))
+        Store(f"sqlite:///{file}").close()
+    assert rows(file, "SELECT version_num FROM alembic_version") == [("0001",)]
+    Store(f"sqlite:///{file}").close()
+    assert rows(file, "SELECT version_num FROM alembic_version") == [(newest,)]
+    assert [line for line in caplog.messages if "->" in line][-1].endswith(f"schema 0001 -> {newest}")
+    caplog.clear()
+    Store(f"sqlite:///{file}").close()
+    assert caplog.messages == []
 
 
 def test_a_backup_that_is_copied_over_the_file_is_noticed(store: Store, file: Path) -> None:

@@ -35,7 +35,6 @@ def at(text: str) -> datetime:
         pytest.param("2026-11-23 06:00", True, id="after lunch"),
         pytest.param("2026-11-23 10:00", False, id="when it closes"),
         pytest.param("2026-11-22 01:00", False, id="on Sunday"),
-        pytest.param("2026-11-22 23:00", False, id="on Monday at six, which is Sunday still in Greenwich"),
         pytest.param("2026-11-27 09:59", True, id="on Friday at the last minute"),
         pytest.param("2026-11-28 01:00", False, id="on Saturday"),
     ],
@@ -61,6 +60,14 @@ def test_a_center_that_never_closes_is_open_in_the_last_minute_too() -> None:
     always = (Hours(days=(1, 2, 3, 4, 5, 6, 7), begin="00:00", end="23:59"),)
     assert is_open(at("2026-11-23 16:59:30"), HANOI, always) is True
     assert is_open(at("2026-11-23 17:00"), HANOI, always) is True
+
+
+def test_the_day_is_the_day_at_the_center() -> None:
+    """Monday begins at the center while it is Sunday still in Greenwich, and ends there before it does here."""
+    monday = (Hours(days=(1,), begin="00:00", end="23:59"),)
+    assert is_open(at("2026-11-22 16:59:59"), HANOI, monday) is False
+    assert is_open(at("2026-11-22 17:00"), HANOI, monday) is True
+    assert is_open(at("2026-11-23 17:00"), HANOI, monday) is False
 
 
 def test_a_zone_with_summer_time_is_read_by_its_own_rules() -> None:

@@ -1,0 +1,166 @@
+"""A camera module of the Raspberry Pi, by Picamera2 (libcamera)."""
+
+import logging
+import queue
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Self
+
+from firmware.devices.camera.config import CameraConfig
+from firmware.devices.camera.frames import Frame, Plane
+from firmware.devices.camera.sources import ProcessSpentError
+from firmware.devices.camera.sources.pictures import SMALL_HEIGHT, SMALL_WIDTH, Gaps, shrink, stamp_ms, unpadded
+from firmware.devices.camera.sources.settling import Settling
+from firmware.errors import ConfigError, HardwareError
+
+_log = logging.getLogger(__name__)
+
+QUEUED = 4
+"""So many pictures may wait for us; then the oldest is lost, and its number missing."""
+
+_taken = False
+
+
+class PicameraSource:
+    """The camera module. It can be opened once in the life of a process.
+
+    Picamera2 calls back for each picture in a thread of its own. There the picture is copied out of the camera's
+    buffers and its masks are drawn; what does not come out of that drawn is not handed on at all.
+    """
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        draw: Callable[[Plane, Plane], None],
+        monotonic_ms: Callable[[], int],
+    ) -> None:
+        self._width, self._height = config.width, config.height
+        self._fps = config.fps
+        self._draw = draw
+        self._monotonic_ms = monotonic_ms
+        self._has_lores = config.width >= SMALL_WIDTH and config.height >= SMALL_HEIGHT
+        self._camera: Any = None
+        self._mapped: Any = None
+        self._waiting: queue.Queue[tuple[Frame, Mapping[str, Any]] | Exception] = queue.Queue(QUEUED)
+        self._settling: Settling | None = None
+        # Below: the camera's thread's own.
+        self._number = -1
+        self._last_ms = -1
+        self._gaps = Gaps()
+
+    def __enter__(self) -> Self:
+        """Take the camera; raise ConfigError where its library or its size cannot be had."""
+        try:
+            from picamera2 import MappedArray, Picamera2
+        except (ImportError, ValueError) as error:  # ValueError: modules that were built for another NumPy
+            raise ConfigError(
+                f"the source picamera2 cannot be loaded ({error}): sudo apt install python3-picamera2, "
+                "in a virtual environment made with --system-site-packages"
+            ) from error
+        if not Picamera2.global_camera_info():
+            raise HardwareError("no camera module is found: check its cable, both ends, then restart the Pi")
+        _take()
+        self._mapped = MappedArray
+        try:
+            self._start(Picamera2())
+        except RuntimeError as error:
+            self.__exit__()
+            raise HardwareError(
+                f"the camera module does not start ({error}): is it in use by another program?"
+            ) from error
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the camera go, for the rest of this process."""
+        camera, self._camera = self._camera, None
+        if camera is not None:
+            camera.stop()
+            camera.close()
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next picture; raise HardwareError when none came in time."""
+        try:
+            came = self._waiting.get(timeout=timeout_s)
+        except queue.Empty:
+            raise HardwareError(
+                f"no picture for {timeout_s:g} s from the camera module: check its cable and the Pi's power"
+            ) from None
+        if isinstance(came, Exception):
+            raise came
+        frame, metadata = came
+        if self._settling is not None and (controls := self._settling.controls(frame, metadata)):
+            self._camera.set_controls(controls)
+        return frame
+
+    def _start(self, camera: Any) -> None:
+        self._camera = camera
+        small = {"size": (SMALL_WIDTH, SMALL_HEIGHT), "format": "YUV420"} if self._has_lores else None
+        camera.configure(
+            camera.create_video_configuration(
+                main={"size": (self._width, self._height), "format": "YUV420"},
+                lores=small,
+                controls={"FrameRate": self._fps},
+            )
+        )
+        got = tuple(camera.camera_configuration()["main"]["size"])
+        if got != (self._width, self._height):
+            raise ConfigError(
+                f"the camera module gives {got[0]} × {got[1]} when asked for {self._width} × {self._height}: "
+                "set width and height in the configuration"
+            )
+        self._settling = Settling(frozenset(camera.camera_controls))
+        if controls := self._settling.begin():
+            camera.set_controls(controls)
+        camera.pre_callback = self._on_request
+        camera.start()
+
+    def _let_go(self) -> None:
+        camera, self._camera = self._camera, None
+        if camera is None:
+            return
+        try:
+            camera.stop()
+            camera.close()
+        except RuntimeError as error:
+            _log.debug("the camera module does not let go: %s", error)
+
+    # --- the camera's thread -------------------------------------------------------------------------------------
+
+    def _on_request(self, request: Any) -> None:
+        came: tuple[Frame, Mapping[str, Any]] | Exception
+        try:
+            metadata = request.get_metadata()
+            came = self._frame(request, metadata), metadata
+        except Exception as error:  # noqa: BLE001 - it would end in the library's thread, unheard
+            came = error
+        try:
+            self._waiting.put_nowait(came)
+        except queue.Full:
+            with suppress(queue.Empty):  # they were all taken in this moment
+                self._waiting.get_nowait()
+            self._waiting.put_nowait(came)
+
+    def _frame(self, request: Any, metadata: Mapping[str, Any]) -> Frame:
+        now_ms = self._monotonic_ms()
+        at_ms = stamp_ms(metadata.get("SensorTimestamp"), now_ms)
+        self._number += 1 + (0 if at_ms is None else self._gaps.lost(at_ms))
+        self._last_ms = max(now_ms if at_ms is None else at_ms, self._last_ms + 1)
+        with self._mapped(request, "main", write=False) as mapped:
+            main = unpadded(mapped.array, self._width, self._height)
+        if self._has_lores:
+            with self._mapped(request, "lores", write=False) as mapped:
+                small = mapped.array[:SMALL_HEIGHT, :SMALL_WIDTH].copy()
+        else:
+            small = shrink(main[: self._height])
+        self._draw(main, small)
+        return Frame(number=self._number, at_ms=self._last_ms, main=main, small=small)
+
+
+def _take() -> None:
+    global _taken  # it is the process that is spent, not an object
+    if _taken:
+        raise ProcessSpentError("the camera module can be opened once in a process; it is started anew")
+    _taken = True

@@ -1,0 +1,205 @@
+"""What sources do to pictures and their times, with literal arrays and numbers."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.devices.camera.frames import Frame
+from firmware.devices.camera.sources.offers import read_offers
+from firmware.devices.camera.sources.pictures import Gaps, Thinner, shrink, stamp_ms, unpadded
+from firmware.devices.camera.sources.settling import Settling
+
+
+def test_a_padded_picture_of_four_by_four_is_taken_out_of_its_buffer() -> None:
+    """Lines of 6 bytes for 4 pixels: two lines of U, then two of V, share a row of the buffer."""
+    padded = np.array(
+        [
+            [1, 2, 3, 4, 0, 0],
+            [5, 6, 7, 8, 0, 0],
+            [9, 10, 11, 12, 0, 0],
+            [13, 14, 15, 16, 0, 0],
+            [21, 22, 0, 23, 24, 0],  # U
+            [31, 32, 0, 33, 34, 0],  # V
+        ],
+        np.uint8,
+    )
+    assert unpadded(padded, 4, 4).tolist() == [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [9, 10, 11, 12],
+        [13, 14, 15, 16],
+        [21, 22, 23, 24],
+        [31, 32, 33, 34],
+    ]
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 8), st.randoms(use_true_random=False))
+def test_no_padding_changes_a_picture(half_width: int, half_height: int, half_padding: int, random: object) -> None:
+    """A picture that is laid into a padded buffer plane by plane comes out as it was, in memory of its own."""
+    width, height, stride = 2 * half_width, 2 * half_height, 2 * (half_width + half_padding)
+    picture = np.random.default_rng(random.randrange(9999)).integers(0, 256, width * height * 3 // 2, np.uint8)  # type: ignore[attr-defined]
+    flat = np.full(stride * height * 3 // 2, 77, np.uint8)
+    y, u, v = np.split(picture, [width * height, width * height * 5 // 4])
+    flat[: stride * height].reshape(height, stride)[:, :width] = y.reshape(height, width)
+    planes = flat[stride * height :].reshape(2, half_height, stride // 2)
+    planes[0, :, :half_width] = u.reshape(half_height, half_width)
+    planes[1, :, :half_width] = v.reshape(half_height, half_width)
+    padded = flat.reshape(height * 3 // 2, stride)
+    taken = unpadded(padded, width, height)
+    assert taken.shape == (height * 3 // 2, width)
+    assert taken.tobytes() == picture.tobytes()
+    assert not np.shares_memory(taken, padded)
+
+
+def test_a_pixel_of_the_small_picture_is_the_mean_of_what_it_covers() -> None:
+    """A chessboard of single pixels becomes an even grey: nothing flickers because a pixel was skipped."""
+    y = np.indices((480, 640)).sum(axis=0).astype(np.uint8) % 2 * 200
+    small = shrink(y)
+    assert small.shape == (240, 320)
+    assert (small == 100).all()
+
+
+def test_a_stamp_counts_only_if_it_is_of_our_clock() -> None:
+    """A stamp of the last second is believed; one of the future, of long ago, or none at all is not."""
+    assert stamp_ms(59_960_000_000, 60_000) == 59_960
+    assert stamp_ms(60_001_000_000, 60_000) is None
+    assert stamp_ms(58_999_000_000, 60_000) is None
+    assert stamp_ms(0, 60_000) is None
+    assert stamp_ms(None, 60_000) is None
+
+
+def kept(fps: int, times: list[float]) -> list[float]:
+    """Return the times of the pictures that are kept."""
+    thinner = Thinner(fps)
+    return [at_ms for at_ms in times if thinner.wants(at_ms)]
+
+
+def test_pictures_that_come_as_wanted_are_all_kept() -> None:
+    """Fifteen pictures a second whose stamps are whole milliseconds, ten too early and ten too late, are all wanted."""
+    times = [round(n * 1000 / 15) + (10, 0, -10)[n % 3] for n in range(300)]
+    assert kept(15, times) == times
+
+
+def test_a_slow_camera_keeps_all_its_pictures() -> None:
+    """Where fewer come than are wanted none is dropped."""
+    times = [n * 130.0 for n in range(100)]
+    assert kept(15, times) == times
+
+
+def test_twice_as_many_pictures_are_halved() -> None:
+    """Of 30 pictures a second every second is kept, though their stamps jitter."""
+    times = [n * 1000 / 30 + (4, 0, -4)[n % 3] for n in range(300)]
+    assert kept(15, times) == times[::2]
+
+
+def test_of_many_pictures_the_nearest_is_kept() -> None:
+    """Of ten a second where one is wanted, it is the one that is due, from the first on."""
+    times = [n * 100.0 for n in range(100)]
+    assert kept(1, times) == times[::10]
+
+
+def test_after_a_gap_or_a_jump_back_the_next_picture_is_kept() -> None:
+    """A source whose time jumps is not thinned to nothing."""
+    assert kept(10, [0, 100, 5_000, 5_100, 40, 140]) == [0, 100, 5_000, 5_100, 40, 140]
+
+
+def test_a_missing_picture_is_a_gap() -> None:
+    """At 15 pictures a second 133 ms are one lost and 267 ms three; 67 or 73 ms are none."""
+    gaps = Gaps()
+    times = [1_000, 1_067, 1_133, 1_267, 1_333, 1_600, 1_673, 1_733]
+    assert [gaps.lost(at_ms) for at_ms in times] == [0, 0, 0, 1, 0, 3, 0, 0]
+
+
+def test_a_camera_that_slows_down_in_the_dark_loses_nothing() -> None:
+    """When the exposure grows to 100 ms, the first long interval may be a gap; those after it are the rhythm."""
+    gaps = Gaps()
+    for at_ms in (0, 50, 100):
+        gaps.lost(at_ms)
+    assert [gaps.lost(100 + n * 100) for n in range(1, 6)] == [1, 0, 0, 0, 0]
+
+
+# --- exposure --------------------------------------------------------------------------------------------------------
+
+_NAMES = frozenset({"AeEnable", "AwbEnable", "ExposureTime", "AnalogueGain", "ColourGains"})
+_CHOSEN = {"ExposureTime": 9_000, "AnalogueGain": 1.5, "ColourGains": (2.0, 1.0), "LensPosition": 1.0}
+_HOLD = {
+    "AeEnable": False,
+    "ExposureTime": 9_000,
+    "AnalogueGain": 1.5,
+    "AwbEnable": False,
+    "ColourGains": (2.0, 1.0),
+}
+_FREE = {"AeEnable": True, "AwbEnable": True}
+
+
+def settled(lights: list[tuple[int, int]]) -> list[tuple[int, object]]:
+    """Return what is set and when, in seconds; `lights` are seconds and grey levels, two pictures a second."""
+    settling = Settling(_NAMES)
+    assert settling.begin() == _FREE
+    done: list[tuple[int, object]] = []
+    at_ms = 0
+    for seconds, grey in lights:
+        for _ in range(seconds * 2):
+            small = np.full((240, 320), grey, np.uint8)
+            if controls := settling.controls(Frame(number=0, at_ms=at_ms, main=small, small=small), _CHOSEN):
+                done.append((at_ms // 1000, controls))
+            at_ms += 500
+    return done
+
+
+def test_a_camera_chooses_for_three_seconds_and_then_holds_still() -> None:
+    """In a light that stays nothing is set any more for an hour; a control that is not offered never is."""
+    assert settled([(3_600, 100)]) == [(3, _HOLD)]
+
+
+def test_somebody_who_stands_before_the_camera_changes_nothing() -> None:
+    """A picture that is much darker for nine seconds is a person, not the evening."""
+    assert settled([(10, 100), (9, 30), (9, 100), (9, 30), (60, 100)]) == [(3, _HOLD)]
+
+
+def test_when_the_light_has_changed_for_good_the_camera_chooses_again() -> None:
+    """Ten seconds after the lamps went out it is let free, and holds what it then chose."""
+    assert settled([(20, 100), (60, 50)]) == [(3, _HOLD), (30, _FREE), (33, _HOLD)]
+
+
+def test_a_slow_dusk_is_followed_in_few_steps() -> None:
+    """From 140 to 20 grey levels in two hours the camera chooses three times at most."""
+    chosen = settled([(60, 140 - n) for n in range(120)])
+    assert 3 <= len(chosen) <= 7
+
+
+# --- what a device offers --------------------------------------------------------------------------------------------
+
+
+def test_a_devices_offers_are_read_from_the_kernels_structures() -> None:
+    """The bytes are those of a webcam with two formats, and of one that takes any size (linux/videodev2.h)."""
+    asked: list[tuple[int, str]] = []
+    formats = {0: b"YUYV", 1: b"MJPG", 2: b"NV12"}
+    sizes = {b"YUYV": [(640, 480), (320, 240)], b"MJPG": [(1280, 720)]}
+
+    def ioctl(request: int, into: bytearray) -> None:
+        index = int.from_bytes(into[:4], "little")
+        asked.append((len(into), hex(request)))
+        if request == 0xC0405602:
+            assert into[4:8] == b"\x01\x00\x00\x00"
+            if index not in formats:
+                raise OSError(22, "Invalid argument")
+            into[44:48] = formats[index]
+        else:
+            code = bytes(into[4:8])
+            if code == b"NV12":
+                into[8:12] = b"\x03\x00\x00\x00"  # stepwise
+                return
+            if index >= len(sizes[code]):
+                raise OSError(22, "Invalid argument")
+            width, height = sizes[code][index]
+            into[8:20] = b"\x01\x00\x00\x00" + width.to_bytes(4, "little") + height.to_bytes(4, "little")
+
+    assert read_offers(ioctl) == {"YUYV": [(640, 480), (320, 240)], "MJPG": [(1280, 720)], "NV12": []}
+    assert set(asked) == {(64, "0xc0405602"), (44, "0xc02c564a")}
+
+
+def test_a_driver_whose_list_never_ends_does_not_hold_up_the_start() -> None:
+    """After 64 formats no more is asked."""
+    offers = read_offers(lambda *_: None)
+    assert len(offers) == 1

@@ -63,11 +63,16 @@ def read(path: Path) -> Station:
         station.faults.append(f"{path}: device: at least one device, got none")
     for name in names if isinstance(names, dict) else ["a device"]:
         try:
-            station.devices.append(load(path, name, KINDS, environment={"STATE_DIRECTORY": STATE_DIR}))
+            station.devices.append(load(path, name, KINDS, environment=_of_the_unit(name)))
         except ConfigError as error:
             station.faults.append(str(error))
     station.faults = list(dict.fromkeys(station.faults))  # what is wrong above the devices, each of them says
     return station
+
+
+def _of_the_unit(name: str) -> Mapping[str, str]:
+    """Return what systemd tells a device that it runs; root sees its credentials, while it runs."""
+    return {"STATE_DIRECTORY": STATE_DIR, "CREDENTIALS_DIRECTORY": f"/run/credentials/motcua-device@{name}.service"}
 
 
 def checks(path: Path, *, roots: Roots | None = None, read_chip: pins.ReadChip = pins.read_chip) -> Sequence[Check]:

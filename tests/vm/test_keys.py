@@ -1,5 +1,6 @@
 """Keys on a real systemd: installed, renewed by the unit, and handed over as credentials."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,9 @@ def test_a_pad_s_keys_from_the_bundle_to_a_credential(
         machine.run("systemctl daemon-reload")
         pad.restart()
         press(3)
+        found = json.loads(machine.run(f"{PREFIX}/bin/motcua doctor --json", check=False))["findings"]
+        codes = {each["code"] for each in found if each["check"] in ("broker", "certificates")}
+        assert {"broker-login", "device-online", "device-connected", "certificate"} <= codes, found
         # Root hands the copies over; the user that the daemon is cannot open the files themselves.
         refused = machine.run(f"setpriv --reuid=motcua --clear-groups cat {SECRETS}/root.pem", check=False)
         assert "Permission denied" in refused

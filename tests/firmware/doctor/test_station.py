@@ -150,6 +150,17 @@ def test_each_device_is_tried_with_its_own_key(tmp_path: Path) -> None:
     assert codes(sections["certificates"]) == ["certificate"] * 3 + ["certificate-unread"]
 
 
+def test_keys_that_systemd_hands_over_are_looked_for_where_it_has_them(tmp_path: Path) -> None:
+    """A path below the credentials is that of the device's own unit, not of whoever runs the check-up."""
+    config = written(
+        tmp_path,
+        free_port(),
+        'ca_file = "$CREDENTIALS_DIRECTORY/root.pem"\n[device.display]\ncodec = "screen"\n',
+    )
+    (unread,) = found(config)["certificates"]
+    assert "/run/credentials/motcua-device@display.service/root.pem" in unread.says
+
+
 def test_a_station_that_does_not_run_yet(tmp_path: Path) -> None:
     """Before the first start: free pins, a missing port, a silent broker, no outbox; each one line."""
     config = written(

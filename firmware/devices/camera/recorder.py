@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 SERVICE = "service"
 """Why a clip is kept that goes after a while unless somebody holds it."""
 
-LONGEST_MS = 10 * 60_000
+LONGEST_MS = 2 * 3_600_000
 """A clip that nobody ends ends itself."""
 
 _PICTURES_LATE_MS = 5_000
@@ -336,6 +336,8 @@ class Recorder:
         self._recordings.clear()
 
     def _begin(self, command: Begin) -> None:
+        if self._folder.clip(command.clip) is not None:
+            return  # asked for again
         now_ms, from_ms = self._clock.monotonic_ms(), command.at_ms - command.before_ms
         clip = Clip(
             id=command.clip,

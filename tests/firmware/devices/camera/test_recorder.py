@@ -280,10 +280,12 @@ def test_what_nobody_needs_is_forgotten_and_what_is_held_is_not(make_rig: Callab
     assert [kept.clip for kept in rig.of(Kept)] == ["done", "held"]
 
 
-def test_an_id_that_is_taken_is_not_recorded_over(make_rig: Callable[..., Rig]) -> None:
-    """A second clip by the same id is refused and told; the first one is untouched."""
+def test_what_is_there_is_not_recorded_over(make_rig: Callable[..., Rig]) -> None:
+    """A clip that is asked for twice is recorded once; one in whose place a strange file lies is refused and told."""
     rig = make_rig()
+    rig.folder.video("strange").write_bytes(b"mine")
     rig.play(range(20))
+    rig.begin("strange", 20, before=5)
     rig.begin("c-1", 20, before=10)
     rig.begin("c-1", 20, before=5)
     rig.begin("../c", 20, before=5)
@@ -291,10 +293,11 @@ def test_an_id_that_is_taken_is_not_recorded_over(make_rig: Callable[..., Rig]) 
     rig.play(range(20, 22), step_every=1)
 
     assert rig.of(Unkept) == [
-        Unkept("c-1", "there is a clip by this id already"),
+        Unkept("strange", "there is a clip by this id already"),
         Unkept("../c", "'../c' cannot be the name of a file"),
     ]
     assert numbers(rig.video("c-1")) == list(range(10, 20))
+    assert rig.video("strange") == b"mine"
 
 
 def test_a_quota_full_of_held_clips_refuses_new_ones_after_it_was_told(make_rig: Callable[..., Rig]) -> None:

@@ -1,0 +1,107 @@
+"""How much of each zone moves.
+
+The small picture is looked at with 80 × 60 pixels, as a mixture of Gaussians for each (MOG2). Light that changes
+everywhere alike, and a sensor's gain, are taken out before: a picture is brought to the background's brightness. Where
+the change is uneven, as a lamp makes it, the edges tell: what stands where it stood has not moved.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.states import Zone
+from firmware.devices.camera import zones as areas
+from firmware.devices.camera.frames import Plane
+
+WHOLE = ""
+"""The whole picture's name among the zones: none that is drawn can have it."""
+
+MOVED = 0.003
+"""With so much of the whole picture moving, somebody moves in it."""
+
+WARM_UP = 30
+"""Pictures until the place is known; until then nothing moves."""
+
+_WIDTH, _HEIGHT = 80, 60
+_HISTORY, _THRESHOLD = 500, 12.0
+_KNOWN_FOR = 15  # pictures until the background is asked for again
+_LIGHT_FROM = 0.08  # with less of the picture changed, edges are not asked
+_LIKE = 0.5  # cosine between two pictures' gradients, from which on their edges are the same
+_QUOTIENT = (0.4, 2.5)
+_DARK = 2.0  # levels, added above and below the line: one level of four is noise
+
+
+class Motion:
+    """What moves in one camera's pictures. Give it every picture."""
+
+    def __init__(self, zones: Sequence[Zone]) -> None:
+        self._zones = {WHOLE: np.full((_HEIGHT, _WIDTH), 255, np.uint8)}
+        self._zones |= {zone.name: areas.mask(zone.points, _WIDTH, _HEIGHT) for zone in zones}
+        self._seen = 0
+        self._model = _model()
+        self._age = 0  # of the model, in pictures
+        self._background: NDArray[np.float32] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """The place is known: shares mean something."""
+        return self._seen >= WARM_UP
+
+    def look(self, small: Plane) -> Mapping[str, float]:
+        """Return zone → the share of it that moves, 0 to 1, and that of the whole picture under WHOLE.
+
+        `small` is `(height, width)`, brightness in levels 0 to 255, any size from 80 × 60.
+        """
+        picture = cv2.resize(small, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        moved = self._moved(picture)
+        self._seen += 1
+        if not self.ready:
+            return dict.fromkeys(self._zones, 0.0)
+        return {name: areas.share(moved, zone) for name, zone in self._zones.items()}
+
+    def _moved(self, picture: Plane) -> Plane:
+        even = self._evened(picture)
+        moved = cv2.medianBlur(self._model.apply(even), 3).astype(np.uint8, copy=False)
+        self._age += 1
+        if self._age % _KNOWN_FOR == 1:
+            self._background = self._model.getBackgroundImage().astype(np.float32)
+        if self._age > 1 and cv2.countNonZero(moved) > _LIGHT_FROM * moved.size and self._is_light(even, moved):
+            self._begin()
+            self._model.apply(picture)
+            moved[:] = 0
+        return moved
+
+    def _evened(self, picture: Plane) -> Plane:
+        """Bring a picture to the background's brightness: the middle quotient is that of what has not moved."""
+        if self._background is None:
+            return picture
+        quotients = (self._background[::2, ::2] + _DARK) / (picture[::2, ::2] + _DARK)
+        least, most = _QUOTIENT
+        quotient = min(max(float(np.median(quotients)), least), most)
+        return cv2.convertScaleAbs(picture, alpha=quotient).astype(np.uint8, copy=False)
+
+    def _is_light(self, picture: Plane, moved: Plane) -> bool:
+        """Tell whether the edges inside of what moved are those that stood there before."""
+        inside = moved > 0
+        before = _gradients(self._model.getBackgroundImage())[:, inside]
+        now = _gradients(picture)[:, inside]
+        norms = float(np.linalg.norm(before) * np.linalg.norm(now))
+        return float(np.vdot(before, now)) > _LIKE * norms
+
+    def _begin(self) -> None:
+        """Learn the place anew, which MOG2 does fast in its first pictures."""
+        self._model = _model()
+        self._age = 0
+        self._background = None
+
+
+def _model() -> cv2.BackgroundSubtractorMOG2:
+    return cv2.createBackgroundSubtractorMOG2(_HISTORY, _THRESHOLD, detectShadows=False)
+
+
+def _gradients(picture: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return the gradients in x and y, `(2, height, width)`."""
+    levels = picture.astype(np.float32)
+    return np.stack((cv2.Sobel(levels, cv2.CV_32F, 1, 0), cv2.Sobel(levels, cv2.CV_32F, 0, 1))).astype(np.float32)

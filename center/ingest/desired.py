@@ -1,11 +1,15 @@
 """What the devices of a counter should be, by the state of the queue. Pure."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Literal
 
+from center.answers import RatingStored
 from center.queue.model import Counter
 from center.queue.state import State
-from contract.states import Armed, CallpadDesired, DisplayDesired, RatingDesired
+from contract.states import Armed, CallpadDesired, CameraDesired, DisplayDesired, Keep, RatingDesired
+
+LOWEST = 1
+"""The level of the least satisfied, on every scale."""
 
 
 def display(state: State, counter: Counter) -> DisplayDesired:
@@ -36,6 +40,23 @@ def callpad(state: State, counter: Counter) -> CallpadDesired:
         waiting=state.waiting_count(counter.id),
         number=ticket.number if ticket is not None else None,
     )
+
+
+def camera(state: State, counter: Counter, *, keep: Sequence[Keep] = ()) -> CameraDesired:
+    """Return what the counter's camera should know: what happens there, whose service it is, and what it has to keep.
+
+    Its settings stay those of the station's file.
+    """
+    pad = callpad(state, counter)
+    ticket = counter.ticket if pad.number is not None else None
+    return CameraDesired(revision=counter.revision, state=pad.state, ticket=ticket, keep=tuple(keep))
+
+
+def keep_for(rating: RatingStored) -> Keep | None:
+    """Return what a camera keeps because of a rating: of the lowest level, the service it is about. Else None."""
+    if rating.ticket is None or rating.level != LOWEST:
+        return None
+    return Keep(id=rating.id, why="low_rating", ticket=rating.ticket)
 
 
 def rating(

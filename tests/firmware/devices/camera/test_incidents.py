@@ -151,6 +151,12 @@ LAW = [
         happens=[("started", "officer_absent", 120.0)],
     ),
     case(
+        "a counter that closes in the dark ends it all the same",
+        (121, look(EMPTY)),
+        (6, look(None, open=False)),
+        happens=[("started", "officer_absent", 120.0), ("ended", "officer_absent", 126.0)],
+    ),
+    case(
         "a network that looks once a second is enough",
         *[(0.2, look(ALONE)), (0.8, look(None, motion=CITIZEN_MOVES))] * 31,
         happens=[("started", "waiting_alone", 30.0)],
@@ -263,6 +269,14 @@ LAW = [
         (91, look(motion=CITIZEN_MOVES)),
         (66, look(motion=STILL)),
         happens=[("started", "waiting_alone", 90.2), ("ended", "waiting_alone", 156.0)],
+        finds_people=False,
+    ),
+    case(
+        "without a network a place is empty after a minute of looking at it, not of looking away",
+        (65, look(motion=CITIZEN_MOVES)),
+        (600, UNSEEN),
+        (60, look(motion=CITIZEN_MOVES)),
+        happens=[],
         finds_people=False,
     ),
     case(
@@ -410,6 +424,14 @@ def test_to_forget_ends_everything() -> None:
     before = len(scene.changes)
     scene.goes_on(29.8, ALONE)
     assert scene.changes[before:] == []
+
+
+def test_a_minute_without_motion_is_counted_anew_after_a_start() -> None:
+    """Without a network a place is empty after a minute of looking at it, not after what was seen before a start."""
+    scene = Scene(finds_people=False).goes_on(65, motion=CITIZEN_MOVES)
+    scene.incidents.forget(scene.now_ms)
+    scene.goes_on(60, motion=CITIZEN_MOVES)
+    assert scene.changes == []
 
 
 def test_motion_means_the_same_to_those_who_measure_it() -> None:

@@ -46,7 +46,7 @@ class PicameraSource:
         # Below: the camera's thread's own.
         self._number = -1
         self._last_ms = -1
-        self._gaps = Gaps()
+        self._gaps = Gaps(config.fps)
 
     def __enter__(self) -> Self:
         """Take the camera; raise ConfigError where its library or its size cannot be had."""

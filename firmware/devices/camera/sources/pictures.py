@@ -1,5 +1,7 @@
 """What every source does to a picture before it hands it on. Functions over arrays and times: no camera, no thread."""
 
+from collections import deque
+
 import cv2
 import numpy as np
 
@@ -11,8 +13,8 @@ SMALL_WIDTH, SMALL_HEIGHT = 320, 240
 _OLDEST_STAMP_MS = 1_000
 _EARLY = 1 / 3
 """The part of a period by which a frame may come early, at most: stamps jitter."""
-_ALIKE = 0.25
-"""The part of an interval by which the next may differ and still be the same rhythm."""
+_RHYTHM = 8
+"""So many intervals say how often a camera gives pictures."""
 
 
 def shrink(y: Plane) -> Plane:
@@ -72,30 +74,21 @@ class Thinner:
 
 
 class Gaps:
-    """Counts the frames that were lost between two that came, by their times."""
+    """Counts the frames that were lost between two that came, by their times.
 
-    def __init__(self) -> None:
+    The rhythm is what the camera keeps, not what it was asked for: many slow down in the dark. It is the shortest of
+    the last intervals but one: lost frames make intervals longer, and one that is too short is a stamp that jitters.
+    """
+
+    def __init__(self, fps: int) -> None:
         self._last_ms: int | None = None
-        self._usual_ms: int | None = None
-        self._before_ms: int | None = None
+        self._intervals_ms: deque[float] = deque([1000 / fps] * _RHYTHM, maxlen=_RHYTHM)
 
     def lost(self, at_ms: int) -> int:
-        """Return how many frames should have come since the last one.
-
-        What is usual is what the camera does: many give fewer frames in the dark than they were asked for. So two like
-        intervals in a row are the rhythm, however long they are.
-        """
+        """Return how many frames should have come since the last one."""
         last_ms, self._last_ms = self._last_ms, at_ms
-        if last_ms is None:
+        if last_ms is None or at_ms <= last_ms:
             return 0
-        interval_ms = at_ms - last_ms
-        before_ms, self._before_ms = self._before_ms, interval_ms
-        if self._usual_ms is None or (before_ms is not None and _alike(interval_ms, before_ms)):
-            self._usual_ms = interval_ms
-        if self._usual_ms <= 0:
-            return 0
-        return max(0, int(interval_ms / self._usual_ms + _ALIKE) - 1)
-
-
-def _alike(one_ms: int, other_ms: int) -> bool:
-    return abs(one_ms - other_ms) <= _ALIKE * max(one_ms, other_ms)
+        rhythm_ms = sorted(self._intervals_ms)[1]
+        self._intervals_ms.append(at_ms - last_ms)
+        return max(0, int((at_ms - last_ms) / rhythm_ms + _EARLY) - 1)

@@ -43,7 +43,7 @@ class UsbCamera:
         self._open_container = open_container
         self._offers = offers
         self._descriptor: int | None = None
-        self._gaps = Gaps()
+        self._gaps = Gaps(self._fps)
 
     def open(self) -> InputContainer:
         """Open the device and ask for size and rate; raise ConfigError if it gives another size."""
@@ -59,7 +59,7 @@ class UsbCamera:
         except BaseException:
             container.close()
             raise
-        self._gaps = Gaps()
+        self._gaps = Gaps(self._fps)
         return container
 
     def ready(self, timeout_s: float) -> bool:

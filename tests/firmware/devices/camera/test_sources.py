@@ -20,6 +20,7 @@ from firmware.devices.camera.sources import ProcessSpentError, make_source, pica
 from firmware.devices.camera.sources.av_reader import AvReader
 from firmware.devices.camera.sources.network_camera import NetworkCamera
 from firmware.devices.camera.sources.usb_camera import UsbCamera
+from firmware.devices.camera.sources.video_file import VideoFile
 from firmware.errors import ConfigError, HardwareError
 from tests.support.picamera2 import LENS, CameraModule, installed
 from tests.support.raw_camera import RawCamera
@@ -575,6 +576,16 @@ def test_a_password_is_used_and_never_said() -> None:
         pass
 
 
+def test_half_a_picture_after_a_long_silence_is_no_picture(tmp_path: Path) -> None:
+    """FFmpeg hands out what it had of a picture when its time is over: that is silence, not a sign of life."""
+    clock = iter(range(0, 1_000_000, 950))
+    config = CameraConfig(source="file", address=str(video(tmp_path / "a.avi", frames=5)), width=320, height=240)
+    way = VideoFile(config.address or "", 15, lambda: 0, wait=None, loop=False)
+    way.patience_s = 1
+    with AvReader(way, config, nothing, lambda: next(clock)) as source, pytest.raises(HardwareError, match="for 1 s"):
+        source.read(60)
+
+
 @pytest.mark.parametrize("address", ["http://camera/live", "camera.local", "rtsp://", "/dev/video0"])
 def test_an_address_that_is_no_rtsp_is_refused_at_once(address: str) -> None:
     """A slip in the address is said before anything is opened."""
@@ -606,6 +617,17 @@ def test_a_camera_of_another_size_is_refused_with_what_it_offers(tmp_path: Path)
         f"the camera {camera.address} gives 320 × 240 when asked for 640 × 480; it offers 320 × 240, 1280 × 720: "
         "set width and height in the configuration"
     )
+
+
+def test_two_pictures_that_came_at_once_still_follow_each_other(tmp_path: Path) -> None:
+    """After a stall several pictures are read in one millisecond; a clip needs their order."""
+    camera = RawCamera(tmp_path, width=320, height=240)
+    config = CameraConfig(source="v4l2", address=camera.address, width=320, height=240, fps=30)
+    way = UsbCamera(camera.address, config, lambda: 7_000, open_container=camera.open_container, offers=lambda _: {})
+    with AvReader(way, config, nothing, lambda: 7_000) as source:
+        times = [frame.at_ms for frame in read(source, 4)]
+    camera.unplug()
+    assert times == [7_000, 7_001, 7_002, 7_003]
 
 
 def test_large_pictures_are_asked_for_coded_where_the_camera_can(tmp_path: Path) -> None:

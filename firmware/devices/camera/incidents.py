@@ -21,6 +21,8 @@ GAP_MS = 5_000
 """After a longer time of which nothing is known, times start anew."""
 MOVED, MOVED_WHOLE = 0.01, 0.003
 """The share of a zone, and of the whole picture, that has to move to count as motion."""
+MOVING_MS = 400
+"""Motion for so long is somebody's; of a shorter one a flickering lamp is capable."""
 STILL_MS = 60_000
 """Without a network: motion so recently stands for somebody, none for so long for nobody."""
 MOST, MOST_WITHIN_MS = 6, 600_000
@@ -136,15 +138,19 @@ class _Sight:
         self._seen: Seen | None = None
         self._since_ms = 0
         self._moved_ms: dict[str, int] = {}
+        self._moving_since_ms: dict[str, int] = {}
 
     def take(self, seen: Seen) -> None:
         """Take the next observation."""
         if self._seen is None or seen.at_ms - self._seen.at_ms > GAP_MS:
             self._since_ms = seen.at_ms
             self._moved_ms.clear()
+            self._moving_since_ms.clear()
         self._seen = seen
         self.finds_people |= seen.people is not None
-        self._moved_ms.update((zone, seen.at_ms) for zone, share in seen.motion.items() if share >= MOVED)
+        moving = {zone: seen.at_ms for zone, share in seen.motion.items() if share >= MOVED}
+        self._moved_ms |= moving
+        self._moving_since_ms = {zone: self._moving_since_ms.get(zone, at_ms) for zone, at_ms in moving.items()}
 
     def forget(self) -> None:
         """Begin anew with the next observation."""
@@ -169,6 +175,13 @@ class _Sight:
         if self._seen.at_ms - self._moved_ms.get(zone, self._since_ms) > STILL_MS:
             return False
         return True if count == 1 and zone in self._moved_ms else None
+
+    def nobody(self, zone: str) -> bool | None:
+        """Return whether a zone is empty. Who bends over papers shows no face to a network, but moves."""
+        somebody = self.at_least(zone, 1)
+        if somebody is not False or self._seen is None:
+            return _not(somebody)
+        return self._seen.at_ms - self._moving_since_ms.get(zone, self._seen.at_ms) < MOVING_MS
 
     def motion(self) -> bool | None:
         """Return whether anything moves now; None where that cannot be seen."""
@@ -295,10 +308,10 @@ class Incidents:
                     sight.exists(CITIZEN, counter.zones),
                     sight.exists(OFFICER, counter.zones),
                     sight.at_least(CITIZEN, 1),
-                    _not(sight.at_least(OFFICER, 1)),
+                    sight.nobody(OFFICER),
                 )
             case "officer_absent":
-                nobody = _not(sight.at_least(OFFICER, 1))
+                nobody = sight.nobody(OFFICER)
                 # Who reads moves little: that nothing moves is enough to say that a citizen was left alone, not that
                 # the chair is empty.
                 return _all(

@@ -482,6 +482,7 @@ def test_a_fault_of_the_picture_is_told_once(kind: str) -> None:
     assert camera.trouble == kind
     camera.sees(10.2)
     assert camera.trouble is None
+    assert len(camera.said(CameraFault)) == 1
 
 
 def test_a_fault_is_told_where_tamper_is_no_incident() -> None:

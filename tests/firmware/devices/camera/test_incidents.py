@@ -132,6 +132,16 @@ LAW = [
         happens=[("started", "officer_absent", 120.0), ("ended", "officer_absent", 126.0)],
     ),
     case(
+        "an officer who shows no face over the papers, but moves once in 100 s, is there",
+        *[(99, look(EMPTY)), (0.6, look(EMPTY, motion=OFFICER_MOVES))] * 6,
+        happens=[],
+    ),
+    case(
+        "a lamp that flickers on an empty chair is no officer",
+        *[(9.6, look(EMPTY)), (0.4, look(EMPTY, motion=OFFICER_MOVES))] * 13,
+        happens=[("started", "officer_absent", 120.0)],
+    ),
+    case(
         "where no officer's place is drawn no officer is away",
         (600, look({"citizen": 0}, motion={"": 0.0, "citizen": 0.0}, zones=frozenset({"citizen"}))),
         happens=[],

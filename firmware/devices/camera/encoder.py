@@ -24,7 +24,7 @@ _QUALITY = "26"
 _BITS_A_PIXEL = 0.5
 """What noise may cost: 2.3 Mbit/s at 640 × 480 and 15 frames a second. A usual picture needs a third of it."""
 
-_BT601, _LIMITED = 6, 1  # ITU-T H.273: SMPTE 170M is 6 as primaries, transfer and matrix
+_BT601 = 6  # ITU-T H.273: as primaries, transfer and matrix; the range is limited unless said
 
 
 class Encoder:
@@ -45,7 +45,6 @@ class Encoder:
         context.time_base, context.framerate = Fraction(1, TIMESCALE), Fraction(fps)
         context.gop_size, context.max_b_frames, context.thread_count = fps, 0, 1
         context.color_primaries = context.color_trc = context.colorspace = _BT601
-        context.color_range = _LIMITED
         context.options = {
             "preset": "ultrafast",
             "tune": "zerolatency",

@@ -223,6 +223,7 @@ def test_strange_files_are_left_alone(path: Path) -> None:
         "c-9.json": b"{half a sidecar",
         "c-9.mp4": b"its video",
         "c-8.json": msgspec.json.encode(_clip("c-7")),
+        "c-7.mp4": b"nobody's video",
         "lost+found": None,
     }
     for name, content in strange.items():

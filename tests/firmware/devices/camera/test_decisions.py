@@ -260,7 +260,7 @@ def test_a_long_incident_has_a_clip_of_ten_minutes() -> None:
     camera = Camera().desired().sees(120, {"citizen": 0, "officer": 0}).fresh()
     camera.sees(INCIDENT_CLIP_MS / 1000, {"citizen": 0, "officer": 0})
     assert camera.told(End) == [End("id-1", at_ms=camera.now_ms, after_ms=0)]
-    camera.writes("id-1")
+    camera.writes("id-1").writes("id-1")
     (updated,) = camera.facts
     assert isinstance(updated, CameraUpdated)
     camera.fresh().sees(5.2)
@@ -559,9 +559,11 @@ def test_opening_hours_decide_what_is_after_hours_and_who_must_be_there() -> Non
 
 def test_settings_that_cannot_be_meant_leave_the_station_s() -> None:
     """Hours that end before they begin, and kinds nobody knows, are reported; what the station's file says holds."""
-    camera = Camera(msgspec.structs.replace(CONFIG, hours=(Hours(days=(7,), begin="08:00", end="09:00"),)))
+    camera = Camera(msgspec.structs.replace(CONFIG, hours=(Hours(days=(1,), begin="07:30", end="11:30"),)))
     camera.desired(hours=(Hours(days=(1,), begin="17:00", end="07:30"),)).sees(1.2, motion=STILL | {"": 0.1})
     assert camera.trouble == "settings:hours"
+    assert camera.facts == []
+    camera.sees(1.2, motion=STILL | {"": 0.1}, now=WORK.replace(hour=20))
     assert [fact.kind for fact in camera.said(CameraStarted)] == ["after_hours"]
     camera.desired(kinds=("panic", "loitering"))
     assert camera.trouble == "settings:kinds"

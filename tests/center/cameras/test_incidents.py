@@ -85,6 +85,15 @@ def test_any_order_makes_the_same_row(hall: Hall, order: tuple[int, ...]) -> Non
     assert row["clip"] == name_of("q01", "camera", "c-1")
 
 
+def test_what_comes_late_does_not_undo_what_is_newer(hall: Hall) -> None:
+    """An older event that comes after a newer one adds what is missing, and replaces nothing."""
+    newer = replace(ENDED, ticket="t-9", clip=None)
+    deliver(hall, arrival(newer, 9), arrival(replace(UPDATED, clip=CLIP), 2))
+    (row,) = rows(hall)
+    assert (row["ticket"], row["confidence"], row["sequence"]) == ("t-9", 0.7, 9)
+    assert (row["thumbnail"], row["clip"]) == (JPEG, name_of("q01", "camera", "c-1"))
+
+
 def test_what_ended_without_a_start_is_there(hall: Hall) -> None:
     """An incident of which only the end came begins when it was first heard of."""
     deliver(hall, arrival(ENDED, 3))

@@ -18,11 +18,12 @@ from benchmarks.figures import Row, at_most, median
 from contract.states import Zone
 from firmware.devices.camera import model
 from firmware.devices.camera.frames import Plane
-from firmware.devices.camera.motion import MOVED, WARM_UP, WHOLE, Motion
+from firmware.devices.camera.incidents import MOVED_WHOLE
+from firmware.devices.camera.motion import WARM_UP, Motion
 from firmware.devices.camera.presence import People
 from firmware.devices.camera.privacy import Blocks, Masks, thumbnail
-from firmware.devices.camera.tamper import COVERED, DEFOCUSED, FROZEN, Tamper
-from firmware.devices.camera.tamper import MOVED as TURNED
+from firmware.devices.camera.signals import ALL
+from firmware.devices.camera.tamper import COVERED, DEFOCUSED, FROZEN, MOVED, Tamper
 
 _CITIZEN = Zone(name="citizen", points=((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
 _OFFICER = Zone(name="officer", points=((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)))
@@ -140,7 +141,7 @@ def _spoilt(what: str, calm: Sequence[Plane]) -> Iterator[Plane]:
 
 def _ours() -> Callable[[Plane], bool]:
     motion = Motion(())
-    return lambda small: motion.look(small)[WHOLE] >= MOVED
+    return lambda small: motion.look(small)[ALL] >= MOVED_WHOLE
 
 
 def _plain() -> Callable[[Plane], bool]:
@@ -149,7 +150,7 @@ def _plain() -> Callable[[Plane], bool]:
 
     def moved(small: Plane) -> bool:
         few = cv2.resize(small, (80, 60), interpolation=cv2.INTER_AREA)
-        return cv2.countNonZero(cv2.medianBlur(model.apply(few), 3)) >= MOVED * 80 * 60
+        return cv2.countNonZero(cv2.medianBlur(model.apply(few), 3)) >= MOVED_WHOLE * 80 * 60
 
     return moved
 
@@ -193,7 +194,7 @@ def _analysis() -> Callable[[Plane], object]:
     def look(y: Plane) -> Mapping[str, float]:
         small = small_of(y)
         moved = motion.look(small)
-        tamper.look(small, next(numbers) * 1000 // FPS, moving=moved[WHOLE] >= MOVED)
+        tamper.look(small, next(numbers) * 1000 // FPS, moving=moved[ALL] >= MOVED_WHOLE)
         return moved
 
     return look
@@ -224,7 +225,7 @@ def _motion() -> list[Row]:
 
 def _tamper() -> list[Row]:
     rows = []
-    for what in (COVERED, DEFOCUSED, TURNED, FROZEN):
+    for what in (COVERED, DEFOCUSED, MOVED, FROZEN):
         after = found_after_s(what)
         rows.append(at_most(f"{what}: found after", float("inf") if after is None else after, "s", 10))
     rows.append(at_most("false alarms in an hour of light and people", false_alarms(), "", 0))

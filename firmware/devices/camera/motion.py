@@ -14,12 +14,7 @@ from numpy.typing import NDArray
 from contract.states import Zone
 from firmware.devices.camera import zones as areas
 from firmware.devices.camera.frames import Plane
-
-WHOLE = ""
-"""The whole picture's name among the zones: none that is drawn can have it."""
-
-MOVED = 0.003
-"""With so much of the whole picture moving, somebody moves in it."""
+from firmware.devices.camera.signals import ALL
 
 WARM_UP = 30
 """Pictures until the place is known; until then nothing moves."""
@@ -37,7 +32,7 @@ class Motion:
     """What moves in one camera's pictures. Give it every picture."""
 
     def __init__(self, zones: Sequence[Zone]) -> None:
-        self._zones = {WHOLE: np.full((_HEIGHT, _WIDTH), 255, np.uint8)}
+        self._zones = {ALL: np.full((_HEIGHT, _WIDTH), 255, np.uint8)}
         self._zones |= {zone.name: areas.mask(zone.points, _WIDTH, _HEIGHT) for zone in zones}
         self._seen = 0
         self._model = _model()
@@ -50,7 +45,7 @@ class Motion:
         return self._seen >= WARM_UP
 
     def look(self, small: Plane) -> Mapping[str, float]:
-        """Return zone → the share of it that moves, 0 to 1, and that of the whole picture under WHOLE.
+        """Return zone → the share of it that moves, 0 to 1, and that of the whole picture under ALL.
 
         `small` is `(height, width)`, brightness in levels 0 to 255, any size from 80 × 60.
         """

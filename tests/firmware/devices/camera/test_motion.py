@@ -8,7 +8,9 @@ from benchmarks.camera_analysis import Score, quality
 from benchmarks.camera_scenes import CONDITIONS, FPS, MISSING, VIDEO, footage, shots, small_of
 from contract.states import Zone
 from firmware.devices.camera.frames import Plane
-from firmware.devices.camera.motion import MOVED, WARM_UP, WHOLE, Motion
+from firmware.devices.camera.incidents import MOVED_WHOLE
+from firmware.devices.camera.motion import WARM_UP, Motion
+from firmware.devices.camera.signals import ALL
 
 needs_video = pytest.mark.skipif(not VIDEO.exists(), reason=MISSING)
 
@@ -49,7 +51,7 @@ def test_nothing_moves_before_the_place_is_known() -> None:
     """In the first thirty pictures nothing moves, whatever they show."""
     motion = Motion([LEFT])
     for number in range(WARM_UP - 1):
-        assert motion.look(_noisy(_place(number), number)) == {WHOLE: 0.0, "left": 0.0}
+        assert motion.look(_noisy(_place(number), number)) == {ALL: 0.0, "left": 0.0}
         assert not motion.ready
     motion.look(_place())
     assert motion.ready
@@ -61,22 +63,22 @@ def test_what_moves_is_counted_in_its_zone() -> None:
     seen = motion.look(_with_a_box(60))
     assert seen["left"] == pytest.approx(120 * 40 / (160 * 240), rel=0.35)
     assert seen["right"] == 0
-    assert seen[WHOLE] == pytest.approx(seen["left"] / 2)
-    assert seen[WHOLE] >= MOVED
+    assert seen[ALL] == pytest.approx(seen["left"] / 2)
+    assert seen[ALL] >= MOVED_WHOLE
 
 
 def test_a_still_place_does_not_move() -> None:
     """A sensor's noise moves nothing."""
     motion = _settled(LEFT)
-    assert all(motion.look(_noisy(_place(), 100 + number))[WHOLE] < MOVED for number in range(60))
+    assert all(motion.look(_noisy(_place(), 100 + number))[ALL] < MOVED_WHOLE for number in range(60))
 
 
 def test_what_stands_still_becomes_a_part_of_the_place() -> None:
     """A chair that was put there no longer moves after some seconds."""
     motion = _settled()
-    shares = [motion.look(_noisy(_with_a_box(60), number))[WHOLE] for number in range(20 * FPS)]
-    assert shares[0] >= MOVED
-    assert max(shares[10 * FPS :]) < MOVED
+    shares = [motion.look(_noisy(_with_a_box(60), number))[ALL] for number in range(20 * FPS)]
+    assert shares[0] >= MOVED_WHOLE
+    assert max(shares[10 * FPS :]) < MOVED_WHOLE
 
 
 @pytest.mark.parametrize("light", [0.4, 0.7, 1.3])
@@ -84,10 +86,10 @@ def test_light_that_changes_everywhere_moves_nothing(light: float) -> None:
     """When the light becomes weaker or stronger at a stroke, nothing moves, and soon after a person does."""
     motion = _settled()
     changed = np.clip(_place() * light, 0, 255).astype(np.uint8)
-    shares = [motion.look(_noisy(changed, number))[WHOLE] for number in range(2 * FPS)]
-    assert max(shares) < MOVED
+    shares = [motion.look(_noisy(changed, number))[ALL] for number in range(2 * FPS)]
+    assert max(shares) < MOVED_WHOLE
     with_somebody = np.clip(_with_a_box(100) * light, 0, 255).astype(np.uint8)
-    assert motion.look(_noisy(with_somebody, 1))[WHOLE] >= MOVED
+    assert motion.look(_noisy(with_somebody, 1))[ALL] >= MOVED_WHOLE
 
 
 def test_a_lamp_on_one_side_moves_nothing() -> None:
@@ -95,15 +97,15 @@ def test_a_lamp_on_one_side_moves_nothing() -> None:
     motion = _settled()
     lamp = np.linspace(0.35, 1.0, 320)
     dim = (_place() * lamp).astype(np.uint8)
-    shares = [motion.look(_noisy(dim, number))[WHOLE] for number in range(2 * FPS)]
-    assert max(shares) < MOVED
-    assert motion.look(_noisy((_with_a_box(200) * lamp).astype(np.uint8), 1))[WHOLE] >= MOVED
+    shares = [motion.look(_noisy(dim, number))[ALL] for number in range(2 * FPS)]
+    assert max(shares) < MOVED_WHOLE
+    assert motion.look(_noisy((_with_a_box(200) * lamp).astype(np.uint8), 1))[ALL] >= MOVED_WHOLE
 
 
 def test_somebody_near_is_not_taken_for_light() -> None:
     """Who stands so near as to fill more than half of the picture moves, and is no change of light."""
     motion = _settled()
-    assert motion.look(_noisy(_with_a_box(20, width=200), 1))[WHOLE] > 0.3
+    assert motion.look(_noisy(_with_a_box(20, width=200), 1))[ALL] > 0.3
 
 
 @pytest.mark.parametrize("size", [(320, 240), (160, 120), (640, 360), (80, 60)])

@@ -133,8 +133,9 @@ class Folder:
                     file.unlink()
                 elif file.suffix == ".json" and (clip := _read(file)) is not None:
                     self._clips[clip.id] = clip
-            for clip in [clip for clip in self._clips.values() if not (clip.recording or self.video(clip.id).exists())]:
-                self.delete(clip.id)  # the power was cut while it was deleted
+            for clip in [clip for clip in self._clips.values() if not clip.recording]:
+                if not self.video(clip.id).exists() and not (clip.held and self.sealed(clip.id).exists()):
+                    self.delete(clip.id)  # the power was cut while it was deleted
             halves = [clip for clip in self._clips.values() if clip.recording]
             return [whole for half in halves if (whole := self._completed(half)) is not None]
 

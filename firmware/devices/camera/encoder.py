@@ -56,9 +56,16 @@ class Encoder:
         }
         self._context = context
         self._key_ms: int | None = None
+        self._last_ms: int | None = None
 
     def encode(self, picture: Plane, *, number: int, at_ms: int) -> Packet:
-        """Return a picture as a packet. `picture` is I420, uint8 of `(height * 3 // 2, width)`; `at_ms` must grow."""
+        """Return a picture as a packet. `picture` is I420, uint8 of `(height * 3 // 2, width)`.
+
+        Times grow: a picture of the same millisecond as the one before comes a millisecond later.
+        """
+        if self._last_ms is not None:
+            at_ms = max(at_ms, self._last_ms + 1)
+        self._last_ms = at_ms
         frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(picture), format="yuv420p")
         frame.time_base = self._context.time_base
         frame.pts = at_ms * (TIMESCALE // 1000)

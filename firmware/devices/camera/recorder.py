@@ -74,11 +74,11 @@ class _File:
         try:
             written = 0
             while written < len(self._waiting):
-                written += os.write(self._descriptor, memoryview(self._waiting)[written:])
+                piece = memoryview(self._waiting)[written:]
+                written += os.pwrite(self._descriptor, piece, self.size + written)
             os.fdatasync(self._descriptor)
         except OSError:
             os.ftruncate(self._descriptor, self.size)
-            os.lseek(self._descriptor, self.size, os.SEEK_SET)
             raise
         self._digest.update(self._waiting)
         self.size += len(self._waiting)
@@ -100,7 +100,7 @@ class _Track:
         self._muxer = Muxer(width=size[0], height=size[1], fps=fps)
         self._leading: list[Packet] = []  # a key frame before the beginning, and what hangs on it
         self._began = False
-        self._previous = 0
+        self._last = Packet(0, 0, key=False, data=b"")
         self.ended = False
         self.first_ms: int | None = None
         self.end_ms = 0
@@ -116,7 +116,7 @@ class _Track:
         """Take what is new in the ring, up to the end."""
         if self.ended:
             return
-        if self.first_ms is not None and self.end_ms > until_ms:
+        if self.frames and self._last.at_ms >= until_ms:
             self.end(None)  # it is asked to end after the fact
             return
         for packet in self._reader.read():
@@ -154,8 +154,8 @@ class _Track:
         if self.first_ms is None:
             self.first_ms = packet.at_ms
         else:
-            self.lost += max(packet.number - self._previous - 1, 0)
-        self._previous = packet.number
+            self.lost += max(packet.number - self._last.number - 1, 0)
+        self._last = packet
         self.frames += 1
         self._file.take(self._muxer.add(packet))
         self.end_ms = self._muxer.end_ms

@@ -252,10 +252,24 @@ def test_what_a_cut_left_of_a_deletion_or_a_sidecar_is_swept_up(path: Path) -> N
     _put(folder, _clip("c-1"))
     _put(folder, _clip("c-2"))
     folder.video("c-1").unlink()
+    folder.sealed("c-1").write_bytes(b"sealed")
     (path / ".c-2.json.new").write_bytes(b"{")
 
     assert [clip.id for clip in _folder(path).clips()] == ["c-2"]
     assert _names(path) == {"c-2.json", "c-2.mp4"}
+
+
+def test_what_is_left_of_a_held_clip_is_kept(path: Path) -> None:
+    """Whoever deletes the video of a held clip by hand does not delete its sealed version with it."""
+    folder = _folder(path)
+    _put(folder, _clip("c-1", held=True))
+    folder.sealed("c-1").write_bytes(b"sealed")
+    folder.video("c-1").unlink()
+
+    again = _folder(path, quota=0)
+    again.sweep()
+
+    assert _names(path) == {"c-1.json", "c-1.sealed"}
 
 
 def test_what_is_deleted_by_hand_is_forgotten(path: Path) -> None:

@@ -33,6 +33,17 @@ def test_there_is_a_key_frame_every_second_in_the_dark_too() -> None:
     assert [packet.number for packet in packets if packet.key] == [0, 5, 10, 15]
 
 
+def test_times_grow() -> None:
+    """Pictures that come at one instant, as from a network that stood still, stand in a clip one after the other."""
+    encoder = Encoder(width=WIDTH, height=HEIGHT, fps=FPS)
+
+    packets = [
+        encoder.encode(picture(each), number=each, at_ms=at) for each, at in enumerate((100, 166, 166, 160, 300))
+    ]
+
+    assert [packet.at_ms for packet in packets] == [100, 166, 167, 168, 300]
+
+
 def test_two_encoders_agree_on_how_to_decode() -> None:
     """What is encoded anew for the beginning of a clip stands in one file with the rest."""
     one, other = encoded(1)[0], encoded(1, first=7)[0]

@@ -239,6 +239,18 @@ def test_a_clip_that_is_ended_after_the_fact_ends_at_once(make_rig: Callable[...
     assert rig.of(Kept)[0].seconds == pytest.approx((time_of(49) - time_of(10)) / 1000 + 1 / FPS, abs=0.01)
 
 
+def test_a_clip_ends_at_its_time_also_between_two_pictures(make_rig: Callable[..., Rig]) -> None:
+    """A clip is as long as it was asked for, to the millisecond, however late the recorder reads."""
+    rig = make_rig()
+    rig.play(range(16))
+    rig.begin("c-1", 16, before=6)
+    rig.recorder.take(End("c-1", time_of(40) + 10, 0))
+    rig.play(range(16, 50), step_every=1)
+
+    assert numbers(rig.video("c-1")) == list(range(10, 41))
+    assert rig.of(Kept)[0].seconds == (time_of(40) + 10 - time_of(10)) / 1000
+
+
 def test_a_service_goes_after_its_time_unless_it_is_held(make_rig: Callable[..., Rig]) -> None:
     """The clip of a service that nobody rated badly is gone an hour later; the one that was stays."""
     rig = make_rig()

@@ -183,14 +183,18 @@ def test_nothing_is_sealed_after_the_end_or_too_large() -> None:
         sealer.seal(b"more")
 
 
-@pytest.mark.parametrize("text", ["", "AAAA", PUBLIC[:-4], "not base64!", "ü" * 44, PEM])
+@pytest.mark.parametrize(
+    "text",
+    ["", "AAAA", PUBLIC[:-4], "not base64!", "ü" * 44, PEM],
+    ids=["nothing", "short", "cut off", "no base64", "no ASCII", "the private one"],
+)
 def test_a_public_key_that_is_none_is_refused(text: str) -> None:
     """A key that was copied wrongly is told at the start."""
     with pytest.raises(ValueError, match=r"^the center's public key has 32 bytes in base64, 44 characters; got "):
         read_public_key(text)
 
 
-@pytest.mark.parametrize("text", ["", PUBLIC, PEM[:60]])
+@pytest.mark.parametrize("text", ["", PUBLIC, PEM[:60]], ids=["nothing", "the public one", "cut off"])
 def test_a_private_key_that_is_none_is_refused(text: str) -> None:
     """A key file that is damaged is told, without a word of what is in it."""
     with pytest.raises(ValueError, match=r"^the center's private key for clips is no PEM, or needs a password$"):

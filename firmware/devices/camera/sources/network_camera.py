@@ -28,11 +28,7 @@ class NetworkCamera:
     repeats = False
 
     def __init__(self, address: str, monotonic_ms: Callable[[], int], *, patience_s: float = _READ_WITHIN_S) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("rtsp", "rtsps") or not parts.hostname:
-            raise ConfigError("address must be as rtsp://host/path for the source rtsp")
-        port = f":{parts.port}" if parts.port else ""
-        self.name = f"the camera {parts.scheme}://{parts.hostname}{port}{parts.path}"
+        self.name = f"the camera {_without_password(address)}"
         self.patience_s = patience_s
         self._address = address
         self._monotonic_ms = monotonic_ms
@@ -69,3 +65,15 @@ class NetworkCamera:
             case _:
                 why = f"cannot be reached ({error.strerror}): {self.remedy}, and the name in its address"
         return HardwareError(f"{self.name} {why}")
+
+
+def _without_password(address: str) -> str:
+    """Return an address without user, password and query; raise ConfigError if it is none."""
+    try:
+        parts = urlsplit(address)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        parts, port = urlsplit(""), ""
+    if parts.scheme not in ("rtsp", "rtsps") or not parts.hostname:
+        raise ConfigError("address must be as rtsp://host/path for the source rtsp")
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

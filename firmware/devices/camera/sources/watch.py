@@ -24,9 +24,9 @@ HANGS_AFTER_MS = 30_000
 class Watch:
     """Takes pictures from a source and gives them to `take`, in a thread of its own.
 
-    `source` makes a source that is not open yet. What goes wrong with it is said once as Lost, and once as Back when
-    pictures come again; between those it is opened again and again, ever more seldom. How seldom is forgotten only
-    after pictures came for a minute: a camera that flaps must not fill the log and the outbox.
+    `source` makes a source that is not open yet; each opening numbers its pictures anew. What goes wrong is said once
+    as Lost, and once as Back when pictures come again; between those it is opened again and again, ever more seldom.
+    How seldom is forgotten only after a minute of pictures: one that flaps must not fill the log and the outbox.
     """
 
     def __init__(
@@ -73,7 +73,12 @@ class Watch:
         """Whether the thread runs and does not hang in the camera; raise ConfigError if only a person can mend it."""
         if self._refused is not None:
             raise self._refused
-        return self._thread is not None and self._thread.is_alive() and not self._pulse.lost()
+        if self._thread is None or not self._thread.is_alive():
+            return False
+        if not self._pulse.lost():
+            return True
+        _log.error("%s: the camera's library hangs: unplug the camera and plug it in again", self._name)
+        return False
 
     def close(self) -> None:
         """End the thread and let the camera go; bounded in time, whatever a library does."""

@@ -201,6 +201,7 @@ def test_a_library_that_hangs_is_seen_and_does_not_hold_up_the_end(
     assert watch.alive()
     clock.advance(30_001)
     assert not watch.alive()
+    assert "the camera's library hangs: unplug" in caplog.text
     watch.close()
     assert "hangs in the camera's library" in caplog.text
     hangs.set()

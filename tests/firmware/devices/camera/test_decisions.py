@@ -485,6 +485,24 @@ def test_a_fault_of_the_picture_is_told_once(kind: str) -> None:
     assert len(camera.said(CameraFault)) == 1
 
 
+def test_an_older_observation_does_not_heal_a_fault() -> None:
+    """What comes late says nothing about now: the fault is told when it has lasted 3 s."""
+    camera = Camera().desired().sees(2, faults=frozenset({"covered"}))
+    camera.signal(Seen(at_ms=camera.now_ms - 1000, motion=STILL, people=SERVED, now=WORK))
+    camera.sees(1, faults=frozenset({"covered"}))
+    assert camera.said(CameraFault) == [CameraFault(kind="covered")]
+
+
+def test_a_camera_that_was_opened_again_has_no_fault_until_one_is_seen() -> None:
+    """What was wrong before the driver was closed is looked for anew, and told anew."""
+    camera = Camera().desired().sees(4, faults=frozenset({"covered"})).signal(Lost("unplugged")).fresh()
+    camera.do(camera.decisions.on_start(camera.now_ms))
+    assert camera.trouble is None
+    camera.sees(3, faults=frozenset({"covered"}))
+    assert camera.trouble == "covered"
+    assert camera.said(CameraFault) == [CameraFault(kind="covered")]
+
+
 def test_a_fault_is_told_where_tamper_is_no_incident() -> None:
     """A technician hears of a covered camera also where no supervisor wants to."""
     camera = Camera().desired(kinds=("panic",)).sees(60, faults=frozenset({"covered"}))
@@ -565,7 +583,9 @@ def test_settings_that_cannot_be_meant_leave_the_station_s() -> None:
     assert camera.facts == []
     camera.sees(1.2, motion=STILL | {"": 0.1}, now=WORK.replace(hour=20))
     assert [fact.kind for fact in camera.said(CameraStarted)] == ["after_hours"]
-    camera.desired(kinds=("panic", "loitering"))
+    camera.desired(kinds=("panic", "loitering", "covered")).fresh().sees(4, faults=frozenset({"covered"}))
+    assert camera.said(CameraStarted) == []
+    camera.sees(11)
     assert camera.trouble == "settings:kinds"
     camera.desired()
     assert camera.trouble is None

@@ -195,7 +195,7 @@ class Uploads:
         if self.vault.room() < clip.bytes - self.vault.offset(way.id):
             raise _RefusedError("disk_low", "the center's disk has no room to spare; later")
         way.done = self._do(lambda connection: _enter(connection, row, way, now))
-        way = self._remember(way)
+        way = self._remember(way, now)
         try:
             return Upload(path=f"{PATH}/{way.id}", token=token, offset=self.offset(way))
         except (BusyUploadError, CrowdedError) as error:
@@ -203,9 +203,11 @@ class Uploads:
         except GoneError as error:
             raise _RefusedError("clip_wiped", str(error)) from error
 
-    def _remember(self, way: Way) -> Way:
+    def _remember(self, way: Way, now: int) -> Way:
         """Keep what was given leave to; what came of another file by the same name is forgotten."""
         with self._lock:
+            for one in [one for one in self._ways.values() if one.ends_at < now - _DAY_MS and not one.busy]:
+                del self._ways[one.id]  # its camera asks again, and goes on where it was
             before = self._ways.get(way.id)
             if before is not None:
                 before.token, before.ends_at, before.done = way.token, way.ends_at, way.done
@@ -217,11 +219,6 @@ class Uploads:
         for one in others:
             self.vault.forget(one.id)
         return way
-
-    def drop(self, upload: str) -> None:
-        """Forget an upload whose row is gone."""
-        with self._lock:
-            self._ways.pop(upload, None)
 
     def _check_open(self, way: Way, now: int) -> None:
         if self._asks.take(way.camera, self._clock.monotonic_s()):

@@ -355,9 +355,13 @@ def test_a_token_is_for_one_file_for_hours_and_until_the_next(center: Center) ->
     assert way is not None
     hours = (way.ends_at - center.hall.now_ms()) / 3_600_000
     assert 11.9 < hours <= 12
+    assert send(center, second, CONTENT[:9], 0).status_code == 204
     way.ends_at = center.hall.now_ms()
-    assert send(center, second, b"x", 0).status_code == 410
-    assert camera.leave(clip()).offset == 0
+    assert send(center, second, b"x", 9).status_code == 410
+    way.ends_at -= 2 * 86_400_000
+    camera.leave(clip(name="c-3"))
+    assert send(center, second, b"x", 9).status_code == 401  # it is forgotten, what came is not
+    assert camera.leave(clip()).offset == 9
 
 
 def test_a_repeated_ask_gets_the_first_answer(center: Center) -> None:

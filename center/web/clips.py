@@ -155,9 +155,9 @@ def _answer(status: int, offset: int, *, length: int | None = None) -> Response[
 
 
 def _refused(status: int, code: str, words: str, headers: dict[str, str] | None = None) -> RefusedError:
-    # What is still on its way would only be thrown away: the connection ends instead.
-    every = {**_HEADERS, "connection": "close", **(headers or {})}
-    return RefusedError(status, Problem(code=code, message=words), headers=every)
+    # The connection stays: closed while a body is on its way, it would take the answer with it. What still comes is
+    # thrown away, for as long as a request may take.
+    return RefusedError(status, Problem(code=code, message=words), headers={**_HEADERS, **(headers or {})})
 
 
 def _explained(error: CenterError) -> RefusedError:

@@ -340,6 +340,18 @@ def test_a_body_without_a_length_is_bounded_too(center: Center) -> None:
     assert vault_size(center, leave) <= len(CONTENT)
 
 
+def test_a_refusal_comes_before_the_body(center: Center) -> None:
+    """Whoever asks whether to go on (100-continue) is told so, or refused before a byte is sent."""
+    leave = Camera(center).leave(clip())
+    for token, status in (("x", b"401"), (leave.token, b"100")):
+        asking = headers(Upload(path=leave.path, token=token, offset=0), 0, expect="100-continue")
+        lines = [f"PATCH {leave.path} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(CONTENT)}"]
+        lines += [f"{name}: {value}" for name, value in asking.items()]
+        with closing(socket.create_connection(("127.0.0.1", center.port), timeout=5)) as link:
+            link.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+            assert link.recv(12).split()[1] == status
+
+
 def test_a_token_is_for_one_file_for_hours_and_until_the_next(center: Center) -> None:
     """A token opens no other upload, is not kept itself, is over after twelve hours, and ends when another is given."""
     camera = Camera(center)

@@ -15,12 +15,20 @@ _MISSING = "GStreamer's RTSP server is missing: sudo make system-packages"
 class RtspCamera:
     """A network camera on loopback that shows a moving ball; skips the test where GStreamer is missing."""
 
-    def __init__(self, *, width: int = 320, height: int = 240, fps: int = 15, password: tuple[str, str] | None = None):
+    def __init__(
+        self,
+        *,
+        width: int = 320,
+        height: int = 240,
+        fps: int = 15,
+        key_every: int = 15,
+        password: tuple[str, str] | None = None,
+    ) -> None:
         try:
             subprocess.run([_PYTHON, "-c", _NEEDS], check=True, capture_output=True, timeout=20)
         except (OSError, subprocess.SubprocessError):
             pytest.skip(_MISSING)
-        self._arguments = [str(width), str(height), str(fps), *(password or ())]
+        self._arguments = [str(width), str(height), str(fps), str(key_every), *(password or ())]
         self._process: subprocess.Popen[str] | None = None
         self._port = "0"
         self._start()

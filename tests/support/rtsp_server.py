@@ -1,6 +1,6 @@
 """A real RTSP camera, by GStreamer: a ball that moves, at /live. Where a password is given, it is asked for.
 
-Run by the system's Python, which knows GStreamer: `python3 rtsp_server.py PORT WIDTH HEIGHT FPS [USER PASSWORD]`.
+Run by the system's Python, which knows GStreamer, with PORT WIDTH HEIGHT FPS KEY_EVERY and perhaps USER PASSWORD.
 It prints the port that it listens on.
 """
 
@@ -12,13 +12,13 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - its version must be chosen first
 
-port, width, height, fps, *password = sys.argv[1:]
+port, width, height, fps, key_every, *password = sys.argv[1:]
 Gst.init(None)
 server = GstRtspServer.RTSPServer(address="127.0.0.1", service=port)
 factory = GstRtspServer.RTSPMediaFactory(shared=True)
 factory.set_launch(
     f"( videotestsrc is-live=true pattern=ball ! video/x-raw,width={width},height={height},framerate={fps}/1"
-    f" ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} ! rtph264pay name=pay0 pt=96"
+    f" ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={key_every} ! rtph264pay name=pay0 pt=96"
     " config-interval=1 )"
 )
 if password:

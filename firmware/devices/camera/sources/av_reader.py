@@ -54,8 +54,11 @@ class Way(Protocol):
         """Wait until the next packet can be read without waiting; true where reading has a time limit of its own."""
         ...
 
-    def at(self, media_ms: float) -> tuple[int, int]:
-        """Return when this picture came, by our clock, and how many were lost before it; may wait until it is due."""
+    def at(self, media_ms: float) -> tuple[int, int] | None:
+        """Return when this picture came, by our clock, and how many were lost before it; may wait until it is due.
+
+        None is for a picture that is old already, and is only decoded because others need it.
+        """
         ...
 
     def trouble(self, error: av.FFmpegError) -> MotcuaError:
@@ -184,7 +187,9 @@ class AvReader:
         """Return the frame of a picture, masks drawn; None if there are more pictures than are wanted."""
         media_ms = self._media_ms(picture)
         self._pictures += 1
-        at_ms, lost = self._way.at(media_ms)
+        if (came := self._way.at(media_ms)) is None:
+            return None
+        at_ms, lost = came
         self._number += lost
         if not self._thinner.wants(media_ms):
             return None

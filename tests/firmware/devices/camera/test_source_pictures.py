@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.devices.camera.frames import Frame
+from firmware.devices.camera.sources.network_camera import Lag
 from firmware.devices.camera.sources.offers import read_offers
 from firmware.devices.camera.sources.pictures import Gaps, Thinner, shrink, stamp_ms, unpadded
 from firmware.devices.camera.sources.settling import Settling
@@ -131,6 +132,50 @@ def test_a_camera_that_is_faster_than_asked_loses_nothing() -> None:
     """One that gives 30 pictures a second where 15 are wanted has a rhythm of its own, and its gaps are seen."""
     gaps = Gaps(15)
     assert [gaps.lost(at_ms) for at_ms in (0, 33, 67, 100, 133, 200, 233)] == [0, 0, 0, 0, 0, 1, 0]
+
+
+# --- a network camera's times ----------------------------------------------------------------------------------------
+
+
+def test_pictures_that_waited_for_us_are_not_handed_on() -> None:
+    """What was read to know the stream is decoded only; the first live picture is the first of all."""
+    lag = Lag()
+    waiting = [lag.at(n * 67, 10_000 + n) for n in range(8)]
+    live = [lag.at(n * 67, 10_000 + 7 + (n - 7) * 67) for n in range(8, 12)]
+    assert waiting == [None] * 8
+    assert live == [10_074, 10_141, 10_208, 10_275]
+
+
+def after_catching_up(zero_ms: int) -> Lag:
+    """Return the lag of a camera whose time 0 is `zero_ms` of ours."""
+    lag = Lag()
+    assert [lag.at(n * 100, zero_ms + n * 100) for n in range(3)] == [None, zero_ms + 100, zero_ms + 200]
+    return lag
+
+
+def test_a_bad_moment_of_the_network_does_not_show() -> None:
+    """Ten pictures that come at once after a second of nothing have the times at which they should have come."""
+    lag = after_catching_up(50_000)
+    times = [lag.at(n * 100, 51_300) for n in range(3, 13)]
+    assert [round((at_ms or 0) / 10) * 10 for at_ms in times] == [50_000 + n * 100 for n in range(3, 13)]
+    assert all(at_ms is not None and at_ms <= 51_300 for at_ms in times)
+
+
+def test_a_cameras_clock_may_run_slow_or_fast_for_a_day() -> None:
+    """At 300 millionths either way a picture's time is never in the future, and never 60 ms behind ours."""
+    for speed in (0.9997, 1.0003):
+        lag = after_catching_up(0)
+        for n in range(3, 86_400):
+            at_ms = lag.at(n * 1_000 * speed, n * 1_000)
+            assert at_ms is not None
+            assert n * 1_000 - 60 <= at_ms <= n * 1_000
+
+
+def test_a_cameras_clock_may_be_set() -> None:
+    """After a jump either way its pictures come at our time again."""
+    for jump_ms in (-3_600_000, 3_600_000):
+        lag = after_catching_up(90_000)
+        assert [lag.at(jump_ms + n * 100, 90_000 + n * 100) for n in range(3, 6)] == [90_300, 90_400, 90_500]
 
 
 # --- exposure --------------------------------------------------------------------------------------------------------

@@ -576,6 +576,16 @@ def test_a_password_is_used_and_never_said() -> None:
         pass
 
 
+def test_a_camera_with_few_key_frames_gives_pictures_at_once() -> None:
+    """Where the next key frame is 40 s away, the first one is not thrown away while the stream is looked at."""
+    camera = RtspCamera(key_every=600)
+    try:
+        with rtsp_source(camera.address) as source:
+            read(source, 3)
+    finally:
+        camera.kill()
+
+
 def test_half_a_picture_after_a_long_silence_is_no_picture(tmp_path: Path) -> None:
     """FFmpeg hands out what it had of a picture when its time is over: that is silence, not a sign of life."""
     clock = iter(range(0, 1_000_000, 950))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.states import Zone
@@ -31,6 +31,7 @@ def test_the_whole_picture_is_a_zone() -> None:
     assert zones.mask(((0, 0), (1, 0), (1, 1), (0, 1)), 64, 48).all()
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(80, 700), st.integers(60, 500))
 def test_a_zone_survives_another_resolution(width: int, height: int) -> None:
     """A zone takes the same share of a picture of any size, but for its edge's pixels."""

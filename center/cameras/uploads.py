@@ -110,6 +110,7 @@ class Uploads:
         self._repeats: OrderedDict[str, Reply] = OrderedDict()
         self._asks = Buckets(ASKS)
 
+        self._failing = False
         self._pool = ThreadPoolExecutor(self._at_once + 2, thread_name_prefix="clips")
 
     def start(self) -> None:
@@ -148,13 +149,18 @@ class Uploads:
         except _RefusedError as error:
             reply = _no(request, error.code, str(error))
         except (StoreError, VaultError) as error:
-            log.warning("%s/%s wants to send a recording and has to wait: %s", station, device, error)
+            if not self._failing:
+                log.warning("cameras want to send recordings and have to wait: %s", error)
+            self._failing = True
             reply = _no(request, "store_full" if error.full else "store_failed", "it cannot be stored now; later")
         except TimedOut:
             reply = _no(request, "overloaded", "the center is busy; ask again later")
         except Exception:
             log.exception("a camera got no answer; please report these lines")
             reply = _no(request, "store_failed", "it cannot be stored now; later")
+        if reply.ok and self._failing:
+            log.info("recordings are taken again")
+            self._failing = False
         with self._lock:
             self._repeats[key] = reply
             if len(self._repeats) > _REPEATS:
@@ -192,9 +198,9 @@ class Uploads:
         )
         with self._lock:
             self._check_open(way, now)
-        if self.vault.room() < clip.bytes - self.vault.offset(way.id):
-            raise _RefusedError("disk_low", "the center's disk has no room to spare; later")
         way.done = self._do(lambda connection: _enter(connection, row, way, now))
+        if not way.done and self.vault.room() < clip.bytes - self.vault.offset(way.id):
+            raise _RefusedError("disk_low", "the center's disk has no room to spare; later")
         way = self._remember(way, now)
         try:
             return Upload(path=f"{PATH}/{way.id}", token=token, offset=self.offset(way))
@@ -416,8 +422,6 @@ def _instant(text: str) -> int | None:
     """Return an instant of RFC 3339 in UTC milliseconds; None for anything else."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return None if found.tzinfo is None else int(found.astimezone(UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
         return None
-    if found.tzinfo is None or found.year < 1971:
-        return None
-    return int(found.astimezone(UTC).timestamp() * 1000)

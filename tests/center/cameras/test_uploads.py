@@ -402,6 +402,8 @@ def test_a_name_leads_nowhere(center: Center, vault: Vault, name: str) -> None:
         ("request_invalid", clip(), None),
         ("request_invalid", clip(start="yesterday"), "shown"),
         ("request_invalid", clip(start="2026-11-23T01:02:00"), "shown"),
+        ("request_invalid", clip(start="9999-12-31T23:59:59-14:00"), "shown"),
+        ("request_invalid", clip(start="0001-01-01T00:00:00+14:00"), "shown"),
         ("request_invalid", clip(b""), "shown"),
         ("clip_too_large", clip(bytes=2_000_001), "shown"),
     ],
@@ -450,8 +452,11 @@ def test_a_camera_has_so_many_on_their_way(center: Center) -> None:
     assert neighbour.refusal(clip()) == "overloaded"
 
 
-def test_a_full_store_says_later_and_loses_nothing(center: Center, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the row cannot be written, the sender is told to come again, and then nothing is sent twice."""
+def test_a_full_store_says_later_and_loses_nothing(
+    center: Center, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the row cannot be written, the sender is told to come again, and then nothing is sent twice; one line."""
+    caplog.set_level("INFO", "center.cameras")
     leave = Camera(center).leave(clip())
     real = center.hall.transact
 
@@ -462,10 +467,15 @@ def test_a_full_store_says_later_and_loses_nothing(center: Center, monkeypatch: 
     assert send(center, leave, CONTENT, 0).status_code == 507
     with center.client() as client:
         assert client.head(leave.path, headers=headers(leave)).status_code == 507
-    assert Camera(center).refusal(clip(name="c-2")) == "store_full"
+    for _ in range(3):
+        assert Camera(center).refusal(clip(name="c-2")) == "store_full"
     monkeypatch.setattr(center.hall, "transact", real)
     assert offset_of(center, leave) == len(CONTENT)
     assert row_of(center).arrived_at is not None
+    Camera(center).leave(clip(name="c-2"))
+    said = [record.message for record in caplog.records if record.name.startswith("center.cameras")]
+    assert said == [said[0], "recordings are taken again"]
+    assert "have to wait: the disk is full" in said[0]
 
 
 def test_a_disk_without_room_to_spare_says_later(center: Center, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,6 +491,8 @@ def test_a_disk_without_room_to_spare_says_later(center: Center, vault: Vault, m
     monkeypatch.setattr(vault, "_spare_bytes", 0)
     assert offset_of(center, leave) == 100
     assert send(center, leave, CONTENT[100:], 100).status_code == 204
+    monkeypatch.setattr(vault, "_spare_bytes", 1 << 60)
+    assert camera.leave(clip()).offset == len(CONTENT)  # it is here: its camera may delete its own
 
 
 def test_a_whole_file_of_a_killed_center_is_settled(center: Center, vault: Vault) -> None:

@@ -6,6 +6,9 @@ MIN_PYTHON := 3.11
 FOR ?= center
 ASYNCAPI_PARSER := @asyncapi/parser@3.6.3
 
+# Tests start the program some hundred times: where nothing compiled may be kept, each would compile it anew.
+test test-long: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help demo test test-long test-powercut test-vm check bench soak format pictures wheels constraints system-packages asyncapi-parser clean
 
 help: ## Show what can be made

@@ -1,18 +1,12 @@
 """One demo for the tests that only look and press, and a real browser."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.e2e.demo import Demo
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+from tests.support import browser
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +20,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium."""
-    if not shutil.which(CHROMIUM):
-        pytest.skip("chromium is missing: sudo make system-packages")
+    program = browser.chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+        started = playwright.chromium.launch(executable_path=program, args=browser.FLAGS)
+        yield started
+        started.close()
 
 
 @pytest.fixture

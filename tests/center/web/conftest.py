@@ -1,6 +1,5 @@
 """A whole center on a free port, and a real browser that looks at it."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.center.web.site import CHROMIUM, FLAGS, Center, Visitor
+from tests.center.web.site import Center, Visitor
+from tests.support.browser import FLAGS, chromium
 
 
 @pytest.fixture
@@ -37,12 +37,11 @@ def center(make_center: Callable[..., Center]) -> Center:
 @pytest.fixture(scope="module")  # not longer: its event loop stays in this thread, where others want to run theirs
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
-    if not shutil.which(CHROMIUM):
-        pytest.skip("needs Debian's chromium: run `make system-packages` or `apt-get install chromium`")
+    program = chromium()
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+        started = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield started
+        started.close()
 
 
 @pytest.fixture

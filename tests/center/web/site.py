@@ -31,18 +31,6 @@ from center.web.gate import COOKIE
 from center.web.server import WebServer, web_server
 from center.web.stream import Hub
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 SERVICES = (
     ServiceConfig(id="dat-dai", letter="A", vi="Đất đai, nhà ở", en="Land and housing"),
     ServiceConfig(id="ho-tich", letter="B", vi="Hộ tịch, căn cước", en="Civil status, ID"),

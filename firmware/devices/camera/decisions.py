@@ -46,6 +46,8 @@ from firmware.ports import Drive, Effect, Record, Remember, Report
 
 Signal = Seen | Lost | Back | Thumbnail | Kept | Held | Unkept | Presence | Room
 
+Trouble = Literal["lost", "covered", "frozen", "defocused", "moved", "disk", "settings"]
+"""What a camera reports to be wrong; after `settings:` comes which of them."""
 FAULTS: tuple[Literal["covered", "frozen", "defocused", "moved"], ...] = ("covered", "frozen", "defocused", "moved")
 """What can be wrong with a picture, the worst first: one of them is the trouble that is reported."""
 INCIDENT_CLIP_MS = 600_000

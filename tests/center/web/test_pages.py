@@ -15,6 +15,7 @@ from center.queue.model import Outcome
 from center.web.words import WORDS
 from contract.events import DeviceHealth
 from contract.states import Status
+from firmware.devices.camera.decisions import Trouble as CameraTrouble
 from firmware.devices.display.signs import Trouble
 from tests.center.web.site import Center, Visitor, violations
 
@@ -157,8 +158,8 @@ def test_devices_are_read_on_a_phone(center: Center, visitor: Visitor) -> None:
 
 
 def test_every_trouble_of_our_devices_has_words() -> None:
-    """Whatever a pad or a display reports as its trouble, the devices page says it in words."""
-    troubles = {*get_args(Trouble), "no_contact", "no_answer", "not_stored", "stuck"}
+    """Whatever a pad, a display or a camera reports as its trouble, the devices page says it in words."""
+    troubles = {*get_args(Trouble), *get_args(CameraTrouble), "no_contact", "no_answer", "not_stored", "stuck"}
     assert {f"trouble_{trouble}" for trouble in troubles} == {key for key in WORDS if key.startswith("trouble_")}
 
 
@@ -168,7 +169,7 @@ def test_every_word_is_used() -> None:
     files = [file for folder in folders for file in folder.rglob("*.*") if file.suffix in (".py", ".html", ".js")]
     asking = "".join(file.read_text(encoding="utf-8") for file in files if file.name != "words.py")
     named = set(re.findall(r"""["']([a-z0-9_]+)["']""", asking)) | set(get_args(Outcome)) | set(get_args(Trouble))
-    named |= set(get_args(Kind))
+    named |= set(get_args(Kind)) | set(get_args(CameraTrouble))
     named |= {"no_contact", "no_answer", "not_stored", "stuck"}  # of pads: the test above holds them to the list
     groups = set(re.findall(r"""[`"']([a-z]+_)(?:\$?\{|["'] ~)""", asking))
     unused = [

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 import pytest
@@ -23,6 +23,7 @@ from firmware.devices.camera.decisions import (
     SERVICE_CLIP_MS,
     THUMBNAIL_BYTES,
     CameraDecisions,
+    Trouble,
 )
 from firmware.devices.camera.signals import (
     Back,
@@ -133,6 +134,7 @@ class Camera:
                 case Report(state):
                     assert isinstance(state, CameraReported)
                     assert decode(encode(state), CameraReported) == state
+                    assert state.trouble is None or state.trouble.partition(":")[0] in get_args(Trouble)
                     self.reports.append(state)
                 case Drive(command):
                     self.driven.append(command)

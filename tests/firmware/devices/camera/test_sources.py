@@ -659,6 +659,22 @@ def test_large_pictures_are_asked_for_coded_where_the_camera_can(tmp_path: Path)
     assert camera.asked[0]["video_size"] == "1280x720"
 
 
+def test_pictures_that_the_kernel_dropped_are_missing_in_the_numbers() -> None:
+    """The kernel's stamps tell; where they are of another clock nothing is said to be lost."""
+    config = CameraConfig(source="v4l2", address="/dev/video0", fps=10)
+    way = UsbCamera("/dev/video0", config, lambda: 60_000)
+    stamps = (59_100, 59_200, 59_300, 59_600, 59_700, 12.5, 99_000)
+    assert [way.at(stamp) for stamp in stamps] == [
+        (59_100, 0),
+        (59_200, 0),
+        (59_300, 0),
+        (59_600, 2),
+        (59_700, 0),
+        (60_000, 0),
+        (60_000, 0),
+    ]
+
+
 def test_a_device_that_is_not_there_may_come(tmp_path: Path) -> None:
     """An unplugged camera is waited for; something that is no camera is not."""
     with pytest.raises(HardwareError, match="is not there: plug it in; `motcua doctor` names those that are"):
@@ -773,6 +789,16 @@ def test_pictures_that_nobody_takes_in_time_are_lost_and_their_numbers_missing()
         wait_for(lambda: len(made) >= 10)
         first = read(source, 1)[0].number
     assert first >= 10 - picamera.QUEUED - 1
+
+
+def test_pictures_that_the_camera_system_dropped_are_missing_in_the_numbers(camera_module: CameraModule) -> None:
+    """The sensor's stamps tell: 33 ms are the next picture, 100 ms the third from here."""
+    stamps = iter([9_100, 9_133, 9_167, 9_267, *range(9_300, 9_990, 33), *[9_999] * 999])
+    camera_module.stamp_ns = lambda: next(stamps) * 1_000_000
+    with make_source(CameraConfig(source="picamera2", fps=30), nothing, lambda: 10_000) as source:
+        found = {frame.at_ms: frame.number for frame in read(source, 6)}
+    numbers = {9_100: 0, 9_133: 1, 9_167: 2, 9_267: 5} | {9_300 + n * 33: 6 + n for n in range(21)}
+    assert found.items() <= numbers.items()
 
 
 def test_exposure_and_focus_hold_still_when_the_camera_has_chosen(camera_module: CameraModule) -> None:

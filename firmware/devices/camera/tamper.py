@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.states import Zone
+from firmware.devices.camera import zones as areas
 from firmware.devices.camera.frames import Plane
 
 COVERED, DEFOCUSED, MOVED, FROZEN = "covered", "defocused", "moved", "frozen"
@@ -71,8 +73,12 @@ class Difference:
 class Tamper:
     """What is wrong with one camera's pictures. Give it every picture, or some each second."""
 
-    def __init__(self, reference: Plane | None = None) -> None:
-        """Begin; `reference` is one that was kept, or the first six seconds make it."""
+    def __init__(self, masks: Sequence[Zone] = (), *, reference: Plane | None = None) -> None:
+        """Begin; `reference` is one that was kept, or the first six seconds make it.
+
+        What the masks hide is not asked: their own edges stand whatever is done to the camera.
+        """
+        self._hidden = hidden_by(masks)
         self._reference = None if reference is None else reference.astype(np.float32)
         self._pictures: deque[Plane] = deque(maxlen=_PICTURES)
         self._sampled_ms: int | None = None
@@ -114,10 +120,10 @@ class Tamper:
 
     def _judged(self, seen: Plane, at_ms: int, *, moving: bool) -> frozenset[str]:
         if self._reference is None:
-            if shows_nothing(seen):
+            if shows_nothing(seen, self._hidden):
                 return frozenset({COVERED})
             self._reference = seen.astype(np.float32)
-        wrong = faults(difference(_levels(self._reference), seen))
+        wrong = faults(difference(_levels(self._reference), seen, self._hidden))
         # A lens that is covered may give a picture without any noise; it lives all the same.
         if at_ms - self._changed_ms >= FROZEN_AFTER_MS and COVERED not in wrong:
             wrong |= {FROZEN}
@@ -126,9 +132,9 @@ class Tamper:
         return wrong
 
 
-def difference(reference: Plane, seen: Plane) -> Difference:
-    """Compare two pictures of `(120, 160)`."""
-    before, now = _Edges(reference), _Edges(seen)
+def difference(reference: Plane, seen: Plane, hidden: NDArray[np.bool_] | None = None) -> Difference:
+    """Compare two pictures of `(120, 160)` but for what is hidden in both."""
+    before, now = _Edges(reference, hidden), _Edges(seen, hidden)
     cut = max(float(np.partition(before.strength, _WEAKER)[_WEAKER]), _EDGE)
     edges = np.flatnonzero(before.strength >= cut)
     strength = before.strength[edges]
@@ -164,9 +170,19 @@ def faults(found: Difference) -> frozenset[str]:
     return frozenset(wrong)
 
 
-def shows_nothing(picture: Plane) -> bool:
+def hidden_by(masks: Sequence[Zone]) -> NDArray[np.bool_] | None:
+    """Return what masks hide of `(120, 160)`, a rim of two pixels for their own edges included; None for no masks."""
+    if not masks:
+        return None
+    hidden = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for mask in masks:
+        hidden |= areas.mask(mask.points, WIDTH, HEIGHT)
+    return cv2.dilate(hidden, np.ones((5, 5), np.uint8)) > 0
+
+
+def shows_nothing(picture: Plane, hidden: NDArray[np.bool_] | None = None) -> bool:
     """Tell whether a picture of `(120, 160)` has next to no edges: a cover, or a night without any light."""
-    return float(_Edges(picture).stronger_than(_EDGE)) < _POOR * picture.size
+    return _Edges(picture, hidden).stronger_than(_EDGE) < _POOR * picture.size
 
 
 def median_of(pictures: Sequence[Plane]) -> Plane:
@@ -185,11 +201,16 @@ def median_of(pictures: Sequence[Plane]) -> Plane:
 class _Edges:
     """A picture's gradients by Sobel, levels a pixel times 8, and its Laplacian; float32, flat but for the picture."""
 
-    def __init__(self, picture: Plane) -> None:
+    def __init__(self, picture: Plane, hidden: NDArray[np.bool_] | None) -> None:
         self.picture = picture.astype(np.float32)
+        if hidden is not None and not hidden.all():
+            self.picture[hidden] = self.picture[~hidden].mean()
         x, y = cv2.Sobel(self.picture, cv2.CV_32F, 1, 0), cv2.Sobel(self.picture, cv2.CV_32F, 0, 1)
         self.x, self.y = x.ravel(), y.ravel()
-        self.strength = cv2.magnitude(x, y).ravel()
+        strength = cv2.magnitude(x, y)
+        if hidden is not None:
+            strength[cv2.dilate(hidden.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0] = 0
+        self.strength = strength.ravel()
         laplacian = cv2.Laplacian(self.picture, cv2.CV_32F)
         self.laplacian = laplacian.ravel()
         self.deviation = _deviation(self.picture)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from benchmarks.camera_analysis import false_alarms, found_after_s
 from benchmarks.camera_scenes import MISSING, VIDEO, footage, small_of
+from contract.states import Zone
 from firmware.devices.camera.frames import Plane
+from firmware.devices.camera.privacy import Masks
 from firmware.devices.camera.tamper import (
     COVERED,
     DEFOCUSED,
@@ -22,6 +24,7 @@ from firmware.devices.camera.tamper import (
     Tamper,
     difference,
     faults,
+    hidden_by,
     median_of,
     shows_nothing,
 )
@@ -129,6 +132,52 @@ def test_a_cover_without_any_noise_is_covered_and_not_frozen() -> None:
     tamper = _settled()
     black = np.full((240, 320), 16, np.uint8)
     assert [tamper.look(black, 10_000 + number * 400, moving=False) for number in range(40)][-1] == {COVERED}
+
+
+COLUMNS = [
+    Zone(name="screen", points=((left, 0.0), (left + 0.06, 0.0), (left + 0.06, 1.0), (left, 1.0)))
+    for left in (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
+]
+MASKS = Masks(COLUMNS, (640, 480), (320, 240))
+
+
+def _masked(tamper: Tamper, picture: Plane, begin_s: int) -> frozenset[str]:
+    """Look at a picture half of which is masked, with a sensor's noise, for ten seconds; return what was said last."""
+    main = np.zeros((720, 640), np.uint8)
+    said: frozenset[str] = frozenset()
+    for number in range(25):
+        shown = _sensed(picture, number)
+        MASKS.draw(main, shown)
+        said = tamper.look(shown, begin_s * 1000 + number * 400, moving=False)
+    return said
+
+
+@pytest.mark.parametrize("cover", [30, 128, 230])
+def test_the_edges_of_masks_hide_no_cover(cover: int) -> None:
+    """Where masks with long edges hide half of the picture, a cover is told all the same, at the start, too."""
+    hand = np.full((240, 320), cover, np.uint8)
+    tamper = Tamper(COLUMNS)
+    assert _masked(tamper, hand, 0) == {COVERED}
+    assert tamper.reference is None
+    assert _masked(tamper, _place(), 10) == frozenset()
+    assert _masked(tamper, hand, 20) == {COVERED}
+
+
+def test_the_edges_of_masks_hide_no_move() -> None:
+    """Where masks hide half of the picture, a camera that was turned by 8 pixels of 320 is told all the same."""
+    tamper = Tamper(COLUMNS)
+    assert _masked(tamper, _place(), 0) == frozenset()
+    assert _masked(tamper, np.roll(_place(), 8, axis=0), 10) == {MOVED}
+
+
+def test_masks_have_no_part_in_the_contrast() -> None:
+    """In three tenths of the light the contrast is three tenths, with half of the picture masked, too."""
+    before, now = _place().copy(), cv2.convertScaleAbs(_place(), alpha=0.3).astype(np.uint8)
+    for picture in (before, now):
+        MASKS.draw(np.zeros((720, 640), np.uint8), picture)
+    found = difference(_shrunk(before), _shrunk(now), hidden_by(COLUMNS))
+    assert found.contrast == pytest.approx(0.3, abs=0.02)
+    assert faults(found) == frozenset()
 
 
 def test_noise_behind_a_cover_is_no_edge() -> None:
@@ -261,7 +310,7 @@ def test_a_reference_that_was_kept_finds_what_happened_while_the_device_was_off(
     """With the reference of before, a camera that was turned while it had no power is told as moved."""
     kept = _settled().reference
     turned = np.roll(_place(), 60, axis=1)
-    assert _seconds(Tamper(kept), lambda _: turned, 0, 10)[-1] == {MOVED}
+    assert _seconds(Tamper(reference=kept), lambda _: turned, 0, 10)[-1] == {MOVED}
 
 
 @needs_video

@@ -25,7 +25,7 @@ _KNOWN_FOR = 15  # pictures until the background is asked for again
 _LIGHT_FROM = 0.08  # with less of the picture changed, edges are not asked
 _LIKE = 0.5  # cosine between two pictures' gradients, from which on their edges are the same
 _QUOTIENT = (0.4, 2.5)
-_DARK = 2.0  # levels, added above and below the line: one level of four is noise
+_DARK = 24  # levels: of less, and of what masks made black, no quotient says anything
 
 
 class Motion:
@@ -37,7 +37,8 @@ class Motion:
         self._seen = 0
         self._model = _model()
         self._age = 0  # of the model, in pictures
-        self._background: NDArray[np.float32] | None = None
+        self._lit = np.zeros(0, np.intp)  # some of the background's pixels, the dark and the masked ones left out
+        self._levels: NDArray[np.float32] = np.zeros(0, np.float32)  # and how bright they are
 
     @property
     def ready(self) -> bool:
@@ -61,7 +62,9 @@ class Motion:
         moved = cv2.medianBlur(self._model.apply(even), 3).astype(np.uint8, copy=False)
         self._age += 1
         if self._age % _KNOWN_FOR == 1:
-            self._background = self._model.getBackgroundImage().astype(np.float32)
+            background = self._model.getBackgroundImage().ravel()
+            self._lit = np.flatnonzero(background > _DARK)[::4]
+            self._levels = background[self._lit].astype(np.float32)
         if self._age > 1 and cv2.countNonZero(moved) > _LIGHT_FROM * moved.size and self._is_light(even, moved):
             self._begin()
             self._model.apply(picture)
@@ -70,9 +73,9 @@ class Motion:
 
     def _evened(self, picture: Plane) -> Plane:
         """Bring a picture to the background's brightness: the middle quotient is that of what has not moved."""
-        if self._background is None:
+        if not len(self._lit):
             return picture
-        quotients = (self._background[::2, ::2] + _DARK) / (picture[::2, ::2] + _DARK)
+        quotients = self._levels / np.maximum(picture.ravel()[self._lit], 1)
         least, most = _QUOTIENT
         quotient = min(max(float(np.median(quotients)), least), most)
         return cv2.convertScaleAbs(picture, alpha=quotient).astype(np.uint8, copy=False)
@@ -89,7 +92,7 @@ class Motion:
         """Learn the place anew, which MOG2 does fast in its first pictures."""
         self._model = _model()
         self._age = 0
-        self._background = None
+        self._lit = np.zeros(0, np.intp)
 
 
 def _model() -> cv2.BackgroundSubtractorMOG2:

@@ -92,6 +92,20 @@ def test_light_that_changes_everywhere_moves_nothing(light: float) -> None:
     assert motion.look(_noisy(with_somebody, 1))[ALL] >= MOVED_WHOLE
 
 
+def test_masks_have_no_part_in_the_light() -> None:
+    """Where masks hide two thirds of the picture, light that changes everywhere moves nothing, either."""
+    motion = Motion(())
+    masked = _place().copy()
+    masked[:160] = 16
+    for number in range(60):
+        motion.look(_noisy(masked, number))
+    dimmer = (masked * 0.9).astype(np.uint8)
+    dimmer[:160] = 16
+    assert max(motion.look(_noisy(dimmer, number))[ALL] for number in range(30)) < MOVED_WHOLE
+    dimmer[200:, 100:140] = 180
+    assert motion.look(dimmer)[ALL] >= MOVED_WHOLE
+
+
 def test_a_lamp_on_one_side_moves_nothing() -> None:
     """When a lamp on one side is switched off, edges stay: nothing moves, and soon after a person does."""
     motion = _settled()

@@ -93,17 +93,21 @@ def test_light_that_changes_everywhere_moves_nothing(light: float) -> None:
 
 
 def test_masks_have_no_part_in_the_light() -> None:
-    """Where masks hide two thirds of the picture, light that changes everywhere moves nothing, either."""
+    """Where masks hide two thirds of the picture, light that fades moves nothing, either."""
     motion = Motion(())
-    masked = _place().copy()
-    masked[:160] = 16
+
+    def lit(light: float, number: int) -> Plane:
+        picture = _noisy(cv2.convertScaleAbs(_place(), alpha=light).astype(np.uint8), number)
+        picture[:160] = 16
+        return picture
+
     for number in range(60):
-        motion.look(_noisy(masked, number))
-    dimmer = (masked * 0.9).astype(np.uint8)
-    dimmer[:160] = 16
-    assert max(motion.look(_noisy(dimmer, number))[ALL] for number in range(30)) < MOVED_WHOLE
-    dimmer[200:, 100:140] = 180
-    assert motion.look(dimmer)[ALL] >= MOVED_WHOLE
+        motion.look(lit(1, number))
+    fading = [motion.look(lit(1 - number / 300, number))[ALL] for number in range(200)]
+    assert max(fading) < MOVED_WHOLE
+    somebody = lit(0.34, 1)
+    somebody[170:230, 100:140] = 180
+    assert motion.look(somebody)[ALL] >= MOVED_WHOLE
 
 
 def test_a_lamp_on_one_side_moves_nothing() -> None:

@@ -11,6 +11,8 @@ SMALL_WIDTH, SMALL_HEIGHT = 320, 240
 """The size at which pictures are analysed; `Frame.small` is `(SMALL_HEIGHT, SMALL_WIDTH)`."""
 
 _OLDEST_STAMP_MS = 1_000
+_NEWEST_STAMP_MS = -100
+"""Some drivers stamp a picture with the time at which it should have come, so it may come early."""
 _EARLY = 1 / 3
 """The part of a period by which a frame may come early, at most: stamps jitter."""
 _RHYTHM = 8
@@ -49,7 +51,7 @@ def stamp_ms(stamp_ns: int | None, now_ms: int) -> int | None:
     if stamp_ns is None:
         return None
     ms = stamp_ns // 1_000_000
-    return ms if 0 <= now_ms - ms <= _OLDEST_STAMP_MS else None
+    return ms if _NEWEST_STAMP_MS <= now_ms - ms <= _OLDEST_STAMP_MS else None
 
 
 class Thinner:

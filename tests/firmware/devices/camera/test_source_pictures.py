@@ -61,9 +61,10 @@ def test_a_pixel_of_the_small_picture_is_the_mean_of_what_it_covers() -> None:
 
 
 def test_a_stamp_counts_only_if_it_is_of_our_clock() -> None:
-    """A stamp of the last second is believed; one of the future, of long ago, or none at all is not."""
+    """A stamp of the last second or of just now is believed; one of the future, of long ago, or none at all is not."""
     assert stamp_ms(59_960_000_000, 60_000) == 59_960
-    assert stamp_ms(60_001_000_000, 60_000) is None
+    assert stamp_ms(60_060_000_000, 60_000) == 60_060
+    assert stamp_ms(60_101_000_000, 60_000) is None
     assert stamp_ms(58_999_000_000, 60_000) is None
     assert stamp_ms(0, 60_000) is None
     assert stamp_ms(None, 60_000) is None

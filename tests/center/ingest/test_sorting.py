@@ -176,23 +176,23 @@ def test_what_a_stranger_reports_takes_no_more_memory_than_it_is_long() -> None:
     state = b'{"trouble":7,"x":[' + b"{}," * 5_000 + b"{}]}"
     tracemalloc.start()
     try:
-        seen = sort(message("motcua/v1/bentre/q01/camera/reported", state))
+        seen = sort(message("motcua/v1/bentre/q01/kiosk/reported", state))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert isinstance(seen, Sighting)
-    assert Device(station="q01", device="camera", seen_at=0, reported=seen.reported).trouble == ""
+    assert Device(station="q01", device="kiosk", seen_at=0, reported=seen.reported).trouble == ""
     assert kept < 4 * len(state)
 
 
-@pytest.mark.parametrize("kind", ["rating", "camera"])
+@pytest.mark.parametrize("kind", ["rating", "kiosk"])
 def test_of_an_overlong_state_only_the_trouble_is_kept(kind: str) -> None:
     """Two thousand made-up devices take 2 MB with what they report, not 32; what is wrong with one is still told."""
     state = encode(RatingReported(revision=3, armed=None, presses={"3": 9}, trouble="stuck:2"))
     found = sort(message(f"motcua/v1/bentre/q01/{kind}/reported", state + b" " * 15_000))
     assert isinstance(found, Sighting)
     assert found.reported == '{"trouble":"stuck:2"}'
-    mute = sort(message("motcua/v1/bentre/q01/camera/reported", b'{"trouble":"%s"}' % (b"x" * 15_000)))
+    mute = sort(message("motcua/v1/bentre/q01/kiosk/reported", b'{"trouble":"%s"}' % (b"x" * 15_000)))
     assert isinstance(mute, Sighting)
     assert mute.reported == '{"trouble":"%s"}' % ("x" * 64)
     longest = RatingReported(revision=2**53 - 1, armed="t" * 64, presses=dict.fromkeys("12345", 2**53 - 1), trouble="t")

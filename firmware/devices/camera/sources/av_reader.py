@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.frames import Frame, Plane
 from firmware.devices.camera.sources.pictures import Thinner, shrink
-from firmware.errors import ConfigError, HardwareError, MotcuaError
+from firmware.errors import HardwareError, MotcuaError
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,11 @@ class Way(Protocol):
     @property
     def remedy(self) -> str:
         """What an operator should look at when no picture comes."""
+        ...
+
+    @property
+    def fault(self) -> type[MotcuaError]:
+        """What it is if it can be opened and has no pictures: ConfigError where only a person can mend it."""
         ...
 
     @property
@@ -130,11 +135,13 @@ class AvReader:
         except av.FFmpegError as error:
             raise self._way.trouble(error) from None  # the library's own names the address with its password
         if not self._container.streams.video:
-            raise ConfigError(f"{self._way.name} has no pictures")
+            raise self._way.fault(f"{self._way.name} has no pictures")
         stream = self._container.streams.video[0]
         # Without a decoder FFmpeg's binding has no context, which its types do not say.
         if (context := getattr(stream, "codec_context", None)) is None:
-            raise ConfigError(f"{self._way.name} is coded in a way that FFmpeg does not know here: use H.264 or MJPEG")
+            raise self._way.fault(
+                f"{self._way.name} is coded in a way that FFmpeg cannot read here: use H.264 or MJPEG"
+            )
         context.thread_count = 1  # more of them would hold pictures back
         self._stream = stream
         self._packets = self._container.demux(stream)
@@ -172,9 +179,9 @@ class AvReader:
         return HardwareError(f"no picture for {seconds:g} s from {self._way.name}: {self._way.remedy}")
 
     def _at_end(self) -> bool:
-        if not self._pictures:
-            raise ConfigError(f"no picture of {self._way.name} can be read: it is broken")
         self._way.end()
+        if not self._pictures:
+            raise self._way.fault(f"no picture of {self._way.name} can be read: it is broken")
         if not self._way.repeats:
             return False
         self._close()

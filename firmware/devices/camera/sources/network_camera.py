@@ -8,7 +8,7 @@ from av.container import InputContainer
 
 from firmware.errors import ConfigError, HardwareError, MotcuaError
 
-_OPEN_WITHIN_S = 5.0
+_OPEN_WITHIN_S = 4.0  # twice: to connect, and to know the stream
 _READ_WITHIN_S = 4.5
 """Less than the silence that counts as lost (5 s). TCP may need some of it to get over a bad moment of a network."""
 
@@ -59,6 +59,7 @@ class NetworkCamera:
     """The way to a network camera. Its clock is not ours, but it says how far its pictures are apart: see `Lag`."""
 
     remedy = "check its power and its network cable"
+    fault = HardwareError
     repeats = False
 
     def __init__(self, address: str, monotonic_ms: Callable[[], int], *, patience_s: float = _READ_WITHIN_S) -> None:

@@ -64,21 +64,18 @@ class PicameraSource:
         try:
             self._start(Picamera2())
         except RuntimeError as error:
-            self.__exit__()
+            self._let_go()
             raise HardwareError(
                 f"the camera module does not start ({error}): is it in use by another program?"
             ) from error
         except BaseException:
-            self.__exit__()
+            self._let_go()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let the camera go, for the rest of this process."""
-        camera, self._camera = self._camera, None
-        if camera is not None:
-            camera.stop()
-            camera.close()
+        self._let_go()
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next picture; raise HardwareError when none came in time."""

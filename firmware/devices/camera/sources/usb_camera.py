@@ -23,6 +23,7 @@ class UsbCamera:
     """The way to a V4L2 device. The kernel's stamps are of our clock: they are the pictures' times."""
 
     remedy = "unplug it and plug it in again"
+    fault = HardwareError
     repeats = False
     patience_s = math.inf  # it is asked first whether there is anything: `ready`
 

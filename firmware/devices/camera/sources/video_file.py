@@ -18,6 +18,7 @@ class VideoFile:
     """
 
     remedy = "its disk gives nothing"
+    fault = ConfigError
     patience_s = math.inf
 
     def __init__(

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 SILENCE_S = 5.0
 RETRY_FIRST_S = 1.0
 RETRY_LAST_S = 60.0
-CLOSE_WITHIN_S = SILENCE_S + 1
+CLOSE_WITHIN_S = 9.0
 HANGS_AFTER_MS = 30_000
 """Opening a camera or reading a picture takes a few seconds at most: every wait of ours is bounded."""
 
@@ -27,6 +27,7 @@ class Watch:
     `source` makes a source that is not open yet; each opening numbers its pictures anew. What goes wrong is said once
     as Lost, and once as Back when pictures come again; between those it is opened again and again, ever more seldom.
     How seldom is forgotten only after a minute of pictures: one that flaps must not fill the log and the outbox.
+    A configuration that cannot work ends it, but not once it has worked: then it is the camera that has changed.
     """
 
     def __init__(
@@ -106,8 +107,10 @@ class Watch:
             except HardwareError as error:
                 self._lose(str(error))
             except ConfigError as error:
-                self._refused = error
-                return
+                if not self._seen_any:
+                    self._refused = error
+                    return
+                self._lose(str(error))
 
     def _read(self, source: Source) -> bool:
         """Take pictures until the stop; return False where the source has ended."""

@@ -499,7 +499,7 @@ def _nothing_decodes(path: Path) -> None:
         (_text, "is no video, or is broken"),
         (_empty, "is no video, or is broken"),
         (_sound, "has no pictures"),
-        (_unknown_codec, "is coded in a way that FFmpeg does not know here: use H.264 or MJPEG"),
+        (_unknown_codec, "is coded in a way that FFmpeg cannot read here: use H.264 or MJPEG"),
     ],
     ids=["missing", "folder", "text", "empty", "sound", "codec"],
 )
@@ -510,6 +510,14 @@ def test_what_is_no_video_is_said_in_one_line(tmp_path: Path, make: Callable[[Pa
     with pytest.raises(ConfigError) as caught, file_source(path):
         pass
     assert str(caught.value) == f"the video {path} {says}"
+
+
+def test_a_video_that_may_not_be_read_is_said() -> None:
+    """The line names the file and who may not read it."""
+    way = VideoFile("/srv/a.avi", 15, lambda: 0, wait=None, loop=False)
+    trouble = way.trouble(av.error.PermissionError(13, "Permission denied"))
+    assert isinstance(trouble, ConfigError)
+    assert str(trouble) == "the video /srv/a.avi may not be read by the user of this program"
 
 
 def test_a_video_without_a_single_good_picture_is_broken(tmp_path: Path) -> None:
@@ -673,6 +681,17 @@ def test_pictures_that_the_kernel_dropped_are_missing_in_the_numbers() -> None:
         (60_000, 0),
         (60_000, 0),
     ]
+
+
+def test_a_camera_that_is_pulled_out_before_its_first_picture_may_come_back(tmp_path: Path) -> None:
+    """A stream that ends at once is no broken video that a person must mend."""
+    _nothing_decodes(tmp_path / "zeros.avi")
+    zeros = str(tmp_path / "zeros.avi")
+    source = usb_source(
+        "/dev/video0", width=320, height=240, open_container=lambda *_, **__: av.open(zeros), offers=lambda _: {}
+    )
+    with source, pytest.raises(HardwareError, match="was unplugged"):
+        source.read(1.0)
 
 
 def test_a_device_that_is_not_there_may_come(tmp_path: Path) -> None:

@@ -181,6 +181,16 @@ def test_a_configuration_that_cannot_work_ends_it(start: Start, heard: Heard) ->
     assert heard.signals == []
 
 
+def test_what_has_worked_may_work_again(start: Start, heard: Heard) -> None:
+    """A camera that came back with another size is a camera that changed: the daemon goes on and tries again."""
+    forever = threading.Event()
+    watch = start(Script([1, HardwareError("away")], [ConfigError("the camera gives 320 × 240")], [2, forever]))
+    wait_for(lambda: heard.numbers == [1, 2])
+    assert watch.alive()
+    assert [type(signal) for signal in heard.signals] == [Lost, Back]
+    forever.set()
+
+
 def test_a_video_that_ends_is_lost_and_nothing_hangs(start: Start, heard: Heard) -> None:
     """It is said, the file is let go, the thread lives on, and closing needs no time."""
     script = Script([1, 2, None])

@@ -26,14 +26,13 @@ LENS = {"AfMode": 2, "LensPosition": 1.5}
 
 
 class CameraModule:
-    """What is at the end of the cable. `pictures` are given from now on; `silent` is a frontend that timed out."""
+    """What is at the end of the cable. `silent` is a frontend that timed out; one that `holds_on` cannot be stopped."""
 
     def __init__(self) -> None:
         self.plugged = True
         self.silent = False
         self.in_use = False
-        self.hangs = threading.Event()
-        self.hangs.set()
+        self.holds_on = False
         self.padding = 64
         self.size: tuple[int, int] | None = None
         self.controls: dict[str, Any] = dict(CONTROLS)
@@ -110,11 +109,12 @@ class _Picamera2:
         self._thread.start()
 
     def stop(self) -> None:
-        self.hardware.hangs.wait()
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if self.hardware.holds_on:
+            raise RuntimeError("Failed to stop camera: Invalid argument")
 
     def close(self) -> None:
         self.stop()

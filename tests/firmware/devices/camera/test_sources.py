@@ -756,6 +756,13 @@ def test_a_process_opens_the_camera_module_once(camera_module: CameraModule) -> 
     assert camera_module.opened == 1
 
 
+def test_a_camera_module_that_does_not_let_go_is_still_said_to_be_silent(camera_module: CameraModule) -> None:
+    """Why a camera was lost is what an operator reads, not that it could not be stopped afterwards."""
+    camera_module.holds_on = camera_module.silent = True
+    with pytest.raises(HardwareError, match=r"no picture for 0\.2 s"), picamera_source() as source:
+        source.read(0.2)
+
+
 def test_without_the_library_one_line_says_how_to_get_it() -> None:
     """A machine without libcamera is told what to install; other sources need none of it."""
     with pytest.raises(ConfigError, match=r"picamera2 cannot be loaded \(.*\): sudo apt install python3-picamera2"):

@@ -1,4 +1,4 @@
-"""The center's connection to the broker: the only importer of paho-mqtt here.
+"""The center's connection to the broker: with `read_ahead` the only importer of paho-mqtt here.
 
 Each connection has a paho client of its own. So nothing of an earlier one is ever sent again: paho keeps unacknowledged
 messages over a reconnect and would publish an old desired state after a new one.
@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from center.clock import Clock
 from center.config import Broker
+from center.ingest.read_ahead import Client
 from center.ingest.sorting import Message
 from contract.envelope import MAX_BYTES
 
@@ -200,7 +201,7 @@ class Link:
             goodbye.wait_for_publish(_GOODBYE_S)
 
     def _make_client(self) -> paho.Client:
-        client = paho.Client(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
             clean_session=True,

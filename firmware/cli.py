@@ -86,7 +86,14 @@ def run(config: DeviceConfig) -> None:
     password_file = config.broker.password_file
 
     def build(memory: Mapping[str, str]):  # type: ignore[no-untyped-def]  # the kind's own types
-        context = DeviceContext(station=address.station, name=address.device, new_id=uuid7, memory=memory)
+        context = DeviceContext(
+            station=address.station,
+            name=address.device,
+            new_id=uuid7,
+            memory=memory,
+            clock=clock,
+            state_dir=config.state_dir,
+        )
         return kind.build(config.options, context)
 
     def status(presence: Presence) -> bytes:

@@ -3,24 +3,30 @@
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from contract.states import State
 from firmware.devices.gpio import system_monotonic_ms
-from firmware.ports import Decisions, Driver
+from firmware.ports import Clock, Decisions, Driver
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceContext:
-    """What a device is given to work with. `memory` is what earlier `Record.remember` kept, across restarts."""
+    """What a device is given to work with. `memory` is what earlier `Record.remember` kept, across restarts.
+
+    `clock` and `state_dir` are for a device that keeps files of its own.
+    """
 
     station: str
     name: str
     new_id: Callable[[], str]
     memory: Mapping[str, str]
     monotonic_ms: Callable[[], int] = system_monotonic_ms
+    clock: Clock | None = None
+    state_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Kind:
 
 _MODULES = {
     "callpad": "firmware.devices.callpad",
+    "camera": "firmware.devices.camera",
     "display": "firmware.devices.display",
     "rating": "firmware.devices.rating",
 }

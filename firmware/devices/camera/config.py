@@ -41,6 +41,8 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     center_key: str | None = None
     """The center's public key for the clear version; without it there is none."""
     as_fast_as_possible: bool = False
+    loop: bool = False
+    """A video begins again where it ends."""
 
     def __post_init__(self) -> None:
         """Check what only holds between fields."""
@@ -50,6 +52,8 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise ValueError(f"address is missing: the source {self.source} needs it")
         if self.as_fast_as_possible and self.source != "file":
             raise ValueError("as_fast_as_possible is for the source file")
+        if self.loop and self.source != "file":
+            raise ValueError("loop is for the source file")
         names = [zone.name for zone in self.zones]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"zones must have a name each, got {', '.join(sorted(twice))} twice")

@@ -2,20 +2,41 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Protocol
 
 import gpiozero
+import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from contract.states import Armed, CallpadDesired, DisplayDesired, RatingDesired
+from contract.states import Armed, CallpadDesired, CameraDesired, DisplayDesired, Keep, RatingDesired
+from firmware.devices.camera.config import KINDS
+from firmware.devices.camera.driver import CameraDriver
+from firmware.devices.camera.signals import (
+    Back,
+    Begin,
+    Forget,
+    Held,
+    Hold,
+    Lost,
+    Presence,
+    Room,
+    Seen,
+    Thumbnail,
+    Unkept,
+)
+from firmware.devices.camera.signals import (
+    Kept as KeptClip,
+)
 from firmware.devices.debounce import Edge, Reading
 from firmware.devices.display.driver import PanelDriver
 from firmware.devices.display.signs import PortBack, PortLost, Show, Shown, Sign
-from firmware.devices.gpio import Echo, Read, Switch
+from firmware.devices.gpio import Echo, Read, Switch, system_monotonic_ms
 from firmware.devices.rating.decisions import Kept, NotKept
 from firmware.ports import Ask, Drive, Driver, Effect, Record, Report
+from simulator import scene, scene_video
 from simulator.board import Board, Change
 from simulator.panels import ModbusLedPanel
 
@@ -398,3 +419,100 @@ def display_rig(tmp_path: Path) -> Iterator[Rig]:
     rig = DisplayRig(tmp_path)
     yield rig
     rig.close()
+
+
+class CameraRig:
+    """The rig of a camera: a drawn counter, as a video that begins again where it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._video = scene_video.write(folder / "counter.mp4", scene_video.empty, seconds=2)
+        self.state_dir = folder
+        self.config: Mapping[str, Any] = {
+            "source": "file",
+            "address": str(self._video),
+            "loop": True,
+            "width": 320,
+            "height": 240,
+            "fps": 10,
+            "zones": [msgspec.to_builtins(zone) for zone in scene.ZONES],
+        }
+        now_ms = system_monotonic_ms()
+        self.commands: Sequence[object] = (
+            Begin("c1", at_ms=now_ms, before_ms=0, why="panic", held=False),
+            Begin("c2", at_ms=now_ms, before_ms=0, why="asked", held=True, ticket="t1"),
+            Hold("k1", ticket="t1", why="low_rating"),
+            Forget("c1"),
+        )
+        shares = st.dictionaries(st.sampled_from(["", "citizen", "officer"]), st.floats(0, 1), max_size=3)
+        counts = st.dictionaries(st.sampled_from(["citizen", "officer"]), st.integers(0, 9), max_size=2)
+        ids = st.sampled_from([*(f"request-{number:04}" for number in range(1, 7)), "c1"])
+        self.signals: st.SearchStrategy[object] = st.one_of(
+            st.builds(
+                Seen,
+                at_ms=st.integers(0, 100_000),
+                motion=shares,
+                people=st.none() | counts,
+                faults=st.frozensets(st.sampled_from(["covered", "defocused", "moved", "frozen"])),
+                now=st.none() | st.datetimes(timezones=st.just(UTC)),
+            ),
+            st.sampled_from([Lost("unplugged"), Back(), Presence(there=True), Presence(there=False)]),
+            st.builds(Thumbnail, ids, st.binary(max_size=30)),
+            st.builds(
+                KeptClip,
+                ids,
+                st.datetimes(timezones=st.just(UTC)),
+                st.floats(0, 3600),
+                st.integers(0, 10**9),
+                st.just("0" * 64),
+            ),
+            st.builds(Unkept, ids, st.text(max_size=20)),
+            st.builds(Held, ids, st.tuples(ids)),
+            st.builds(Room, clips=st.integers(0, 99), held=st.integers(0, 9), tight=st.booleans()),
+        )
+        keeps = st.builds(
+            Keep,
+            id=ids,
+            why=st.sampled_from(["low_rating", "sample", "asked"]),
+            ticket=st.none() | st.sampled_from(["t1", "t2"]),
+            before_s=st.integers(0, 60),
+            after_s=st.integers(0, 60),
+        )
+        self.desired: st.SearchStrategy[object] = st.builds(
+            CameraDesired,
+            revision=st.integers(0, 5),
+            state=st.sampled_from(["closed", "open", "calling", "serving", "paused"]),
+            ticket=st.none() | st.sampled_from(["t1", "t2"]),
+            kinds=st.none() | st.lists(st.sampled_from([*KINDS, "strange"]), max_size=3).map(tuple),
+            zones=st.none() | st.just(scene.ZONES[:1]),
+            masks=st.none() | st.just(scene.SCREEN),
+            keep=st.lists(keeps, max_size=3).map(tuple),
+            panic=st.none() | st.sampled_from(["e1", "e2"]),
+        )
+
+    def provoke(self) -> None:
+        """Do nothing: the counter is looked at five times a second."""
+
+    def seen(self) -> object:
+        """Return what lies in the folder of the clips."""
+        folder = self.state_dir / "clips"
+        return {file.name: file.read_bytes() for file in folder.glob("*.json")} if folder.exists() else {}
+
+    def taken(self) -> Collection[object]:
+        """Return the camera's threads."""
+        return [one.name for one in threading.enumerate() if one.name in ("capture-camera", "recorder", "presence")]
+
+    def spoil(self) -> None:
+        """Take the video away."""
+        self._video.unlink()
+
+    def kill_thread(self, driver: Driver) -> None:
+        """End the recorder's thread."""
+        assert isinstance(driver, CameraDriver)
+        assert driver._recording is not None
+        driver._recording._mail.put(None)
+
+
+@pytest.fixture
+def camera_rig(tmp_path: Path) -> Rig:
+    """Make the rig of a camera."""
+    return CameraRig(tmp_path)

@@ -17,6 +17,7 @@ from contract.codec import decode, encode
 from contract.envelope import open_envelope, seal
 from contract.requests import Reply, Request, TicketView
 from contract.states import REPORTED
+from firmware.clock import SystemClock
 from firmware.devices.registry import KINDS, DeviceContext, Kind
 from firmware.errors import ConfigError, HardwareError, MotcuaError
 from firmware.ports import Ask, Decisions, Drive, Driver, Effect, Record, Remember, Report
@@ -39,7 +40,14 @@ def rig(kind: Kind, request: pytest.FixtureRequest) -> Any:
 def build(kind: Kind, rig: Any) -> tuple[Decisions, Driver]:
     """Make the kind's device from the rig's configuration."""
     numbers = count(1)
-    context = DeviceContext(station="q03", name=kind.name, memory={}, new_id=lambda: f"request-{next(numbers):04}")
+    context = DeviceContext(
+        station="q03",
+        name=kind.name,
+        memory={},
+        new_id=lambda: f"request-{next(numbers):04}",
+        clock=SystemClock(),
+        state_dir=getattr(rig, "state_dir", None),
+    )
     return kind.build(msgspec.convert(rig.config, kind.config), context)
 
 

@@ -1,0 +1,114 @@
+"""A camera's driver: the threads that watch, look for people and record, and what the decisions tell them."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware.devices.camera.clips import Folder
+from firmware.devices.camera.config import CameraConfig
+from firmware.devices.camera.pipeline import Pipeline, Presence
+from firmware.devices.camera.recorder import Command as Recording
+from firmware.devices.camera.recorder import Recorder
+from firmware.devices.camera.signals import Picture, Settings
+from firmware.devices.camera.sources import make_source
+from firmware.devices.camera.sources.watch import Watch
+from firmware.errors import ConfigError
+from firmware.ports import Clock, Post
+from host.sealing import read_public_key
+
+_log = logging.getLogger(__name__)
+
+CLIPS = "clips"
+"""The folder of the recordings, beside the outbox."""
+
+
+class CameraDriver:
+    """One camera, from its source to the folder of its clips."""
+
+    def __init__(self, config: CameraConfig, *, name: str, state_dir: Path, clock: Clock) -> None:
+        """Prepare; raise ConfigError for what only a person can mend: zones, key, codec, address."""
+        try:
+            key = read_public_key(config.center_key) if config.center_key else None
+        except ValueError as error:
+            raise ConfigError(f"center_key: {error}") from error
+        size = (config.width, config.height)
+        self._pipeline = Pipeline(
+            size=size, fps=config.fps, zones=config.zones, masks=config.masks, sealed=key is not None, clock=clock
+        )
+        self._presence: Callable[[], Presence] | None = None
+        if (model := config.model) is not None:
+            self._presence = lambda: Presence(
+                Path(model), lambda: self._pipeline.zones, monotonic_ms=clock.monotonic_ms
+            )
+        make_source(config, self._pipeline.draw, clock.monotonic_ms)  # its address can be one, or this says so
+        self._watch = Watch(
+            name=name,
+            source=lambda: make_source(config, self._pipeline.draw, clock.monotonic_ms, loop=config.loop),
+            take=self._pipeline.take,
+            monotonic_ms=clock.monotonic_ms,
+        )
+        folder = Folder(state_dir / CLIPS, quota_bytes=config.quota_mb * 1_000_000, clock=clock)
+        self._recorder: Callable[[Post], Recorder] = lambda post: Recorder(
+            folder=folder,
+            shown=self._pipeline.shown,
+            clear=(self._pipeline.clear, key) if self._pipeline.clear is not None and key is not None else None,
+            size=size,
+            fps=config.fps,
+            service_kept_s=config.service_kept_min * 60,
+            clock=clock,
+            post=post,
+        )
+        self._looking: Presence | None = None
+        self._recording: Recorder | None = None
+
+    def open(self, post: Post) -> None:
+        """Start the threads. A camera that is missing or busy is the watch's affair: it tries until there is one."""
+        post = _guarded(post)
+        self._recording = self._recorder(post)
+        self._recording.start()
+        self._looking = self._presence() if self._presence is not None else None
+        if self._looking is not None:
+            self._looking.open(post)
+        self._pipeline.begin(post, self._looking)
+        self._watch.open(post)
+
+    def drive(self, command: Recording | Picture | Settings) -> None:
+        """Carry out a command of the decisions."""
+        match command:
+            case Picture(incident):
+                self._pipeline.picture(incident)
+            case Settings():
+                self._pipeline.set(command)
+            case _:
+                if self._recording is not None:
+                    self._recording.do(command)
+
+    def alive(self) -> bool:
+        """Whether every thread runs and none hangs; raise ConfigError if only a person can mend it."""
+        return (
+            self._watch.alive()
+            and self._recording is not None
+            and self._recording.alive()
+            and (self._looking is None or self._looking.alive())
+        )
+
+    def close(self) -> None:
+        """Let the camera go and end what is being recorded; bounded in time."""
+        self._watch.close()
+        if self._looking is not None:
+            self._looking.close()
+        if self._recording is not None:
+            self._recording.close()
+        self._looking = self._recording = None
+
+
+def _guarded(post: Post) -> Post:
+    """Return a `post` that never raises: whatever is wrong with the inbox, pictures must be kept."""
+
+    def say(signal: object) -> None:
+        try:
+            post(signal)
+        except Exception:  # noqa: BLE001 - said in the docstring
+            _log.exception("a signal was lost inside the program; report this")
+
+    return say

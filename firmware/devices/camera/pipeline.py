@@ -1,0 +1,240 @@
+"""What is done with each picture, in the thread that brings it: it is looked at, people are hidden, it is encoded.
+
+What takes long is others': the recorder reads the rings, `Presence` looks at the newest picture.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from contract.states import Zone
+from firmware.devices.camera import zones as areas
+from firmware.devices.camera.config import CITIZEN
+from firmware.devices.camera.encoder import Encoder
+from firmware.devices.camera.frames import Frame, Plane
+from firmware.devices.camera.motion import Motion
+from firmware.devices.camera.presence import People
+from firmware.devices.camera.privacy import Blocks, Masks, thumbnail
+from firmware.devices.camera.ring import Ring
+from firmware.devices.camera.signals import ALL, Seen, Settings, Thumbnail
+from firmware.devices.camera.signals import Presence as Found
+from firmware.devices.camera.sources.pictures import SMALL_HEIGHT, SMALL_WIDTH
+from firmware.devices.camera.tamper import Tamper
+from firmware.errors import ConfigError
+from firmware.ports import Clock, Post
+from firmware.pulse import Pulse
+
+_log = logging.getLogger(__name__)
+
+TOLD_EVERY_MS = 200
+RING_S = 65
+"""The longest that may be asked for of what was, and the longest that the recorder may be late."""
+
+RING_BYTES = 24 * 1024 * 1024
+MOVES_FROM = 0.01
+"""Of a zone: with less nothing moves."""
+
+LOOK_EVERY_S = 1.0
+_KNOWN_FOR_MS = 3_000  # so long what was found holds while things move: the next look is under way
+_LOOK_HANGS_AFTER_MS = 30_000
+_CLOSE_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """What is made of the zones and masks, for pictures of one size."""
+
+    zones: Sequence[Zone]
+    covered: Sequence[Zone]
+    masks: Masks
+    blocks: Blocks
+
+
+class Pipeline:
+    """One camera's pictures, from the source to the rings. `take` and `draw` are for the capture thread."""
+
+    def __init__(
+        self,
+        *,
+        size: tuple[int, int],
+        fps: int,
+        zones: Sequence[Zone],
+        masks: Sequence[Zone],
+        sealed: bool,
+        clock: Clock,
+    ) -> None:
+        """Prepare for pictures of `size` (width, height); raise ConfigError for impossible zones, or without x264."""
+        areas.check(zones)
+        areas.check(masks, "mask")
+        width, height = size
+        self._size = size
+        self._clock = clock
+        self.shown = Ring(seconds=RING_S, most_bytes=RING_BYTES)
+        self.clear = Ring(seconds=RING_S, most_bytes=RING_BYTES) if sealed else None
+        self._shown_encoder = Encoder(width=width, height=height, fps=fps)
+        self._clear_encoder = Encoder(width=width, height=height, fps=fps) if sealed else None
+        self._places = self._placed(zones, masks)
+        self._post: Post = _nowhere
+        self._presence: Presence | None = None
+        self._lock = threading.Lock()
+        self._pictures: list[str] = []  # incidents that want one; under the lock
+
+        # Below: the capture thread's own.
+        self._zones = self._places.zones
+        self._motion = Motion(zones)
+        self._tamper = Tamper(masks)
+        self._moved: dict[str, float] = {}
+        self._faults: frozenset[str] = frozenset()
+        self._told_ms: int | None = None
+
+    @property
+    def zones(self) -> Sequence[Zone]:
+        """What is where, now: the same object until it is changed."""
+        return self._places.zones
+
+    def begin(self, post: Post, presence: "Presence | None") -> None:
+        """Tell what is seen to `post` from now on."""
+        self._post, self._presence = post, presence
+
+    def draw(self, main: Plane, small: Plane) -> None:
+        """Draw the masks; a source calls it before anybody has the picture."""
+        self._places.masks.draw(main, small)
+
+    def set(self, settings: Settings) -> None:
+        """Look at other parts of the picture. Any thread; what cannot be is said, and changes nothing."""
+        try:
+            areas.check(settings.zones)
+            areas.check(settings.masks, "mask")
+        except ConfigError as error:
+            _log.warning("the center's settings are not taken: %s", error)
+            return
+        self._places = self._placed(settings.zones, settings.masks)
+
+    def picture(self, incident: str) -> None:
+        """Make a thumbnail of the next picture. Any thread."""
+        with self._lock:
+            self._pictures.append(incident)
+
+    def take(self, frame: Frame) -> None:
+        """Do everything with a picture."""
+        places = self._places
+        if places.zones is not self._zones:
+            self._zones = places.zones
+            self._motion = Motion(places.zones)
+            self._tamper = Tamper(places.covered)
+        self._look(frame)
+        if self._clear_encoder is not None and self.clear is not None:
+            self.clear.put(self._clear_encoder.encode(frame.main, number=frame.number, at_ms=frame.at_ms))
+        shown = places.blocks.drawn(frame.main)
+        self.shown.put(self._shown_encoder.encode(shown, number=frame.number, at_ms=frame.at_ms))
+        if self._told_ms is None or frame.at_ms - self._told_ms >= TOLD_EVERY_MS:
+            self._tell(frame.at_ms)
+        self._make_thumbnails(shown)
+
+    def _look(self, frame: Frame) -> None:
+        for zone, share in self._motion.look(frame.small).items():
+            self._moved[zone] = max(share, self._moved.get(zone, 0.0))
+        moves = self._moved.get(ALL, 0.0) >= MOVES_FROM
+        if self._motion.ready:
+            self._faults = self._tamper.look(frame.small, frame.at_ms, moving=moves)
+        if self._presence is not None:
+            self._presence.offer(frame, moves=any(share >= MOVES_FROM for share in self._moved.values()))
+
+    def _tell(self, at_ms: int) -> None:
+        self._told_ms = at_ms
+        moved, self._moved = self._moved, {}
+        people = self._presence.people(at_ms) if self._presence is not None else None
+        now: datetime | None = self._clock.now() if self._clock.synchronised() else None
+        self._post(Seen(at_ms=at_ms, motion=moved, people=people, faults=self._faults, now=now))
+
+    def _make_thumbnails(self, shown: Plane) -> None:
+        if not self._pictures:
+            return
+        with self._lock:
+            wanted, self._pictures = self._pictures, []
+        jpeg = thumbnail(shown)
+        for incident in wanted:
+            self._post(Thumbnail(incident, jpeg))
+
+    def _placed(self, zones: Sequence[Zone], masks: Sequence[Zone]) -> _Places:
+        citizen = [zone for zone in zones if zone.name == CITIZEN]
+        return _Places(
+            zones=tuple(zones),
+            covered=tuple(masks),
+            masks=Masks(masks, self._size, (SMALL_WIDTH, SMALL_HEIGHT)),
+            blocks=Blocks(citizen, self._size),
+        )
+
+
+class Presence:
+    """Looks for people in the newest picture, at most once a second and only after something has moved."""
+
+    def __init__(self, model: Path, zones: Callable[[], Sequence[Zone]], *, monotonic_ms: Callable[[], int]) -> None:
+        self._model = model
+        self._zones = zones
+        self._pulse = Pulse(limit_ms=_LOOK_HANGS_AFTER_MS, monotonic_ms=monotonic_ms)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._post: Post = _nowhere
+        self._newest: Frame | None = None
+        self._moved_ms: int | None = None  # when something moved last, by the frames' time
+        self._found: tuple[int, Mapping[str, int] | None] | None = None  # of which picture, and what
+
+    def open(self, post: Post) -> None:
+        """Start the thread."""
+        self._post = post
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._thread.start()
+
+    def alive(self) -> bool:
+        """Whether the thread runs, or has said that there is no network, and does not hang in it."""
+        return self._thread is not None and not self._pulse.lost()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_WITHIN_S)
+
+    def offer(self, frame: Frame, *, moves: bool) -> None:
+        """Have the newest picture; for the capture thread."""
+        self._newest = frame
+        if moves or self._moved_ms is None:
+            self._moved_ms = frame.at_ms
+
+    def people(self, at_ms: int) -> Mapping[str, int] | None:
+        """Return zone → how many people are in it now; None if nobody looked since things moved."""
+        found, moved_ms = self._found, self._moved_ms
+        if found is None or (moved_ms is not None and moved_ms > found[0] and at_ms - found[0] > _KNOWN_FOR_MS):
+            return None
+        return found[1]
+
+    def _run(self) -> None:
+        try:
+            self._pulse.beat()
+            zones = self._zones()
+            people = People(self._model, zones)
+        except ConfigError as error:
+            _log.warning("nobody is looked for in the picture: %s", error)
+            self._pulse.rest()
+            self._post(Found(there=False))
+            return
+        while True:
+            self._pulse.rest()
+            if self._stop.wait(LOOK_EVERY_S):
+                return
+            self._pulse.beat()
+            if self._zones() is not zones:
+                zones = self._zones()
+                people = People(self._model, zones)
+            frame, moved_ms, found = self._newest, self._moved_ms, self._found
+            if frame is None or moved_ms is None or (found is not None and found[0] >= moved_ms):
+                continue
+            self._found = (frame.at_ms, people.look(frame.y))
+
+
+def _nowhere(signal: object) -> None:
+    """Stand in for the inbox until the driver is opened."""

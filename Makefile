@@ -6,6 +6,9 @@ MIN_PYTHON := 3.11
 FOR ?= center
 ASYNCAPI_PARSER := @asyncapi/parser@3.6.3
 
+# Tests wait more than they compute: two workers for each processor.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
+
 # Tests start the program some hundred times: where nothing compiled may be kept, each would compile it anew.
 test test-long: export PYTHONDONTWRITEBYTECODE =
 
@@ -18,10 +21,10 @@ demo: .venv/demo ## A whole center in a box, on simulated hardware; prints its a
 	@$(BIN)/motcua demo $(ARGS)
 
 test: .venv/dev ## All tests but the long ones and those that need a virtual machine or a Raspberry Pi (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-long: .venv/dev ## What takes minutes: bad networks, fuzzers, a compressed month
-	@$(BIN)/python -m pytest -m long --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m long --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-powercut: .venv/dev ## Cuts the power of a device and of a center at hundreds of points, in QEMU
 	@$(BIN)/python -m pytest -m powercut tests/vm $(ARGS)

@@ -50,8 +50,8 @@ async def _round() -> tuple[list[float], list[float]]:
         )
         async with World(premises, broker="mosquitto") as world:
             for _ in range(2 * CALLS + 2):
-                await world.browser.ask("/api/tickets", {"service": SERVICES[0].id}, key=_key(), patience_s=10)
-            await world.browser.ask(f"/api/counters/{_COUNTER}/open", {"officer": "Bench"}, key=_key(), patience_s=10)
+                await _ask(world, "/api/tickets", {"service": SERVICES[0].id})
+            await _ask(world, f"/api/counters/{_COUNTER}/open")
             panel = world.panels[_COUNTER]
             by_page = [await _by_page(world, panel) for _ in range(CALLS)]
             by_pad = [await _by_pad(world, panel) for _ in range(CALLS)]
@@ -61,7 +61,7 @@ async def _round() -> tuple[list[float], list[float]]:
 async def _by_page(world: World, panel: Panel) -> float:
     before = len(panel.history)
     asked_ns = time.monotonic_ns()
-    await world.browser.ask(f"/api/counters/{_COUNTER}/call_next", {}, key=_key(), patience_s=10)
+    await _ask(world, f"/api/counters/{_COUNTER}/call_next")
     return await _shown_ms(panel, before, asked_ns)
 
 
@@ -83,5 +83,7 @@ async def _shown_ms(panel: Panel, before: int, since_ns: int) -> float:
     return (shown_ns - since_ns) / 1e6
 
 
-def _key() -> str:
-    return str(uuid.uuid4())
+async def _ask(world: World, path: str, body: dict[str, str] | None = None) -> None:
+    answer = await world.browser.ask(path, body or {}, key=str(uuid.uuid4()), patience_s=10)
+    if answer.status not in (200, 201):
+        raise RuntimeError(f"{path}: {answer.status} {answer.body}")

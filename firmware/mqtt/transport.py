@@ -43,6 +43,8 @@ STABLE_AFTER_S = 2.0
 CONNECT_TIMEOUT_S = 5.0
 """For each of: the TCP connection; the broker's answers to CONNECT and SUBSCRIBE together."""
 STOP_TIMEOUT_S = 1.0
+GOODBYE_S = 0.5
+"""So long a broker has time to read our goodbye before the connection is closed."""
 HANGS_AFTER_MS = 180_000
 """A third of the longest keep-alive, or the time-outs of several name servers, fit in there."""
 YIELD_S = 60.0
@@ -316,7 +318,7 @@ class Transport:
         self._up = None
         self._client = None
         client.on_connect = client.on_subscribe = client.on_message = client.on_socket_open = None
-        client.on_log = None
+        client.on_socket_close = client.on_log = None
         if was_up:
             self._post(LinkDown())
 
@@ -342,10 +344,29 @@ class Transport:
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.on_socket_open = _no_delay
+        client.on_socket_close = self._hear_out
         # Says that a foreign loop does the writing; without it publish() writes in the caller's thread as well,
         # and two writers can cut each other's packets in half.
         client.on_socket_register_write = _wake_is_enough
         return client
+
+    def _hear_out(self, _client: "Client", _userdata: Any, sock: Any) -> None:
+        """After a goodbye wait until the broker has read it and closes its end.
+
+        What it answers to an end that is closed already comes back as a fault: then it takes us for lost, and tells our
+        last will instead of reading on to the goodbye.
+        """
+        if not self._stopping.is_set() and self._namesake.rival is None:
+            return  # no goodbye: the connection broke
+        until = time.monotonic() + GOODBYE_S
+        try:
+            sock.shutdown(socket.SHUT_WR)
+            while (left_s := until - time.monotonic()) > 0:
+                sock.settimeout(left_s)
+                if not sock.recv(4096):
+                    break
+        except OSError as error:
+            _log.debug("the broker did not hear the goodbye out: %s", error)
 
     def _host(self) -> Any:
         # As bytes: a str goes through the IDNA codec, whose tables are 0.3 MB.

@@ -437,6 +437,7 @@ def test_a_second_machine_of_one_name_is_refused(
     """Whichever boot id is larger, the newcomer stays off the wire, is told who is there, and disturbs nobody."""
     with running(to(any_broker)) as first:
         assert isinstance(first.next(), LinkUp)
+        wait_for_word(any_broker, "boot-5")  # before that there is no incumbent: the two would be starting together
         with running(to(any_broker), boot=boot) as second:
             for _ in range(3):  # it asks again and again
                 taken = second.next()
@@ -669,6 +670,32 @@ def test_a_stop_at_any_moment_leaves_no_lie_behind(mosquitto_broker: Broker) -> 
         with CenterSide(mosquitto_broker, ADDRESS) as latecomer:
             time.sleep(0.02)
             assert states(latecomer) in ([], ["offline"])
+
+
+def test_a_goodbye_is_heard_out_by_a_broker_that_is_behind() -> None:
+    """A broker that still has answers to give when the device leaves can give them, and then reads the goodbye."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        running(BrokerConfig(port=server.getsockname()[1])) as run,
+    ):
+        broker, _ = server.accept()
+        with broker:
+            broker.settimeout(5)
+            assert broker.recv(1024)[0] >> 4 == 1  # CONNECT
+            broker.sendall(bytes([0x20, 2, 0, 0]))  # CONNACK
+            assert broker.recv(1024)[0] >> 4 == 8  # SUBSCRIBE, of which none is answered
+            stopping = threading.Thread(target=run.transport.stop)
+            stopping.start()
+            said = b""
+            while not said.endswith(bytes([0xE0, 0])):  # DISCONNECT
+                more = broker.recv(1024)
+                assert more, f"it left without a goodbye: {said!r}"
+                said += more
+            for _ in range(3):  # what is still to be said goes to an end that must be there
+                broker.sendall(bytes([0xD0, 0]))
+                time.sleep(0.02)
+        stopping.join()
+        assert not run.transport.alive()
 
 
 def test_stop_is_quick_when_there_is_no_broker() -> None:

@@ -494,8 +494,11 @@ class CameraRig:
 
     def seen(self) -> object:
         """Return what lies in the folder of the clips."""
-        folder = self.state_dir / "clips"
-        return {file.name: file.read_bytes() for file in folder.glob("*.json")} if folder.exists() else {}
+        seen = {}
+        for file in (self.state_dir / "clips").glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # it goes while we look
+                seen[file.name] = file.read_bytes()
+        return seen
 
     def taken(self) -> Collection[object]:
         """Return the camera's threads."""

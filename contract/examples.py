@@ -29,6 +29,7 @@ from contract.states import (
     DisplayReported,
     Hours,
     Keep,
+    Look,
     RatingDesired,
     RatingReported,
     State,
@@ -95,6 +96,12 @@ DESIRED: dict[str, State] = {
         hours=(Hours(days=(1, 2, 3, 4, 5), begin="07:30", end="11:30"),),
         zones=(Zone(name="citizen", points=((0.0, 0.4), (0.5, 0.4), (0.5, 1.0), (0.0, 1.0))),),
         keep=(Keep(id="c-0001", why="low_rating", ticket=_TICKET),),
+        look=Look(
+            path="/api/looks/5b1c6f1d2e3f019a",
+            token="Zk1QW3mVjDgGq0xkK2QF6mH3bT7yL9sR",  # noqa: S106 (an example's)
+            every_ms=100,
+            seconds=900,
+        ),
     ),
 }
 REPORTED: dict[str, State] = {

@@ -176,6 +176,25 @@ class Keep(State, frozen=True, kw_only=True):
     after_s: Annotated[int, Meta(ge=0, le=3600, description="So much of what comes")] = 0
 
 
+PICTURE_BYTES = 80 * 1024
+"""A picture that is looked at is never larger."""
+
+
+class Look(State, frozen=True, kw_only=True):
+    """Somebody looks through the camera: a still, which is one picture, or live. No clock needs to be right for it."""
+
+    path: Annotated[
+        str, Meta(max_length=200, pattern=r"^/[!-~]*" + END, description="Where, at the center's own HTTP address")
+    ]
+    token: Annotated[Id, Meta(description="What lets it in (`Authorization: Bearer`); of this look alone")]
+    every_ms: Annotated[
+        int, Meta(ge=100, le=3_600_000, description="The first picture at once, others at most so often")
+    ]
+    seconds: Annotated[
+        int, Meta(ge=1, le=3600, description="It ends so long after it was first heard, if nobody ended it before")
+    ]
+
+
 class CameraDesired(State, frozen=True, kw_only=True):
     """What a camera should do. A null setting leaves what the station's own file says."""
 
@@ -197,6 +216,7 @@ class CameraDesired(State, frozen=True, kw_only=True):
     ] = None
     keep: Annotated[tuple[Keep, ...], Meta(max_length=32, description="What shall be kept, the latest last")] = ()
     panic: Annotated[Id | None, Meta(description="The event of the panic keys; null when there is none")] = None
+    look: Annotated[Look | None, Meta(description="Where pictures go now; null when nobody looks")] = None
 
 
 class CameraReported(State, frozen=True, kw_only=True):

@@ -8,15 +8,16 @@ import msgspec
 from contract.events import END
 
 Role = Literal["officer", "supervisor", "director", "administrator"]
-Right = Literal["serve", "review", "report", "see_devices", "mend_devices", "govern"]
-"""`serve` at a desk, `review` incidents, `report` figures, look at devices or act on them, `govern` people."""
+Right = Literal["serve", "review", "report", "see_devices", "mend_devices", "watch", "govern"]
+"""`serve` at a desk, `review` incidents, `report` figures, look at devices or act on them, `watch` through a camera and
+say what it looks for, `govern` people."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 RIGHTS: dict[Role, frozenset[Right]] = {
     "officer": frozenset({"serve"}),
-    "supervisor": frozenset({"serve", "review"}),
+    "supervisor": frozenset({"serve", "review", "watch"}),
     "director": frozenset({"serve", "review", "report", "see_devices"}),
-    "administrator": frozenset({"serve", "see_devices", "mend_devices", "govern"}),
+    "administrator": frozenset({"serve", "see_devices", "mend_devices", "watch", "govern"}),
 }
 
 NAME = r"^[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?" + END

@@ -16,6 +16,7 @@ from contract.states import (
     DisplayReported,
     Hours,
     Keep,
+    Look,
     RatingDesired,
     RatingReported,
     State,
@@ -54,7 +55,8 @@ GOLDEN: list[tuple[bytes, State]] = [
         b'{"revision":41,"state":"serving","ticket":"0197-t","kinds":["waiting_alone"],'
         b'"hours":[{"days":[1,5],"begin":"07:30","end":"11:30"}],'
         b'"zones":[{"name":"citizen","points":[[0.0,0.5],[1.0,0.5],[1.0,1.0]]}],"masks":null,'
-        b'"keep":[{"id":"c-1","why":"low_rating","ticket":"0197-t","before_s":0,"after_s":0}],"panic":null}',
+        b'"keep":[{"id":"c-1","why":"low_rating","ticket":"0197-t","before_s":0,"after_s":0}],"panic":null,'
+        b'"look":{"path":"/api/looks/1","token":"t","every_ms":100,"seconds":900}}',
         CameraDesired(
             revision=41,
             state="serving",
@@ -63,6 +65,7 @@ GOLDEN: list[tuple[bytes, State]] = [
             hours=(Hours(days=(1, 5), begin="07:30", end="11:30"),),
             zones=(Zone(name="citizen", points=((0.0, 0.5), (1.0, 0.5), (1.0, 1.0))),),
             keep=(Keep(id="c-1", why="low_rating", ticket="0197-t"),),
+            look=Look(path="/api/looks/1", token="t", every_ms=100, seconds=900),  # noqa: S106
         ),
     ),
     (
@@ -110,6 +113,11 @@ def test_what_may_be_left_out() -> None:
         (b'{"revision":1,"state":"idle","counter":""}', DisplayDesired, "counter"),
         (b'{"revision":1,"state":"idle","counter":"3\\n"}', DisplayDesired, "counter"),
         (b'{"revision":1,"state":"idle","counter":"3","blink":null}', DisplayDesired, "blink"),
+        (
+            b'{"revision":1,"state":"open","look":{"path":"//x","token":"t","every_ms":99,"seconds":9}}',
+            CameraDesired,
+            "look.every_ms",
+        ),
         (b'{"state":"asleep","version":"1","bootid":"b","since":"s"}', Status, "state"),
         (b'{"state":"lost","version":"1","bootid":"b b","since":"s"}', Status, "bootid"),
     ],

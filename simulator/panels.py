@@ -13,6 +13,7 @@ panel.unplug(), panel.reset(), panel.close()
 import enum
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ class Panel(Protocol):
         ...
 
 
-class _PtyPanel:
+class _PtyPanel(ABC):
     """The port, the record and the waiting, which all panels have in common."""
 
     def __init__(self, path: Path, clock_ns: Callable[[], int]):
@@ -196,17 +197,17 @@ class _PtyPanel:
             self.history.append(Shown(text, self._clock_ns()))
         self._changed.notify_all()
 
+    @abstractmethod
     def _decode(self, data: bytes) -> bytes:
         """Take bytes and return the answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _text(self) -> str:
         """Return what the glass reads."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _power_on(self) -> None:
         """Forget everything."""
-        raise NotImplementedError
 
 
 # --- seven segments on Modbus ----------------------------------------------------------------------------------------

@@ -1,9 +1,12 @@
 """What a camera's table in the configuration says."""
 
+import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
+from contract.settings import show
 from contract.states import Hours, Zone
 from firmware.devices.camera.hours import check_hours, time_zone
 
@@ -11,6 +14,7 @@ CITIZEN, OFFICER = "citizen", "officer"
 KINDS = ("waiting_alone", "officer_absent", "crowding", "after_hours", "tamper", "panic")
 """The incidents there are; `tamper` is covered, defocused, moved and frozen."""
 
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}", re.ASCII)
 _Size = Annotated[int, msgspec.Meta(ge=160, le=1920, multiple_of=2, description="an even number from 160 to 1920")]
 _Seconds = Annotated[int, msgspec.Meta(ge=1, le=3600, description="1 to 3600 seconds")]
 
@@ -40,6 +44,15 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     quota_mb: Annotated[int, msgspec.Meta(ge=50, le=1_000_000, description="50 MB and more")] = 4000
     center_key: str | None = None
     """The center's public key for the clear version; without it there is none."""
+    center: str | None = None
+    """The center's HTTP address, where recordings go; without it they stay here."""
+    center_ca: str | None = None
+    """The certificates that the center's is held against; without it those that this machine trusts."""
+    upload_kbit_s: (
+        Annotated[int, msgspec.Meta(ge=64, le=1_000_000, description="64 to 1000000 kbit a second")] | None
+    ) = None
+    upload_hours: Annotated[tuple[Hours, ...], msgspec.Meta(max_length=21)] = ()
+    """Recordings are sent within these hours only; without any, always."""
     as_fast_as_possible: bool = False
     loop: bool = False
     """A video begins again where it ends."""
@@ -60,4 +73,31 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         if unknown := [kind for kind in self.kinds if kind not in KINDS]:
             raise ValueError(f"kinds must be of {', '.join(KINDS)}, got {', '.join(unknown)}")
         check_hours(self.hours)
+        check_hours(self.upload_hours, "upload_hours")
         time_zone(self.timezone)
+        if self.center is not None:
+            _check_center(self.center)
+        elif alone := next((key for key in ("center_ca", "upload_kbit_s", "upload_hours") if getattr(self, key)), None):
+            raise ValueError(f"{alone} needs center beside it: the address where recordings go")
+
+
+def _check_center(address: str) -> None:
+    """Raise ValueError for what is no address, and for one that would carry recordings in the clear over a network."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if (
+        parts.scheme not in ("https", "http")
+        or not host
+        or port == 0
+        or parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError(f"center must be an address such as https://motcua.local:8443, got {show(address)}")
+    if "@" in parts.netloc:
+        raise ValueError("center must be an address without a name or a password in it")
+    if parts.scheme == "http" and not (host in ("localhost", "::1") or _LOOPBACK.fullmatch(host)):
+        raise ValueError(f"center must begin with https:// unless it is this machine itself, got {show(address)}")

@@ -39,11 +39,11 @@ def time_zone(name: str) -> ZoneInfo:
         ) from None
 
 
-def check_hours(hours: Sequence[Hours]) -> None:
-    """Raise ValueError where hours end before they begin."""
+def check_hours(hours: Sequence[Hours], key: str = "hours") -> None:
+    """Raise ValueError where hours end before they begin; it names the key."""
     for each in hours:
         if each.end <= each.begin:
             raise ValueError(
-                f"hours must end later on the day they begin, got {each.begin} to {each.end}: write a night as two, to"
+                f"{key} must end later on the day they begin, got {each.begin} to {each.end}: write a night as two, to"
                 f" {LAST_MINUTE} and from 00:00"
             )

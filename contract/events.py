@@ -118,6 +118,10 @@ class CameraUpdated(CameraIncident, frozen=True, kw_only=True):
 class CameraEnded(CameraIncident, frozen=True, kw_only=True):
     """An incident is over."""
 
+    lasted_ms: Annotated[
+        Milliseconds | None, Meta(description="From its start to its end, without what the clip shows after it")
+    ] = None
+
 
 class CameraFault(Fact, frozen=True, kw_only=True):
     """The camera itself is in trouble."""

@@ -69,6 +69,7 @@ FACTS: tuple[Fact, ...] = (
             bytes=3_145_728,
             sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         ),
+        lasted_ms=22_500,
     ),
     CameraFault(kind="covered"),
     PrinterState(state="paper_low"),

@@ -36,6 +36,7 @@ def row(fact: Fact, *, station: str, device: str, sequence: int, occurred_at: in
         "began_at": occurred_at,
         "heard_at": occurred_at,
         "ended_at": occurred_at if isinstance(fact, CameraEnded) else None,
+        "lasted_ms": fact.lasted_ms if isinstance(fact, CameraEnded) else None,
         "sequence": sequence,
         "thumbnail": _picture(fact.thumbnail),
         "clip": None if fact.clip is None else name_of(station, device, fact.clip.id),

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from center.storage.tables import incident
 
 OF_EVENTS = (
-    "station", "device", "name", "kind", "zone", "confidence", "ticket", "began_at", "heard_at", "ended_at", "sequence",
-    "thumbnail", "clip",
+    "station", "device", "name", "kind", "zone", "confidence", "ticket", "began_at", "heard_at", "ended_at",
+    "lasted_ms", "sequence", "thumbnail", "clip",
 )  # fmt: skip
 """The columns that events make; the others are of who reviewed it."""
 
@@ -26,6 +26,7 @@ def upsert_incident(insert: Callable[[sa.Table], Any]) -> Any:
         "began_at": sa.case((new.began_at < old.began_at, new.began_at), else_=old.began_at),
         "heard_at": sa.case((new.heard_at > old.heard_at, new.heard_at), else_=old.heard_at),
         "ended_at": sa.func.coalesce(new.ended_at, old.ended_at),
+        "lasted_ms": sa.func.coalesce(new.lasted_ms, old.lasted_ms),
         "sequence": sa.case((newer, new.sequence), else_=old.sequence),
     }
     for name in ("kind", "zone", "confidence"):

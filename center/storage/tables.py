@@ -3,7 +3,8 @@
 `queue_event` and `device_event` are the truth; `ticket` and what a pad rated are made of them, in the same transaction,
 for those who ask. A rating from a tablet stands in `rating` alone; `device` keeps each device's last states. `command`
 keeps first answers, `stream` how far each outbox has been stored. `alert` and `device_quarter` are of the fleet;
-`incident` (a projection of what cameras said, beside its review), `clip` and `upload` of the cameras.
+`incident` (a projection of what cameras said, beside its review), `clip` and `upload` of the cameras; `review`, `hold`
+and `look` say who has judged, held and looked at what, and are only ever added to.
 """
 
 from sqlalchemy import (
@@ -228,13 +229,19 @@ incident = Table(
     Column("began_at", BigInteger, nullable=False),  # when the first event was that spoke of it
     Column("heard_at", BigInteger, nullable=False),  # when the last was
     Column("ended_at", BigInteger),  # null while it goes on
+    Column("lasted_ms", BigInteger),  # from its start to its end; null where nobody knows
     Column("sequence", BigInteger, nullable=False),  # of the newest event
     Column("thumbnail", LargeBinary),  # JPEG; null also when it was kept long enough
     Column("clip", String(32)),  # a `clip.id`, which may come later
-    Column("reviewed_at", BigInteger),  # from here on the record itself, not of any event
+    Column("reviewed_at", BigInteger),  # from here on the record itself, not of any event: the newest `review`
     Column("reviewed_by", String(64)),
     Column("note", String(1000)),
     Index(None, "began_at"),
+    Index(None, "station", "began_at"),
+    Index(None, "kind", "began_at"),
+    Index("ix_incident_unseen", "began_at", sqlite_where=text("reviewed_at IS NULL")),
+    Index("ix_incident_unseen_station", "station", "began_at", sqlite_where=text("reviewed_at IS NULL")),
+    Index("ix_incident_unseen_kind", "kind", "began_at", sqlite_where=text("reviewed_at IS NULL")),
     Index(None, "clip"),
     Index("ix_incident_pictured", "heard_at", sqlite_where=text("thumbnail IS NOT NULL")),
 )
@@ -259,6 +266,12 @@ clip = Table(
     Column("made_at", BigInteger, nullable=False),  # when the camera first asked for leave to send it
     Column("held", Boolean, nullable=False),  # never wiped
     Column("wiped_at", BigInteger),
+    Column("reviewed_at", BigInteger),  # of a recording without an incident: the newest `review`
+    Column("reviewed_by", String(64)),
+    Column("note", String(1000)),
+    Index(None, "why", "start"),
+    Index("ix_clip_unseen", "why", "start", sqlite_where=text("reviewed_at IS NULL")),
+    Index(None, "station", "start"),
     Index(None, "sha256"),
     Index(None, "sealed_sha256"),
     Index(None, "made_at"),
@@ -275,4 +288,42 @@ upload = Table(
     Column("token", String(64), nullable=False),  # SHA-256 of it
     Column("ends_at", BigInteger, nullable=False),  # the token's end
     Index(None, "clip"),
+)
+
+review = Table(
+    "review",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("item", String(33), nullable=False),  # i and an incident's id, or c and a clip's
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("note", String(1000), nullable=False),
+    Index(None, "item"),
+    Index(None, "at"),
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("clip", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("held", Boolean, nullable=False),  # held from now on, or released
+    Column("reason", String(300), nullable=False),
+    Index(None, "clip"),
+    Index(None, "at"),
+)
+
+look = Table(
+    "look",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("clip", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("file", String(8), nullable=False),  # shown or sealed
+    Column("reason", String(300), nullable=False),  # of a look at the sealed one
+    Index(None, "clip", "at"),
+    Index(None, "at"),
 )

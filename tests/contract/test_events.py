@@ -56,14 +56,15 @@ GOLDEN: dict[str, tuple[bytes, Fact]] = {
     ),
     "vn.motcua.camera.ended.v1": (
         b'{"incident":"i-1","kind":"crowding","zone":"citizen","confidence":0.0,"ticket":null,"thumbnail":null,'
-        b'"clip":{"id":"c-1","start":"2026-11-23T01:02:00Z","seconds":42.5,"bytes":3145728,"sha256":"%b"}}'
-        % HASH.encode(),
+        b'"clip":{"id":"c-1","start":"2026-11-23T01:02:00Z","seconds":42.5,"bytes":3145728,"sha256":"%b"},'
+        b'"lasted_ms":22500}' % HASH.encode(),
         CameraEnded(
             incident="i-1",
             kind="crowding",
             zone="citizen",
             confidence=0.0,
             clip=Clip(id="c-1", start="2026-11-23T01:02:00Z", seconds=42.5, bytes=3_145_728, sha256=HASH),
+            lasted_ms=22_500,
         ),
     ),
     "vn.motcua.camera.fault.v1": (b'{"kind":"covered"}', CameraFault(kind="covered")),

@@ -76,6 +76,8 @@ class _Story:
     clip: Clip | None = None
     pictured: bool = False
     wait_until_ms: int | None = None  # it is over; so long its clip is waited for
+    began_ms: int | None = None  # None where another run knew it
+    lasted_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -247,7 +249,7 @@ class CameraDecisions:
         effects: list[Effect] = [
             self._close(story) for story in list(self._stories.values()) if story.incident.kind == incident.kind
         ]
-        self._stories[incident.id] = _Story(incident, now_ms + INCIDENT_CLIP_MS)
+        self._stories[incident.id] = _Story(incident, now_ms + INCIDENT_CLIP_MS, began_ms=at_ms)
         fact = CameraStarted(
             incident=incident.id,
             kind=incident.kind,
@@ -269,6 +271,8 @@ class CameraDecisions:
         """End an incident's clip; its end is put on record with the clip, when that is written."""
         effects: list[Effect] = []
         after_ms = 0
+        if story.began_ms is not None:
+            story.lasted_ms = max(at_ms - story.began_ms, 0)
         if story.clip_until_ms is not None:
             story.clip_until_ms = None
             after_ms = self._config.post_roll_s * 1000
@@ -289,6 +293,7 @@ class CameraDecisions:
             confidence=incident.confidence,
             ticket=incident.ticket,
             clip=story.clip,
+            lasted_ms=story.lasted_ms,
         )
         return Record(fact, remember=self._to_remember())
 

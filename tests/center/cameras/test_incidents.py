@@ -29,7 +29,7 @@ SAID: dict[str, Any] = {"incident": "i-1", "kind": "officer_absent", "zone": "of
 
 STARTED = CameraStarted(**SAID)
 UPDATED = CameraUpdated(**SAID | {"confidence": 0.9}, ticket="t-1", thumbnail=base64.b64encode(JPEG).decode())
-ENDED = CameraEnded(**SAID | {"confidence": 0.7}, clip=CLIP)
+ENDED = CameraEnded(**SAID | {"confidence": 0.7}, clip=CLIP, lasted_ms=1_500)
 
 
 def arrival(fact: Fact, number: int, *, station: str = "q01", event_id: str | None = None) -> Arrival:
@@ -67,8 +67,8 @@ def test_an_incident_from_started_to_ended(hall: Hall) -> None:
         {
             "id": name_of("q01", "camera", "i-1"), "station": "q01", "device": "camera", "name": "i-1",
             "kind": "officer_absent", "zone": "officer", "confidence": 0.7, "ticket": "t-1",
-            "began_at": BEGIN_MS + 1000, "heard_at": BEGIN_MS + 3000, "ended_at": BEGIN_MS + 3000, "sequence": 3,
-            "thumbnail": JPEG, "clip": name_of("q01", "camera", "c-1"),
+            "began_at": BEGIN_MS + 1000, "heard_at": BEGIN_MS + 3000, "ended_at": BEGIN_MS + 3000, "lasted_ms": 1500,
+            "sequence": 3, "thumbnail": JPEG, "clip": name_of("q01", "camera", "c-1"),
             "reviewed_at": None, "reviewed_by": None, "note": None,
         }
     ]  # fmt: skip

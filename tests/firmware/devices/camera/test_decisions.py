@@ -208,7 +208,7 @@ def test_a_thumbnail_comes_after_its_incident_once() -> None:
 
 
 def test_an_end_is_recorded_with_its_clip() -> None:
-    """The clip goes on for the post-roll; when it is written the incident's end says where it begins and its hash."""
+    """The clip goes on for the post-roll; when it is written the end is told, with the clip and how long it lasted."""
     camera = Camera().desired().sees(30, ALONE).fresh()
     camera.sees(5)
     assert camera.told(End) == [End("id-1", at_ms=camera.now_ms, after_ms=10_000)]
@@ -216,7 +216,7 @@ def test_an_end_is_recorded_with_its_clip() -> None:
     camera.waits(11).writes("id-1")
     clip = Clip(id="id-1", start="2026-11-23T01:02:03.000Z", seconds=51.0, bytes=4_000_000, sha256=SHA)
     assert camera.facts == [
-        CameraEnded(incident="id-1", kind="waiting_alone", zone="citizen", confidence=0.9, clip=clip)
+        CameraEnded(incident="id-1", kind="waiting_alone", zone="citizen", confidence=0.9, clip=clip, lasted_ms=5_000)
     ]
     assert camera.decisions.deadline_ms() is None
     camera.writes("id-1").waits(3600)

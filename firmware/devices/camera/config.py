@@ -6,13 +6,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from contract.cameras import KINDS, check_hours, check_kinds, check_names
 from contract.settings import show
 from contract.states import Hours, Zone
-from firmware.devices.camera.hours import check_hours, time_zone
+from firmware.devices.camera.hours import time_zone
 
 CITIZEN, OFFICER = "citizen", "officer"
-KINDS = ("waiting_alone", "officer_absent", "crowding", "after_hours", "tamper", "panic")
-"""The incidents there are; `tamper` is covered, defocused, moved and frozen."""
 
 _LOOPBACK = re.compile(r"127(\.\d{1,3}){3}", re.ASCII)
 _Size = Annotated[int, msgspec.Meta(ge=160, le=1920, multiple_of=2, description="an even number from 160 to 1920")]
@@ -67,11 +66,8 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise ValueError("as_fast_as_possible is for the source file")
         if self.loop and self.source != "file":
             raise ValueError("loop is for the source file")
-        names = [zone.name for zone in self.zones]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"zones must have a name each, got {', '.join(sorted(twice))} twice")
-        if unknown := [kind for kind in self.kinds if kind not in KINDS]:
-            raise ValueError(f"kinds must be of {', '.join(KINDS)}, got {', '.join(unknown)}")
+        check_names(self.zones)
+        check_kinds(self.kinds)
         check_hours(self.hours)
         check_hours(self.upload_hours, "upload_hours")
         time_zone(self.timezone)

@@ -8,11 +8,12 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from contract.cameras import KINDS, check_hours
 from contract.events import CameraEnded, CameraFault, CameraStarted, CameraUpdated, Clip
 from contract.requests import Reply
 from contract.states import CameraDesired, CameraReported, Hours, Keep
-from firmware.devices.camera.config import KINDS, CameraConfig
-from firmware.devices.camera.hours import check_hours, is_open
+from firmware.devices.camera.config import CameraConfig
+from firmware.devices.camera.hours import is_open
 from firmware.devices.camera.incidents import (
     TAMPER_BEGINS_MS,
     TAMPER_ENDS_MS,

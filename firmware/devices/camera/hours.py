@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from contract.cameras import LAST_MINUTE
 from contract.settings import show
 from contract.states import Hours
-
-LAST_MINUTE = "23:59"
-"""As an end it stands for midnight, which the contract cannot write: a center that never closes is never closed."""
 
 
 def is_open(now: datetime | None, timezone: str, hours: Sequence[Hours]) -> bool | None:
@@ -37,13 +35,3 @@ def time_zone(name: str) -> ZoneInfo:
             f"timezone must be a name as Asia/Ho_Chi_Minh, got {show(name)}; if the name is right, this machine has no"
             " time zones: apt-get install tzdata"
         ) from None
-
-
-def check_hours(hours: Sequence[Hours], key: str = "hours") -> None:
-    """Raise ValueError where hours end before they begin; it names the key."""
-    for each in hours:
-        if each.end <= each.begin:
-            raise ValueError(
-                f"{key} must end later on the day they begin, got {each.begin} to {each.end}: write a night as two, to"
-                f" {LAST_MINUTE} and from 00:00"
-            )

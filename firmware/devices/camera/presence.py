@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.cameras import Points
 from contract.states import Zone
 from firmware.devices.camera import zones as areas
 from firmware.devices.camera.frames import Plane
@@ -104,6 +105,6 @@ def decode(heat: Map, sizes: Map, offsets: Map, *, sure: float = _SURE) -> list[
     return sorted(faces, key=lambda face: face.sure, reverse=True)
 
 
-def count(faces: Sequence[Face], zones: Mapping[str, areas.Points]) -> dict[str, int]:
+def count(faces: Sequence[Face], zones: Mapping[str, Points]) -> dict[str, int]:
     """Return zone → how many faces have their middle in it; zones may overlap."""
     return {name: sum(areas.contains(points, *face.middle) for face in faces) for name, points in zones.items()}

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
+from contract.cameras import KINDS
 from contract.states import Armed, CallpadDesired, CameraDesired, DisplayDesired, Keep, RatingDesired
-from firmware.devices.camera.config import KINDS
 from firmware.devices.camera.driver import CameraDriver
 from firmware.devices.camera.signals import (
     Back,

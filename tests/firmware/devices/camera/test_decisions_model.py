@@ -10,9 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from contract.cameras import KINDS
 from contract.events import CameraEnded, CameraFault, CameraStarted, CameraUpdated, Fact
 from contract.states import CameraDesired, Hours, Keep
-from firmware.devices.camera.config import KINDS, CameraConfig
+from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.decisions import CameraDecisions
 from firmware.devices.camera.incidents import MOST, TAMPER
 from firmware.devices.camera.signals import (

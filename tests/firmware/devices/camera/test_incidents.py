@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from firmware.devices.camera.config import KINDS
+from contract.cameras import KINDS
 from firmware.devices.camera.incidents import (
     MOST,
     SEEN,

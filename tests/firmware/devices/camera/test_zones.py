@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contract.cameras import area
 from contract.states import Zone
 from firmware.devices.camera import zones
 from firmware.errors import ConfigError
@@ -37,13 +38,13 @@ def test_a_zone_survives_another_resolution(width: int, height: int) -> None:
     """A zone takes the same share of a picture of any size, but for its edge's pixels."""
     drawn = zones.mask(TRIANGLE, width, height)
     assert drawn.shape == (height, width)
-    assert abs(float((drawn > 0).mean()) - zones.area(TRIANGLE)) < 1.5 / width + 1.5 / height
+    assert abs(float((drawn > 0).mean()) - area(TRIANGLE)) < 1.5 / width + 1.5 / height
 
 
 def test_the_area_is_that_of_the_polygon() -> None:
     """The area of a triangle is half of its base times its height, whichever way round it is drawn."""
-    assert zones.area(TRIANGLE) == pytest.approx(0.6 * 0.6 / 2)
-    assert zones.area(TRIANGLE[::-1]) == pytest.approx(0.18)
+    assert area(TRIANGLE) == pytest.approx(0.6 * 0.6 / 2)
+    assert area(TRIANGLE[::-1]) == pytest.approx(0.18)
 
 
 def test_a_share_is_counted_within_the_zone() -> None:

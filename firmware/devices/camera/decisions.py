@@ -25,6 +25,7 @@ from firmware.devices.camera.incidents import (
     Incidents,
     Started,
     Watch,
+    has_fault,
 )
 from firmware.devices.camera.signals import (
     Back,
@@ -212,11 +213,11 @@ class CameraDecisions:
 
     def _on_seen(self, seen: Seen, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
+        counter = self._counter(is_open(seen.now, self._config.timezone, self._hours))
         for kind, watch in self._faults.items():
-            if watch.look(kind in seen.faults, seen.at_ms) and watch.on:
+            if watch.look(has_fault(kind, seen, after_hours=counter.after_hours), seen.at_ms) and watch.on:
                 effects.append(Record(CameraFault(kind=kind)))
-        is_open_now = is_open(seen.now, self._config.timezone, self._hours)
-        return effects + self._change(self._incidents.look(seen, self._counter(is_open_now)), now_ms)
+        return effects + self._change(self._incidents.look(seen, counter), now_ms)
 
     def _counter(self, center_is_open: bool | None) -> Counter:
         """Say how the counter stands. One that an officer forgot to close is not open all night."""

@@ -12,6 +12,8 @@ from firmware.devices.camera.config import CITIZEN, OFFICER
 from firmware.devices.camera.signals import ALL, Seen
 
 TAMPER = ("covered", "defocused", "moved", "frozen")
+HIDDEN_BY_NIGHT = frozenset({"covered", "defocused", "moved"})
+"""What cannot be told from a hall in which the lights are out."""
 TAMPER_BEGINS_MS, TAMPER_ENDS_MS = 3_000, 10_000
 PANIC_MS = 60_000
 SAME_PANIC_MS = 10_000
@@ -184,8 +186,10 @@ class _Sight:
         return self._seen.at_ms - self._moving_since_ms.get(zone, self._seen.at_ms) < MOVING_MS
 
     def motion(self) -> bool | None:
-        """Return whether anything moves now; None where that cannot be seen."""
-        if self._seen is None or self._seen.faults & {"covered", "frozen"}:
+        """Return whether anything moves now; None where that cannot be seen. In the dark a torch moves."""
+        if self._seen is None or "frozen" in self._seen.faults:
+            return None
+        if "covered" in self._seen.faults and not self._seen.dark:
             return None
         motion = self._seen.motion
         if ALL in motion:
@@ -324,7 +328,7 @@ class Incidents:
             case "after_hours":
                 return _all(counter.after_hours, sight.motion())
             case _:
-                return kind in seen.faults
+                return has_fault(kind, seen, after_hours=counter.after_hours)
 
     def _begin(self, kind: str, confidence: float, ticket: str | None, at_ms: int) -> Started:
         zone = {"waiting_alone": CITIZEN, "officer_absent": OFFICER, "crowding": CITIZEN}.get(kind, WHOLE)
@@ -336,6 +340,13 @@ class Incidents:
 
     def _end(self, kind: str, at_ms: int) -> Ended:
         return Ended(self._open.pop(kind), at_ms)
+
+
+def has_fault(kind: str, seen: Seen, *, after_hours: bool | None) -> bool | None:
+    """Return whether a picture has a fault; None where it is dark because the center is closed."""
+    if seen.dark and after_hours and kind in HIDDEN_BY_NIGHT:
+        return None
+    return kind in seen.faults
 
 
 def _all(*parts: bool | None) -> bool | None:

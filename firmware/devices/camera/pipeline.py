@@ -148,7 +148,7 @@ class Pipeline:
         moved, self._moved = self._moved, {}
         people = self._presence.people(at_ms) if self._presence is not None else None
         now: datetime | None = self._clock.now() if self._clock.synchronised() else None
-        self._post(Seen(at_ms=at_ms, motion=moved, people=people, faults=self._faults, now=now))
+        self._post(Seen(at_ms=at_ms, motion=moved, people=people, faults=self._faults, dark=self._tamper.dark, now=now))
 
     def _make_thumbnails(self, shown: Plane) -> None:
         if not self._pictures:

@@ -22,6 +22,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Zone → how many people are in it; None where it is not known: no network, or nobody looked since things moved."""
     faults: frozenset[str] = frozenset()
     """What is wrong with the picture: of covered, defocused, moved, frozen."""
+    dark: bool = False
+    """Whether there is next to no light: a night, or something black before the lens."""
     now: datetime | None = None
     """The wall clock in UTC; None while it is not set."""
 

@@ -45,6 +45,7 @@ _STRUCTURE = 0.75
 _SHIFT_PX = 1.5
 _PEAK = 0.15
 _SHIFTED_GONE = 0.15  # a picture that shifted by so much has lost some of its edges, too
+_BLACK = 40.0  # levels; a camera's black is 16
 _DARK = 0.25  # of the reference's contrast: less is night, and cameras smear their noise then
 
 _WINDOW: NDArray[np.float32] = cv2.createHanningWindow((WIDTH, HEIGHT), cv2.CV_32F).astype(np.float32)
@@ -85,6 +86,12 @@ class Tamper:
         self._judged_ms: int | None = None
         self._changed_ms = 0
         self._faults: frozenset[str] = frozenset()
+        self._dark = False
+
+    @property
+    def dark(self) -> bool:
+        """Whether there was next to no light, in the mean of what is not masked, when it was last judged."""
+        return self._dark
 
     @property
     def reference(self) -> Plane | None:
@@ -115,7 +122,9 @@ class Tamper:
         ):
             return self._faults
         self._judged_ms = at_ms
-        self._faults = self._judged(median_of(self._pictures), at_ms, moving=moving)
+        seen = median_of(self._pictures)
+        self._dark = is_dark(seen, self._hidden)
+        self._faults = self._judged(seen, at_ms, moving=moving)
         return self._faults
 
     def _judged(self, seen: Plane, at_ms: int, *, moving: bool) -> frozenset[str]:
@@ -183,6 +192,12 @@ def hidden_by(masks: Sequence[Zone]) -> NDArray[np.bool_] | None:
 def shows_nothing(picture: Plane, hidden: NDArray[np.bool_] | None = None) -> bool:
     """Tell whether a picture of `(120, 160)` has next to no edges: a cover, or a night without any light."""
     return _Edges(picture, hidden).stronger_than(_EDGE) < _POOR * picture.size
+
+
+def is_dark(picture: Plane, hidden: NDArray[np.bool_] | None = None) -> bool:
+    """Tell whether a picture of `(120, 160)` has next to no light in the mean of what is not hidden."""
+    shown = None if hidden is None or hidden.all() else (~hidden).astype(np.uint8)
+    return float(cv2.mean(picture, mask=shown)[0]) < _BLACK
 
 
 def median_of(pictures: Sequence[Plane]) -> Plane:

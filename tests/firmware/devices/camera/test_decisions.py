@@ -505,6 +505,18 @@ def test_a_camera_that_was_opened_again_has_no_fault_until_one_is_seen() -> None
     assert camera.said(CameraFault) == [CameraFault(kind="covered")]
 
 
+def test_a_dark_hall_at_night_is_no_fault() -> None:
+    """Lights that go out after closing are no cover over the lens; with the lights of the day it is one."""
+    hours = (Hours(days=(1, 2, 3, 4, 5), begin="07:30", end="17:00"),)
+    camera = Camera().desired("closed", hours=hours)
+    night, black = WORK.replace(hour=13), {"faults": frozenset({"covered"}), "dark": True}  # eight in the evening
+    camera.sees(60, None, now=night, **black)
+    assert (camera.trouble, camera.facts) == (None, [])
+    camera.sees(4, None, **black)
+    assert camera.trouble == "covered"
+    assert camera.said(CameraFault) == [CameraFault(kind="covered")]
+
+
 def test_a_fault_is_told_where_tamper_is_no_incident() -> None:
     """A technician hears of a covered camera also where no supervisor wants to."""
     camera = Camera().desired(kinds=("panic",)).sees(60, faults=frozenset({"covered"}))

@@ -47,13 +47,14 @@ class Scene:
         *,
         motion: Mapping[str, float] = STILL,
         faults: frozenset[str] = frozenset(),
+        dark: bool = False,
         **counter: Any,
     ) -> "Scene":
         """Let the same be seen from now on for so long."""
         around = Counter(**{"open": True, "after_hours": False, "ticket": "t1", "zones": ZONES, **counter})
         until_ms = self.now_ms + round(seconds * 1000)
         while self.now_ms < until_ms:
-            seen = Seen(at_ms=self.now_ms, motion=motion, people=people, faults=faults)
+            seen = Seen(at_ms=self.now_ms, motion=motion, people=people, faults=faults, dark=dark)
             self.changes += self.incidents.look(seen, around)
             self.now_ms += 200
         return self
@@ -222,6 +223,35 @@ LAW = [
         (1.2, look(motion=CITIZEN_MOVES, after_hours=True)),
         (90, look(motion=STILL, after_hours=True, faults=frozenset({"covered"}))),
         happens=[("started", "after_hours", 1.0), ("started", "covered", 4.2)],
+    ),
+    case(
+        "a hall in which the lights are out is not covered, nor moved, nor out of focus",
+        (3600, look(motion=STILL, after_hours=True, dark=True, faults=frozenset({"covered", "moved", "defocused"}))),
+        happens=[],
+    ),
+    case(
+        "a torch in a dark hall is somebody after hours",
+        (60, look(motion=STILL, after_hours=True, dark=True, faults=frozenset({"covered"}))),
+        (1.2, look(motion=CITIZEN_MOVES, after_hours=True, dark=True, faults=frozenset({"covered"}))),
+        happens=[("started", "after_hours", 61.0)],
+    ),
+    case(
+        "a camera that is black in the day is covered, and stays so through the night until it sees again",
+        (4, look(SERVED, dark=True, faults=frozenset({"covered"}))),
+        (3600, look(motion=STILL, after_hours=True, dark=True, faults=frozenset({"covered"}))),
+        (60, look(SERVED, dark=True, faults=frozenset({"covered"}))),
+        (11, look(SERVED)),
+        happens=[("started", "covered", 3.0), ("ended", "covered", 3674.0)],
+    ),
+    case(
+        "a picture that stands still in the dark is frozen",
+        (4, look(motion=STILL, after_hours=True, dark=True, faults=frozenset({"covered", "frozen"}))),
+        happens=[("started", "frozen", 3.0)],
+    ),
+    case(
+        "a camera that is covered by something bright in the night is covered",
+        (4, look(motion=STILL, after_hours=True, faults=frozenset({"covered"}))),
+        happens=[("started", "covered", 3.0)],
     ),
     # --- the camera itself
     *(

@@ -342,8 +342,21 @@ def test_night_without_any_light_is_no_place() -> None:
     tamper = Tamper()
     place = small_of(footage().plate)
     _seconds(tamper, lambda _: place, 0, 10)
+    assert not tamper.dark
     assert _seconds(tamper, lambda _: (place * 0.1).astype(np.uint8), 10, 10)[-1] == frozenset()
+    assert tamper.dark
     assert _seconds(tamper, lambda _: (place * 0.003).astype(np.uint8), 20, 10)[-1] == {COVERED}
+    assert tamper.dark
+
+
+@needs_video
+def test_dark_is_not_what_a_mask_blackens() -> None:
+    """A picture most of which is masked is dark only where what is left of it is."""
+    left = Zone(name="all but a strip", points=((0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0)))
+    tamper = Tamper([left])
+    place = small_of(footage().plate)
+    _seconds(tamper, lambda _: np.where(np.arange(place.shape[1]) < 0.9 * place.shape[1], 16, place), 0, 10)
+    assert not tamper.dark
 
 
 def _mixed(other: Plane, share: float) -> Plane:

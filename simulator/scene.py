@@ -104,18 +104,25 @@ class Scene:
             cv2.line(picture, self._at(0.72, 0.48 + line * 0.02), self._at(0.80, 0.48 + line * 0.02), (110, 90, 60), 1)
         cv2.rectangle(picture, self._at(0.755, 0.60), self._at(0.775, 0.62), (50, 50, 50), -1)
 
-    def _draw_person(self, picture: Picture, person: Person, at_s: float) -> None:
+    def head(self, at_s: float, person: Person) -> tuple[int, int, float]:
+        """Return where the middle of somebody's head is at an instant, x and y, and 0.54 of its height, in pixels."""
         phase = at_s * 1.7 + person.look * 2.1
         sway = 0.006 * np.sin(phase)
         if person.who == "officer":
-            x, head = 1.08 - 0.19 * person.at + sway, 0.36 + 0.004 * np.sin(phase * 1.3)
-            shirt, scale = (230, 214, 190), 0.86
+            x, y, scale = 1.08 - 0.19 * person.at + sway, 0.36 + 0.004 * np.sin(phase * 1.3), 0.86
         else:
-            x, head = -0.12 + (0.52 - 0.13 * person.place) * person.at + sway, 0.34 + 0.005 * np.sin(phase * 1.3)
-            shirt, scale = _SHIRTS[person.look % len(_SHIRTS)], 1.0
+            x, y, scale = (
+                -0.12 + (0.52 - 0.13 * person.place) * person.at + sway,
+                0.34 + 0.005 * np.sin(phase * 1.3),
+                1.0,
+            )
         width, height = self._size
-        unit = height * 0.085 * scale
-        cx, cy = round(x * width), round(head * height)
+        return round(x * width), round(y * height), height * 0.085 * scale
+
+    def _draw_person(self, picture: Picture, person: Person, at_s: float) -> None:
+        phase = at_s * 1.7 + person.look * 2.1
+        cx, cy, unit = self.head(at_s, person)
+        shirt = (230, 214, 190) if person.who == "officer" else _SHIRTS[person.look % len(_SHIRTS)]
         legs = round(cy + unit * 7.2)
         cv2.rectangle(picture, (round(cx - unit), round(cy + unit * 3.9)), (round(cx + unit), legs), (70, 60, 56), -1)
         cv2.ellipse(

@@ -42,6 +42,7 @@ from center.people.technician import Technician
 from center.web import pages
 from center.web.api import HEADERS, api_router
 from center.web.assets import Assets
+from center.web.cameras import Cameras, camera_routes
 from center.web.clips import upload_routes
 from center.web.drawing import Drawing
 from center.web.gate import Gate, Hosts, Problem, RefusedError, TicketLimits, WrongField, person_of_scope
@@ -132,6 +133,7 @@ def create_app(
             *ways(book),
             api_router(),
             *upload_routes(uploads),
+            *camera_routes(Cameras(hub, people, drawing)),
             healthz,
             metrics_route(metrics),
             asgi("/stream", copy_scope=True)(_stream(hub, people)),
@@ -161,7 +163,8 @@ def create_app(
             description=(
                 "Whoever wants more than a number logs in: `POST /api/login` answers with a cookie. "
                 "Commands carry an `Idempotency-Key`; a command that acts on an older state than there is gets 409. "
-                "Live data: `GET /stream?view=board|officer|kiosk|rating|devices&counter=…` (server-sent events)."
+                "Live data: `GET /stream?view=board|officer|kiosk|rating|devices|cameras&counter=…` "
+                "(server-sent events)."
             ),
             path="/schema",
             render_plugins=[JsonRenderPlugin()],
@@ -321,7 +324,7 @@ def _close(document: OpenAPI, body: Schema | Reference | None) -> None:
 _App = Callable[[Any, Receive, Send], Any]
 
 
-_RIGHT_OF_VIEW: dict[str, Right] = {"officer": "serve", "devices": "see_devices"}
+_RIGHT_OF_VIEW: dict[str, Right] = {"officer": "serve", "devices": "see_devices", "cameras": "watch"}
 
 
 def _stream(hub: Hub, people: People) -> _App:

@@ -36,6 +36,9 @@ SENTENCES: tuple[tuple[str, str, str], ...] = (
     ("key_revoked", _KEY, "did_key_revoked"),
     ("alert_acknowledged", r"(?P<kind>\w+) \S+", "did_alert_acknowledged"),
     ("device_forgotten", "", "did_device_forgotten"),
+    ("camera_looked", "live", "did_camera_live"),
+    ("camera_looked", "still", "did_camera_still"),
+    ("camera_left", r"(?P<seconds>\d+) s, (?P<pictures>\d+) pictures", "did_camera_left"),
 )
 """Action, what its detail looks like, and the key of its sentence: the first that fits."""
 

@@ -27,7 +27,7 @@ Live = tuple[str, str, View, dict[str, str]]
 _YEAR_S = 365 * 86_400
 _PACK_FROM = 1000
 _OF_ADDRESSES = "%/?=&#:@,;+!*'()~$[]"  # what stands in an address as it is
-_SHEETS = {"arrived": "login", "password": "login", "refused": "login"}
+_SHEETS = {"arrived": "login", "incident": "review", "camera": "cameras", "password": "login", "refused": "login"}
 
 
 class Drawing:

@@ -20,12 +20,14 @@ from urllib.parse import parse_qs
 import msgspec
 from litestar.types import Receive, Scope, Send
 
+from center.cameras.looks import Looks
 from center.clock import Clock
 from center.config import Config
 from center.fleet.fleet import Board
+from center.fleet.signs import center_clock
 from center.hall import Change, Hall
 from center.people.model import Person
-from center.web import views
+from center.web import camera_views, views
 from center.web.leases import GRACE_S, Lease, Leases
 from center.web.mirror import Mirror
 from center.web.views import View
@@ -41,7 +43,7 @@ QUEUE_LENGTH = 64
 SHARE = 5
 """Computing views may take one in so many parts of the time; under load the pages get news less often."""
 
-VIEWS = ("board", "officer", "kiosk", "rating", "devices")
+VIEWS = ("board", "officer", "kiosk", "rating", "devices", "cameras")
 _OF_A_COUNTER = ("officer", "rating")
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -110,6 +112,9 @@ class Hub:
         """What is known of the fleet: who watches it sets this to its own."""
         self.called: Callable[[str], str] = lambda actor: actor
         """How people know whom the record names: the register sets this to its own."""
+        self.looks = Looks(clock)
+        """Who looks through which camera; it ends with the streams."""
+        self.looks.on_news = self.wake
         self.server = uuid7()
         self.leases = Leases(clock.now_ms, clock.monotonic_s)
         self.last_id = 0
@@ -147,6 +152,7 @@ class Hub:
     def close(self) -> None:
         """End every stream, so that the server can stop. Safe to call twice."""
         self._closing = True
+        self.looks.close()
         for timer in (self._beat, self._flush_at):
             if timer is not None:
                 timer.cancel()
@@ -261,12 +267,18 @@ class Hub:
             case "board":
                 return views.board(self.mirror)
             case "officer":
-                return views.desk(self.mirror, counter)
+                return views.desk(self.mirror, counter) | {"watched": self.looks.watched(counter)}
             case "kiosk":
                 return views.kiosk(self.mirror)
             case "rating":
                 arm_ms = self._config.rating.arm_seconds * 1000
                 return views.rating(self.mirror, counter, scale=self._config.scale, arm_ms=arm_ms)
+            case "cameras":
+                off, reached = center_clock(self.mirror.devices.values()), self.reached()
+                seen = camera_views.cameras(
+                    self.mirror, self._clock.now_ms(), reached=reached, off=off, board=self.board(), looks=self.looks
+                )
+                return {"reached": reached, **seen}
             case _:
                 reached, board, now_ms = self.reached(), self.board(), self._clock.now_ms()
                 known = views.devices(self.mirror, now_ms, reached=reached, board=board)
@@ -338,8 +350,9 @@ class Hub:
         return before
 
     def end(self, session: str) -> None:
-        """End every stream of a session that is over, and free its desk."""
+        """End every stream and look of a session that is over, and free its desk."""
         self.leases.ended(session)
+        self.looks.end(session)
         for channel in self._channels.values():
             for client in channel.clients:
                 if client.session == session:

@@ -26,6 +26,7 @@ function paint(state, keys) {
   text(nodes.title, nodes.title.title);
   text(nodes.state, say(`state_${here.state}`));
   nodes.state.dataset.state = here.state;
+  nodes.watched.hidden = !state.watched;
 
   const what = phase === "called" && ticket.recalls
     ? say("now_called_again", { n: ticket.recalls, max: state.max_recalls })

@@ -3,6 +3,7 @@
 What is installed is read from the distribution's folder `systemd/`. A file's place there says where it goes: a unit to
 /etc/systemd/system, anything else to the folder of the same name under /etc. Its name says who needs it: a unit of the
 center begins with `motcua-center`; all other units, rules and modules are for devices; users and rights are for both.
+What stands in `motcua-device@KIND.service.d` is for the devices of that kind, whatever they are called.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 import sysconfig
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,8 @@ UNITS = "etc/systemd/system"
 _CONFIG: dict[Part, str] = {"center": "etc/motcua/center.toml", "device": "etc/motcua/station.toml"}
 _MARK = "# Written by `motcua install-units`, and written over by the next one."
 _UNSEEN = ("/home/", "/root/", "/run/", "/tmp/", "/var/tmp/")  # noqa: S108 - nothing is written there
+_ADDITION = re.compile(r"motcua-device@(?P<name>.+)\.service\.d")
+_TEMPLATE = "motcua-device@.service"
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
 _PATH = re.compile(r"/[A-Za-z0-9._+/-]+")
 
@@ -41,7 +44,7 @@ class InstallError(Exception):
 class Wanted:
     """What somebody asks for. `root` is an image's folder, or that of the machine that runs, which then is `live`.
 
-    `devices` are names in the station's file.
+    `devices` are names in the station's file; `kinds` has the kinds of those that are called otherwise.
     """
 
     root: Path
@@ -50,6 +53,7 @@ class Wanted:
     devices: tuple[str, ...] = ()
     enable: bool = False
     program: str = STANDARD_PROGRAM
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- what goes where: pure -------------------------------------------------------------------------------------------
@@ -58,14 +62,21 @@ class Wanted:
 def targets(folder: Path, wanted: Wanted) -> dict[str, str]:
     """Return path, without its root, and content of each file that is asked for."""
     return {
-        _target(file.relative_to(folder)): _content(file, wanted.program)
+        target: _content(file, wanted.program)
         for file in sorted(folder.rglob("*"))
         if file.is_file() and _parts_of(file) & wanted.parts
+        for target in _targets(file.relative_to(folder), wanted)
     }
 
 
-def _target(file: Path) -> str:
-    return f"{UNITS}/{file.name}" if _is_unit(file) else f"etc/{file}"
+def _targets(file: Path, wanted: Wanted) -> list[str]:
+    if (addition := _ADDITION.fullmatch(file.parent.name)) is not None:
+        kind = addition["name"]
+        names = [name for name in wanted.devices if wanted.kinds.get(name, name) == kind]
+        if not wanted.devices:
+            names = [kind]  # nothing is configured yet
+        return [f"{UNITS}/motcua-device@{name}.service.d/{file.name}" for name in names]
+    return [f"{UNITS}/{file.name}" if _is_unit(file) else f"etc/{file}"]
 
 
 def _parts_of(file: Path) -> frozenset[Part]:
@@ -76,7 +87,8 @@ def _parts_of(file: Path) -> frozenset[Part]:
 
 def _content(file: Path, program: str) -> str:
     text = file.read_text(encoding="utf-8").replace(STANDARD_PROGRAM, program)
-    advice = f" For changes of your own: systemctl edit {file.name.replace('@.', '@NAME.')}" if _is_unit(file) else ""
+    unit = file.name if _is_unit(file) else _TEMPLATE if _ADDITION.fullmatch(file.parent.name) else ""
+    advice = f" For changes of your own: systemctl edit {unit.replace('@.', '@NAME.')}" if unit else ""
     return f"{_MARK}{advice}\n{text}"
 
 
@@ -108,14 +120,16 @@ def install(wanted: Wanted, folder: Path, *, run: Run, say: Callable[[str], None
     if wanted.enable:
         _check_configured(wanted)
     changed = set()
+    ran_before = (wanted.root / UNITS / _TEMPLATE).is_file()
     for path, content in files.items():
         target = wanted.root / path
         before = _read(target)
         if before == content:
             say(f"unchanged  {target}")
             continue
-        if before is not None:
-            changed.add(target.name)
+        addition = _ADDITION.fullmatch(target.parent.name)
+        if before is not None or (addition is not None and ran_before):
+            changed.add(target.parent.name.removesuffix(".d") if addition is not None else target.name)
         say(f"{'new      ' if before is None else 'changed  '}  {target}")
         if not dry:
             _write(target, content)
@@ -123,7 +137,7 @@ def install(wanted: Wanted, folder: Path, *, run: Run, say: Callable[[str], None
         _do(step, run=run, say=say, dry=dry)
     if wanted.enable:
         _do(_systemctl(wanted, "enable", *(["--now"] if wanted.live else []), *units), run=run, say=say, dry=dry)
-        if wanted.live and (stale := [unit for unit in units if _template(unit) in changed]):
+        if wanted.live and (stale := [unit for unit in units if {unit, _template(unit)} & changed]):
             _do(["systemctl", "try-restart", *stale], run=run, say=say, dry=dry)
     else:
         say(f"next: write {_files_of(wanted)}, then: motcua install-units {_options(wanted)} --enable")
@@ -134,6 +148,7 @@ def uninstall(wanted: Wanted, folder: Path, *, run: Run, say: Callable[[str], No
     root = wanted.root
     files = targets(folder, wanted)
     there = [root / path for path in files if (root / path).is_file()]
+    there += [each for each in _additions(root) if each not in there]
     names = {target.name for target in there if target.parent == root / UNITS}
     enabled = sorted({link.name for link in (root / UNITS).glob("*.wants/motcua-*") if _template(link.name) in names})
     if enabled:
@@ -149,6 +164,12 @@ def uninstall(wanted: Wanted, folder: Path, *, run: Run, say: Callable[[str], No
         _do(["systemctl", "daemon-reload"], run=run, say=say, dry=dry)
         _do(["udevadm", "control", "--reload"], run=run, say=say, dry=dry)
     say("left where they are: /etc/motcua, /var/lib/motcua*, the users motcua and motcua-center")
+
+
+def _additions(root: Path) -> list[Path]:
+    """Return what was installed for devices of some kind, under whichever names they had."""
+    files = sorted((root / UNITS).glob("motcua-device@*.service.d/*"))
+    return [file for file in files if file.is_file() and (_read(file) or "").startswith(_MARK)]
 
 
 def _steps(wanted: Wanted) -> Iterator[list[str]]:
@@ -223,6 +244,8 @@ def _write(target: Path, content: str) -> None:
 def _remove(target: Path) -> None:
     try:
         target.unlink()
+        if _ADDITION.fullmatch(target.parent.name) and not any(target.parent.iterdir()):
+            target.parent.rmdir()
     except OSError as error:
         raise InstallError(f"{target}: cannot be removed: {error.strerror}; {_advice()}") from error
 
@@ -281,9 +304,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.uninstall:
             uninstall(Wanted(root, live=live), folder(), run=_run, say=_say, dry=arguments.dry_run)
             return 0
-        names = _checked_names(arguments.device or _configured(root)) if "device" in parts else ()
+        kinds = _configured(root) if "device" in parts else {}
+        names = _checked_names(arguments.device or list(kinds)) if "device" in parts else ()
         program = _checked_program(arguments.program, root)
-        wanted = Wanted(root, frozenset(parts), live, names, arguments.enable, program)
+        wanted = Wanted(root, frozenset(parts), live, names, arguments.enable, program, kinds)
         install(wanted, folder(), run=_run, say=_say, dry=arguments.dry_run)
     except InstallError as error:
         sys.stderr.write(f"motcua install-units: {error}\n")
@@ -326,17 +350,19 @@ def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _configured(root: Path) -> Sequence[str]:
-    """Return the names of the devices that the station's file has, none where there is no such file yet."""
+def _configured(root: Path) -> Mapping[str, str]:
+    """Return name → kind of the devices that the station's file has, none where there is no such file yet."""
     path = root / _CONFIG["device"]
     try:
         with path.open("rb") as file:
             devices = tomllib.load(file).get("device")
     except FileNotFoundError:
-        return ()
+        return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InstallError(f"{path}: {error}") from error
-    return list(devices) if isinstance(devices, dict) else ()
+    if not isinstance(devices, dict):
+        return {}
+    return {name: str(table.get("kind", name)) if isinstance(table, dict) else name for name, table in devices.items()}
 
 
 def _run(command: Sequence[str]) -> str | None:

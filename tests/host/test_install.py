@@ -85,6 +85,42 @@ def test_each_machine_gets_what_it_needs(host: Host) -> None:
     assert {Path(path).name for path in host.files()} == every
 
 
+def test_only_a_camera_may_use_cameras(live: Host) -> None:
+    """A device of the kind camera, whatever its name, gets the rights and limits of a camera; a pad does not."""
+    live.configure()
+    addition = "etc/systemd/system/motcua-device@{}.service.d/10-motcua.conf"
+    wanted = Wanted(live.root, frozenset({"device"}), live=True, devices=("rating", "eye"), kinds={"eye": "camera"})
+    install(wanted, folder(), run=live.run, say=live.said.append)
+    assert [path for path in live.files() if "service.d" in path] == [addition.format("eye")]
+    text = (live.root / addition.format("eye")).read_text()
+    assert "DeviceAllow=char-video4linux rw" in text
+    assert "systemctl edit motcua-device@NAME.service" in text.splitlines()[0]
+    assert "video" not in (live.root / DEVICE_UNIT).read_text()
+    live.uninstall()
+    assert not [path for path in live.root.rglob("*") if "service.d" in path.name]
+
+
+def test_a_camera_that_ran_without_its_rights_is_restarted(live: Host) -> None:
+    """An older version had no such file: after the upgrade the camera starts with it, and no other device."""
+    live.configure()
+    live.install("device", devices=["rating", "camera"], enable=True)
+    addition = live.root / "etc/systemd/system/motcua-device@camera.service.d/10-motcua.conf"
+    addition.unlink()
+    live.install("device", devices=["rating", "camera"], enable=True)
+    assert live.ran[-1] == "systemctl try-restart motcua-device@camera.service"
+
+
+def test_what_a_person_added_to_a_device_stays(live: Host) -> None:
+    """A file beside ours that somebody else wrote is no business of an uninstall."""
+    live.configure()
+    live.install("device", devices=["camera"])
+    own = live.root / "etc/systemd/system/motcua-device@camera.service.d/override.conf"
+    own.write_text("[Service]\nNice=0\n")
+    live.uninstall()
+    assert own.is_file()
+    assert [path.name for path in own.parent.iterdir()] == ["override.conf"]
+
+
 def test_the_second_time_changes_nothing(host: Host) -> None:
     """Installing again says of each file that it is unchanged, and leaves it as it is."""
     assert {line.split()[0] for line in host.install("center", "device") if str(host.root) in line} >= {"new"}

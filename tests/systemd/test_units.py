@@ -9,6 +9,7 @@ import pytest
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 PROGRAM = "/opt/motcua/bin/motcua"
 UNITS = ["motcua-device@.service", "motcua-center.service"]
+CAMERA = "motcua-device@camera.service.d"
 
 
 def needs(tool: str) -> pytest.MarkDecorator:
@@ -22,6 +23,13 @@ def installed(unit: str, folder: Path) -> Path:
     assert PROGRAM in text
     path = folder / unit.replace("@.", "@rating.")
     path.write_text(text.replace(PROGRAM, "/bin/true"), encoding="utf-8")
+    return path
+
+
+def installed_camera(folder: Path) -> Path:
+    """Write the devices' unit as an instance of a camera, with what a camera has beside it."""
+    path = installed("motcua-device@.service", folder).rename(folder / "motcua-device@camera.service")
+    shutil.copytree(SYSTEMD / CAMERA, folder / CAMERA)
     return path
 
 
@@ -60,6 +68,40 @@ def test_a_unit_is_exposed_little(unit: str, tmp_path: Path) -> None:
     """The exposure of a unit, as systemd judges it, is at most 1.5 of 10."""
     done = analyze("security", "--offline=yes", "--threshold=15", installed(unit, tmp_path))
     assert done.returncode == 0, done.stdout
+
+
+@needs("systemd-analyze")
+def test_a_camera_is_exposed_little(tmp_path: Path) -> None:
+    """With the rights of a camera the unit is understood line by line, and exposed at most 1.5 of 10."""
+    unit = installed_camera(tmp_path)
+    done = analyze("verify", unit)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = analyze("security", "--offline=yes", "--threshold=15", unit)
+    assert done.returncode == 0, done.stdout
+    assert "AF_NETLINK" in done.stdout  # so it was read
+    assert "✗ RestrictAddressFamilies=~AF_NETLINK" in done.stdout
+
+
+@needs("systemd-analyze")
+def test_a_slip_in_what_a_camera_may_is_found(tmp_path: Path) -> None:
+    """The check above reads what stands beside the unit."""
+    unit = installed_camera(tmp_path)
+    (addition,) = (tmp_path / CAMERA).iterdir()
+    addition.write_text(addition.read_text().replace("CPUWeight=", "CPUWait="))
+    assert "CPUWait" in analyze("verify", unit).stderr
+
+
+def test_a_camera_comes_after_the_buttons() -> None:
+    """A camera has less of processor and disk than a pad of the same counter, is limited, and is ended before it."""
+    (addition,) = (SYSTEMD / CAMERA).iterdir()
+    camera = dict(re.findall(r"^(\w+)=(.*)$", addition.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    pad = "motcua-device@.service"
+    assert values(pad, "Nice") == values(pad, "CPUWeight") == []
+    assert int(camera["Nice"]) > 0
+    assert int(camera["CPUWeight"]) < 100 > int(camera["IOWeight"])
+    assert camera["MemoryMax"] == "600M"
+    assert int(camera["OOMScoreAdjust"]) > int(values(pad, "OOMScoreAdjust")[0])
+    assert "video" not in " ".join(values(pad, "DeviceAllow") + values(pad, "SupplementaryGroups"))
 
 
 @pytest.mark.parametrize("unit", UNITS)

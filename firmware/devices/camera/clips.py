@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 SPARE_BYTES = 256 * 1024 * 1024
 """What other programs on the disk shall always find: a press must find room in its outbox."""
 
+SERVICE = "service"
+"""Why a clip is kept that goes after a while unless somebody holds it."""
+
 _TIGHT_SHARE = 0.9
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _UNFINISHED = re.compile(r"\.(.+)\.json\.new", re.ASCII)  # what host.files leaves where the power was cut
@@ -39,9 +42,13 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     why: str
     held: bool
-    """It is never deleted here."""
+    """It is not deleted before the center has it."""
     asked: tuple[str, ...] = ()
     """The names by which it was asked for."""
+    name: str | None = None
+    """What the center knows it by; None: by its id."""
+    sent: bool = False
+    """The center has the version that may be shown."""
     ticket: str | None = None
     keep_s: int | None = None
     """How many seconds after its end it goes if nobody holds it; None: when room is needed."""
@@ -86,11 +93,12 @@ class Moment:
 def to_delete(clips: Iterable[Clip], moment: Moment, *, quota: int, missing: int) -> list[Clip]:
     """Return what goes now. Held clips and those that are being recorded stay, whatever happens.
 
-    What is kept for a time goes after it. Of the others the oldest goes first, while all clips have more than `quota`
-    bytes or `missing` bytes more must be free on the disk.
+    What is kept for a time goes after it. Of the others goes first what the center can show, and then the oldest,
+    while all clips have more than `quota` bytes or `missing` bytes more must be free on the disk.
     """
     every = list(clips)
-    free = sorted((clip for clip in every if not clip.held and not clip.recording), key=moment.start_of)
+    free = [clip for clip in every if not clip.held and not clip.recording]
+    free.sort(key=lambda clip: (not clip.sent, moment.start_of(clip)))
     gone = [clip for clip in free if _is_over(clip, moment)]
     excess = max(sum(clip.size for clip in every) - quota, missing) - sum(clip.size for clip in gone)
     for clip in free:
@@ -114,7 +122,10 @@ def _is_over(clip: Clip, moment: Moment) -> bool:
 
 
 class Folder:
-    """The clips of one camera. Any thread may call it; raises OSError where the disk does not do as it should."""
+    """The clips of one camera. Any thread may call it; raises OSError where the disk does not do as it should.
+
+    Two have it: the recorder, which adds clips and makes room, and the courier, which deletes what the center has.
+    """
 
     def __init__(self, path: Path, *, quota_bytes: int, clock: Clock, spare_bytes: int = SPARE_BYTES) -> None:
         self._path = path
@@ -170,23 +181,50 @@ class Folder:
         """Write a clip's sidecar anew. What was held or asked for in the meantime stays so."""
         with self._lock:
             now = self._clips[clip.id]
-            self._save(msgspec.structs.replace(clip, held=now.held or clip.held, asked=now.asked))
+            held = now.held or clip.held
+            self._save(msgspec.structs.replace(clip, held=held, asked=now.asked, why=now.why, name=now.name))
 
-    def hold(self, ticket: str, name: str) -> list[Clip]:
-        """Keep every clip of a ticket for good, asked for by this name; return them.
+    def hold(self, ticket: str, name: str, why: str) -> list[Clip]:
+        """Keep every clip of a ticket until the center has it, asked for by this name; return them.
 
-        It holds in memory even where the sidecar cannot be written, so that nobody makes room for it with the clip.
+        The center knows the first of its services by that name; the others, and its incidents, by their own ids. It
+        holds in memory even where the sidecar cannot be written, so that nobody makes room for it with the clip.
         """
         with self._lock:
             found = [
-                msgspec.structs.replace(clip, held=True, asked=tuple(dict.fromkeys((*clip.asked, name))))
+                msgspec.structs.replace(
+                    clip,
+                    held=True,
+                    asked=tuple(dict.fromkeys((*clip.asked, name))),
+                    why=why if clip.why == SERVICE else clip.why,
+                )
                 for clip in self._clips.values()
                 if clip.ticket == ticket
             ]
+            if not any(name in (clip.id, clip.name) for clip in self._clips.values()):
+                services = [clip for clip in found if self._clips[clip.id].why == SERVICE]
+                if first := min(services, key=self._moment().start_of, default=None):
+                    found[found.index(first)] = msgspec.structs.replace(first, name=name)
             self._clips.update({clip.id: clip for clip in found})
             for clip in found:
                 self._save(clip)
             return found
+
+    def rename(self, id_: str, name: str) -> None:
+        """Have the center know a clip by another name, because it has another recording by this one."""
+        with self._lock:
+            if (clip := self._clips.get(id_)) is not None:
+                self._save(msgspec.structs.replace(clip, name=name))
+
+    def sent(self, id_: str) -> None:
+        """Note that the center has the version of a clip that may be shown."""
+        with self._lock:
+            if (clip := self._clips.get(id_)) is not None:
+                self._save(msgspec.structs.replace(clip, sent=True))
+
+    def start_of(self, clip: Clip) -> datetime:
+        """Return when a clip began, by what is known of the wall clock now."""
+        return self._moment().start_of(clip)
 
     def delete(self, id_: str) -> None:
         """Delete a clip, its sidecar last: what a power cut leaves is deleted after it."""
@@ -201,8 +239,7 @@ class Folder:
             for id_ in [id_ for id_ in self._clips if not self._sidecar(id_).exists()]:
                 del self._clips[id_]  # somebody deleted it by hand
             clips = self._sized()
-            moment = Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.now())
-            for clip in to_delete(clips, moment, quota=self._quota, missing=self._missing()):
+            for clip in to_delete(clips, self._moment(), quota=self._quota, missing=self._missing()):
                 _log.debug("%s goes: %s", clip.id, clip.why)
                 self.delete(clip.id)
             return is_tight(self._sized(), quota=self._quota, missing=self._missing())
@@ -217,6 +254,9 @@ class Folder:
         with self._lock:
             half = self._clips.get(id_)
             return None if half is None else self._completed(half)
+
+    def _moment(self) -> Moment:
+        return Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.now())
 
     def _files(self, id_: str) -> tuple[Path, Path, Path]:
         return self.video(id_), self.sealed(id_), self._sidecar(id_)

@@ -10,7 +10,7 @@ import msgspec
 
 from contract.cameras import KINDS, check_hours
 from contract.events import CameraEnded, CameraFault, CameraStarted, CameraUpdated, Clip
-from contract.requests import Reply
+from contract.requests import Args, Reply
 from contract.states import CameraDesired, CameraReported, Hours, Keep
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.hours import is_open
@@ -28,8 +28,11 @@ from firmware.devices.camera.incidents import (
     has_fault,
 )
 from firmware.devices.camera.signals import (
+    ANSWERED_WITHIN_MS,
+    Answer,
     Back,
     Begin,
+    Contact,
     End,
     Forget,
     Held,
@@ -38,15 +41,17 @@ from firmware.devices.camera.signals import (
     Lost,
     Picture,
     Presence,
+    Read,
     Room,
     Seen,
     Settings,
     Thumbnail,
     Unkept,
+    Wants,
 )
-from firmware.ports import Drive, Effect, Record, Remember, Report
+from firmware.ports import Ask, Drive, Effect, Record, Remember, Report
 
-Signal = Seen | Lost | Back | Thumbnail | Kept | Held | Unkept | Presence | Room
+Signal = Seen | Lost | Back | Thumbnail | Kept | Held | Unkept | Presence | Room | Read | Wants
 
 Trouble = Literal["lost", "covered", "frozen", "defocused", "moved", "disk", "settings"]
 """What a camera reports to be wrong; after `settings:` comes which of them."""
@@ -118,11 +123,14 @@ class CameraDecisions:
         self._lost_allowance = Allowance()
         self._room = Room(clips=0, held=0, tight=False)
         self._reported: CameraReported | None = None
+        self._from_before: set[str] = set()  # incidents of the last run
+        self._contact = False
+        self._asked: tuple[str, int] | None = None  # the request, and the recording's own number of it
 
     # --- what happens --------------------------------------------------------------------------------------------
 
     def on_start(self, now_ms: int) -> Sequence[Effect]:
-        """End what the last run left open, and report: what was recorded then lies on the disk under the same ids."""
+        """End what the last run left open, each with its clip as soon as the recorder tells of it, and report."""
         effects: list[Effect] = []
         self._lost = False
         for watch in self._faults.values():
@@ -130,10 +138,11 @@ class CameraDecisions:
         effects += self._change(self._incidents.forget(now_ms), now_ms)
         effects += self._end_service(now_ms)
         for incident in self._left_open:
-            self._stories[incident.id] = _Story(incident, None)
+            self._stories[incident.id] = _Story(incident, None, wait_until_ms=now_ms + KEPT_WITHIN_MS)
         self._left_open = ()
-        for story in list(self._stories.values()):
-            effects.append(self._close(story))
+        self._from_before = set(self._stories)
+        if self._contact:
+            effects.append(Drive(Contact(up=True)))
         if self._settings != Settings(zones=self._config.zones, masks=self._config.masks):
             effects.append(Drive(self._settings))
         return [*effects, *self._report()]
@@ -158,6 +167,12 @@ class CameraDecisions:
                 self._incidents.finds_people = there
             case Room():
                 self._room = signal
+            case Read():
+                for story in list(self._stories.values()):
+                    if story.incident.id in self._from_before:
+                        effects.append(self._close(story))
+            case Wants():
+                effects.append(self._ask(signal))
             case Held() | Unkept():
                 pass  # the driver has logged it; the room says whether a person is needed
         return [*effects, *self._report()]
@@ -172,12 +187,16 @@ class CameraDecisions:
         return [*effects, *self._report()]
 
     def on_reply(self, reply: Reply, now_ms: int) -> Sequence[Effect]:
-        """Do nothing: the decisions ask for nothing."""
-        return ()
+        """Hand the answer to the recording that waits for it."""
+        if self._asked is None or reply.id != self._asked[0]:
+            return ()
+        ask, self._asked = self._asked[1], None
+        return (Drive(Answer(ask=ask, upload=reply.upload, code=reply.code, message=reply.message)),)
 
     def on_link(self, *, up: bool, now_ms: int) -> Sequence[Effect]:
-        """Do nothing: a camera looks on alone, the outbox keeps what it sees."""
-        return ()
+        """Let recordings go to the center or wait. Nothing else: a camera looks on alone, the outbox keeps its word."""
+        self._contact = up and self._config.center is not None
+        return (Drive(Contact(up=up)),) if self._config.center is not None else ()
 
     def on_time(self, now_ms: int) -> Sequence[Effect]:
         """End clips that are long enough and panics that are over, and wait for no clip for ever."""
@@ -433,6 +452,14 @@ class CameraDecisions:
         if service.ticket not in self._held:
             self._forget_ms[service.clip] = (service.ticket, now_ms + self._config.service_kept_min * 60_000)
         return [Drive(End(service.clip, at_ms=now_ms, after_ms=0))]
+
+    # --- recordings to the center --------------------------------------------------------------------------------
+
+    def _ask(self, wants: Wants) -> Ask:
+        request_id = self._new_id()
+        self._asked = (request_id, wants.ask)
+        args = Args(clip=wants.clip, file=wants.file, why=wants.why, ticket=wants.ticket)
+        return Ask(request_id, "upload", args, seen=None, expires_in_ms=ANSWERED_WITHIN_MS)
 
     # --- how it is -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A camera's driver: the threads that watch, look for people and record, and what the decisions tell them."""
+"""A camera's driver: the threads that watch, look for people, record and send, and what the decisions tell them."""
 
 import logging
 from collections.abc import Callable
@@ -6,10 +6,12 @@ from pathlib import Path
 
 from firmware.devices.camera.clips import Folder
 from firmware.devices.camera.config import CameraConfig
+from firmware.devices.camera.courier import Courier
+from firmware.devices.camera.http import check_authority
 from firmware.devices.camera.pipeline import Pipeline, Presence
 from firmware.devices.camera.recorder import Command as Recording
 from firmware.devices.camera.recorder import Recorder
-from firmware.devices.camera.signals import Picture, Settings
+from firmware.devices.camera.signals import Answer, Contact, Held, Kept, Picture, Read, Settings
 from firmware.devices.camera.sources import make_source
 from firmware.devices.camera.sources.watch import Watch
 from firmware.errors import ConfigError
@@ -40,6 +42,7 @@ class CameraDriver:
             self._presence = lambda: Presence(
                 Path(model), lambda: self._pipeline.zones, monotonic_ms=clock.monotonic_ms
             )
+        check_authority(config)
         make_source(config, self._pipeline.draw, clock.monotonic_ms)  # its address can be one, or this says so
         self._watch = Watch(
             name=name,
@@ -58,13 +61,20 @@ class CameraDriver:
             clock=clock,
             post=post,
         )
+        self._courier: Callable[[Post], Courier] | None = None
+        if config.center is not None:
+            self._courier = lambda post: Courier(config, folder, clock=clock, post=post)
         self._looking: Presence | None = None
         self._recording: Recorder | None = None
+        self._sending: Courier | None = None
 
     def open(self, post: Post) -> None:
         """Start the threads. A camera that is missing or busy is the watch's affair: it tries until there is one."""
         post = _guarded(post)
-        self._recording = self._recorder(post)
+        if self._courier is not None:
+            self._sending = self._courier(post)
+            self._sending.start()
+        self._recording = self._recorder(_overheard(post, self._sending))
         self._recording.start()
         self._looking = self._presence() if self._presence is not None else None
         if self._looking is not None:
@@ -72,13 +82,16 @@ class CameraDriver:
         self._pipeline.begin(post, self._looking)
         self._watch.open(post)
 
-    def drive(self, command: Recording | Picture | Settings) -> None:
+    def drive(self, command: Recording | Picture | Settings | Answer | Contact) -> None:
         """Carry out a command of the decisions."""
         match command:
             case Picture(incident):
                 self._pipeline.picture(incident)
             case Settings():
                 self._pipeline.set(command)
+            case Answer() | Contact():
+                if self._sending is not None:
+                    self._sending.take(command)
             case _:
                 if self._recording is not None:
                     self._recording.do(command)
@@ -90,6 +103,7 @@ class CameraDriver:
             and self._recording is not None
             and self._recording.alive()
             and (self._looking is None or self._looking.alive())
+            and (self._sending is None or self._sending.alive())
         )
 
     def close(self) -> None:
@@ -97,9 +111,24 @@ class CameraDriver:
         self._watch.close()
         if self._looking is not None:
             self._looking.close()
+        if self._sending is not None:
+            self._sending.close()
         if self._recording is not None:
             self._recording.close()
-        self._looking = self._recording = None
+        self._looking = self._recording = self._sending = None
+
+
+def _overheard(post: Post, courier: Courier | None) -> Post:
+    """Return a `post` for the recorder, by which the courier hears that something may have come."""
+    if courier is None:
+        return post
+
+    def say(signal: object) -> None:
+        post(signal)
+        if isinstance(signal, Kept | Held | Read):
+            courier.wake()
+
+    return say
 
 
 def _guarded(post: Post) -> Post:

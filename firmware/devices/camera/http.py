@@ -22,6 +22,7 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 # X509_V_ERR_… of OpenSSL, by number
 _NOT_TRUSTED = {
+    7: "its certificate is of another authority than {ca}, which has the same name",
     9: "its certificate is not valid yet: is this device's clock right?",
     10: "its certificate has expired, or this device's clock is wrong",
     18: "its certificate is not one of {ca}",

@@ -18,19 +18,16 @@ import av
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from firmware.devices.camera.clips import Clip, Folder
+from firmware.devices.camera.clips import SERVICE, Clip, Folder
 from firmware.devices.camera.encoder import Encoder
 from firmware.devices.camera.mp4 import Muxer, beginning_at
 from firmware.devices.camera.ring import Packet, Reader, Ring
-from firmware.devices.camera.signals import Begin, End, Forget, Held, Hold, Kept, Room, Unkept
+from firmware.devices.camera.signals import Begin, End, Forget, Held, Hold, Kept, Read, Room, Unkept
 from firmware.ports import Clock, Post
 from firmware.pulse import Pulse
 from host.sealing import Sealer
 
 _log = logging.getLogger(__name__)
-
-SERVICE = "service"
-"""Why a clip is kept that goes after a while unless somebody holds it."""
 
 LONGEST_MS = 2 * 3_600_000
 """A clip that nobody ends ends itself."""
@@ -286,13 +283,19 @@ class Recorder:
             self.stop()
 
     def begin(self) -> None:
-        """Complete the clips that a power cut left, and tell of them."""
+        """Complete the clips that a power cut left, and tell of all that are not merely of services.
+
+        Of some of them nobody may have heard: the power was cut between the clip and the word of it.
+        """
         try:
-            for clip in self._folder.open():
-                self._post(_kept(clip))
+            self._folder.open()
+            for clip in self._folder.clips():
+                if not clip.recording and clip.why != SERVICE:
+                    self._post(_kept(clip))
         except OSError as error:
             _log.error("the clips cannot be read: %s", error)
         self._sweep()
+        self._post(Read())
 
     def take(self, command: Command) -> None:
         """Carry out a command."""
@@ -376,7 +379,7 @@ class Recorder:
 
     def _hold(self, command: Hold) -> None:
         try:
-            found = self._retried(lambda: self._folder.hold(command.ticket, command.clip))
+            found = self._retried(lambda: self._folder.hold(command.ticket, command.clip, command.why))
         except OSError as error:
             self._unkept(command.clip, f"it cannot be held: {error}")
             return

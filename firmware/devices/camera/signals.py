@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
+from contract.events import Clip
+from contract.requests import Upload
 from contract.states import Zone
 
 ALL = ""
 """What stands for the whole picture where zones are named."""
+
+ANSWERED_WITHIN_MS = 20_000
+"""So long an ask is waited for: the center carries it out no later."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,10 +75,25 @@ class Unkept(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """These clips will not be deleted, because of a `Hold` by this name; none where there was none of its ticket."""
+    """These clips stay until the center has them, by a `Hold` of this name; none where there was none of its ticket."""
 
     clip: str
     clips: tuple[str, ...]
+
+
+class Read(msgspec.Struct, frozen=True):
+    """Every clip that lay there at the start has been told of."""
+
+
+class Wants(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording wants to go to the center; the answer is waited for by this number."""
+
+    ask: int
+    clip: Clip
+    """As the center shall know it, with size and hash of the file."""
+    file: Literal["shown", "sealed"]
+    why: str
+    ticket: str | None
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -84,6 +105,21 @@ class Room(msgspec.Struct, frozen=True):
 
 
 # --- commands ------------------------------------------------------------------------------------------------------
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the center says to a recording that wants to go there: leave, or why not."""
+
+    ask: int
+    upload: Upload | None
+    code: str | None = None
+    message: str | None = None
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """Whether the center can be asked."""
+
+    up: bool
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -112,7 +148,7 @@ class End(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Never delete the clips of a ticket, whatever they were begun for; `clip` is the name it is asked for by."""
+    """Keep the clips of a ticket until the center has them; `clip` is the name by which it asks for them."""
 
     clip: str
     ticket: str

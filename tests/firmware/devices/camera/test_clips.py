@@ -33,6 +33,7 @@ def _clip(
     recording: bool = False,
     keep_s: int | None = None,
     ticket: str | None = None,
+    sent: bool = False,
 ) -> Clip:
     return Clip(
         id=id_,
@@ -41,6 +42,7 @@ def _clip(
         recording=recording,
         keep_s=keep_s,
         ticket=ticket,
+        sent=sent,
         start=NOW - timedelta(seconds=age_s),
         boot="an earlier one",
         start_ms=5,
@@ -57,6 +59,7 @@ _CLIPS = st.lists(
         held=st.booleans(),
         recording=st.booleans(),
         keep_s=st.none() | st.integers(0, 300),
+        sent=st.booleans(),
     ),
     max_size=12,
 ).map(lambda clips: [msgspec.structs.replace(clip, id=f"c-{each}") for each, clip in enumerate(clips)])
@@ -64,7 +67,7 @@ _CLIPS = st.lists(
 
 @given(_CLIPS, st.integers(0, 400), st.integers(0, 100))
 def test_the_rules_of_room(clips: list[Clip], quota: int, missing: int) -> None:
-    """Held clips stay; what is over goes; of the rest the oldest goes first, no more than must, and as much as must."""
+    """Held clips stay; what is over goes; of the rest first what the center can show, then the oldest; as must."""
     gone = to_delete(clips, MOMENT, quota=quota, missing=missing)
 
     names = {clip.id for clip in gone}
@@ -82,7 +85,8 @@ def test_the_rules_of_room(clips: list[Clip], quota: int, missing: int) -> None:
     assert over <= names
     free = [clip for clip in left if not clip.held and not clip.recording]
     for_room = [clip for clip in gone if clip.id not in over]
-    assert all(one.start <= other.start for one in for_room for other in free), "the oldest goes first"
+    worth = {clip.id: (not clip.sent, clip.start) for clip in clips}
+    assert all(worth[one.id] <= worth[other.id] for one in for_room for other in free), "the oldest goes first"
     freed, used = sum(clip.size for clip in gone), sum(clip.size for clip in left)
     enough = used <= quota and freed >= missing
     assert enough or not free, "as much as must"
@@ -192,9 +196,9 @@ def test_the_clips_of_a_ticket_are_held_by_the_name_they_are_asked_for(path: Pat
     _put(folder, _clip("c-0", ticket="t-1"))
     _put(folder, _clip("c-1", ticket="t-2"))
 
-    assert [clip.id for clip in folder.hold("t-1", "keep-7")] == ["c-0"]
-    folder.hold("t-1", "keep-7")
-    assert folder.hold("t-3", "keep-8") == []
+    assert [clip.id for clip in folder.hold("t-1", "keep-7", "low_rating")] == ["c-0"]
+    folder.hold("t-1", "keep-7", "low_rating")
+    assert folder.hold("t-3", "keep-8", "sample") == []
 
     again = _folder(path, quota=5)
     assert again.sweep()
@@ -205,13 +209,29 @@ def test_a_hold_survives_the_end_of_the_recording(path: Path) -> None:
     """A clip that is asked for while it is recorded stays held when it is finished."""
     folder = _folder(path)
     folder.add(_clip(recording=True, ticket="t-1"))
-    folder.hold("t-1", "keep-7")
+    folder.hold("t-1", "keep-7", "low_rating")
 
     folder.change(_clip(ticket="t-1"))
 
     found = folder.clip("c-1")
     assert found is not None
     assert (found.recording, found.held, found.asked) == (False, True, ("keep-7",))
+
+
+def test_the_center_knows_the_service_by_the_name_it_asked_for(path: Path) -> None:
+    """Of a ticket's clips the first service gets the name of the first who asks; an incident keeps its own."""
+    folder = _folder(path)
+    for id_, why, age_s in (("i-1", "panic", 50), ("s-2", "service", 20), ("s-1", "service", 40)):
+        _put(folder, msgspec.structs.replace(_clip(id_, age_s=age_s, ticket="t-1"), why=why))
+    for name, why in (("keep-7", "low_rating"), ("keep-7", "low_rating"), ("keep-8", "sample")):
+        folder.hold("t-1", name, why)
+    found = {clip.id: (clip.name, clip.why, clip.asked) for clip in _folder(path).clips()}
+    both = ("keep-7", "keep-8")
+    assert found == {
+        "i-1": (None, "panic", both),
+        "s-1": ("keep-7", "low_rating", both),
+        "s-2": (None, "low_rating", both),
+    }
 
 
 def test_strange_files_are_left_alone(path: Path) -> None:

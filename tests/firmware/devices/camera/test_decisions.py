@@ -12,7 +12,7 @@ import pytest
 from contract.codec import decode, encode
 from contract.envelope import open_envelope, seal
 from contract.events import CameraEnded, CameraFault, CameraIncident, CameraStarted, CameraUpdated, Clip, Fact
-from contract.requests import Reply
+from contract.requests import Args, Reply, Upload
 from contract.states import CameraDesired, CameraReported, Hours, Keep, Zone
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.decisions import (
@@ -26,8 +26,10 @@ from firmware.devices.camera.decisions import (
     Trouble,
 )
 from firmware.devices.camera.signals import (
+    Answer,
     Back,
     Begin,
+    Contact,
     End,
     Forget,
     Held,
@@ -36,13 +38,15 @@ from firmware.devices.camera.signals import (
     Lost,
     Picture,
     Presence,
+    Read,
     Room,
     Seen,
     Settings,
     Thumbnail,
     Unkept,
+    Wants,
 )
-from firmware.ports import Drive, Effect, Record, Remember, Report
+from firmware.ports import Ask, Drive, Effect, Record, Remember, Report
 
 SQUARE = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0))
 ZONES = (Zone(name="citizen", points=SQUARE), Zone(name="officer", points=SQUARE))
@@ -71,6 +75,7 @@ class Camera:
         self.now_ms = 1_000_000
         self.facts: list[Fact] = []
         self.driven: list[Any] = []
+        self.asks: list[Ask] = []
         self.reports: list[CameraReported] = []
         self.effects: list[Effect] = []
         self.do(self.decisions.on_start(self.now_ms))
@@ -117,7 +122,7 @@ class Camera:
     def restarts(self, config: CameraConfig = CONFIG) -> "Camera":
         """Return the camera that starts with what this one's outbox remembers."""
         numbers = count(1)
-        return Camera(config, self.memory, ids=lambda: f"again-{next(numbers)}")
+        return Camera(config, self.memory, ids=lambda: f"again-{next(numbers)}").signal(Read())
 
     def do(self, effects: Sequence[Effect]) -> None:
         """Carry out effects; each fact and each state must travel as the contract says."""
@@ -138,6 +143,8 @@ class Camera:
                     self.reports.append(state)
                 case Drive(command):
                     self.driven.append(command)
+                case Ask():
+                    self.asks.append(effect)
                 case _:
                     raise AssertionError(f"unknown effect {effect}")
 
@@ -353,9 +360,29 @@ def test_a_camera_that_was_opened_again_begins_anew() -> None:
     camera = Camera().desired("serving", "t1").sees(30, ALONE).fresh()
     camera.do(camera.decisions.on_start(camera.now_ms))
     assert {end.clip for end in camera.told(End)} == {"id-1", "id-2"}
+    camera.signal(Read())
     assert [fact.incident for fact in camera.said(CameraEnded)] == ["id-2"]
     camera.desired("serving", "t1")
     assert [begin.clip for begin in camera.told(Begin)] == ["id-3"]
+
+
+def test_what_the_last_run_recorded_belongs_to_its_incident() -> None:
+    """The power fails between a clip and the word of it: the next start ends the incident with the clip."""
+    camera = Camera().desired().sees(30, ALONE)
+    again = Camera(memory=camera.memory)
+    assert again.facts == []
+    again.writes("id-1").signal(Read())
+    (ended,) = again.said(CameraEnded)
+    assert ended.clip == Clip(id="id-1", start="2026-11-23T01:02:03.000Z", seconds=51.0, bytes=4_000_000, sha256=SHA)
+    again.writes("id-1").writes("of another day").waits(60)
+    assert again.facts == [ended]
+
+
+def test_a_disk_that_is_never_read_keeps_no_incident_open() -> None:
+    """Where the recorder does not say what lies there, incidents of the last run end without a clip."""
+    camera = Camera().desired().sees(30, ALONE)
+    again = Camera(memory=camera.memory).waits(KEPT_WITHIN_MS / 1000)
+    assert [(fact.incident, fact.clip) for fact in again.said(CameraEnded)] == [("id-1", None)]
 
 
 @pytest.mark.parametrize("rubbish", ["", "null", "[1]", '[{"id": 3}]', "{"])
@@ -616,6 +643,37 @@ def test_a_camera_works_without_the_center() -> None:
     assert [fact.ticket for fact in camera.said(CameraStarted)] == ["t1"]
     assert camera.decisions.on_link(up=True, now_ms=camera.now_ms) == ()
     assert camera.decisions.on_reply(Reply(id="r1", ok=True), camera.now_ms) == ()
+
+
+def test_a_recording_gets_the_answer_to_its_own_ask() -> None:
+    """A recording asks for leave by the camera's word, and hears the answer; one to an earlier ask is not taken."""
+    camera = Camera(msgspec.structs.replace(CONFIG, center="https://a.example"))
+    camera.do(camera.decisions.on_link(up=True, now_ms=camera.now_ms))
+    clip = Clip(id="c-1", start="2026-11-23T01:02:03.000Z", seconds=51.0, bytes=4_000_000, sha256=SHA)
+    wants = Wants(ask=1, clip=clip, file="sealed", why="low_rating", ticket="t1")
+    camera.signal(wants).signal(msgspec.structs.replace(wants, ask=2))
+    first, second = camera.asks
+    assert (second.action, second.seen) == ("upload", None)
+    assert second.args == Args(clip=clip, file="sealed", why="low_rating", ticket="t1")
+    leave = Upload(path="/api/uploads/x", token="t0ken", offset=7)  # noqa: S106
+    for request_id in (first.request_id, second.request_id, second.request_id):
+        camera.do(camera.decisions.on_reply(Reply(id=request_id, ok=True, upload=leave), camera.now_ms))
+    assert camera.told(Answer) == [Answer(ask=2, upload=leave)]
+    camera.signal(msgspec.structs.replace(wants, ask=3))
+    no = Reply(id=camera.asks[-1].request_id, ok=False, code="disk_low", message="later")
+    camera.do(camera.decisions.on_reply(no, camera.now_ms))
+    assert camera.told(Answer)[1:] == [Answer(ask=3, upload=None, code="disk_low", message="later")]
+
+
+def test_recordings_hear_of_contact_also_after_the_driver_was_closed() -> None:
+    """Whoever sends knows whether the center can be asked, from the moment the driver is open."""
+    camera = Camera(msgspec.structs.replace(CONFIG, center="https://a.example"))
+    assert camera.told(Contact) == []
+    camera.do(camera.decisions.on_link(up=True, now_ms=camera.now_ms))
+    camera.do(camera.decisions.on_start(camera.now_ms))
+    camera.do(camera.decisions.on_link(up=False, now_ms=camera.now_ms))
+    camera.do(camera.decisions.on_start(camera.now_ms))
+    assert camera.told(Contact) == [Contact(up=True), Contact(up=True), Contact(up=False)]
 
 
 def test_an_early_or_late_look_at_the_clock_is_no_harm() -> None:

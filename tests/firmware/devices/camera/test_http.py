@@ -86,6 +86,11 @@ def test_a_center_that_is_not_trusted_gets_nothing(tmp_path: Path) -> None:
     with answering(other.paper("center")) as port:
         said = refusal(config(f"https://127.0.0.1:{port}", center_ca=root))
         assert said == f"CENTER: its certificate is of another authority than {root} (center_ca)"
+        twin = str(Office(tmp_path / "twin", "Motcua other").root)
+        said = refusal(config(f"https://127.0.0.1:{port}", center_ca=twin))
+        assert (
+            said == f"CENTER: its certificate is of another authority than {twin} (center_ca), which has the same name"
+        )
         said = refusal(config(f"https://127.0.0.1:{port}"))
         assert said.endswith("its certificate is of another authority than those this machine trusts: set center_ca")
     with answering(office.paper("elsewhere", host="10.9.8.7")) as port:

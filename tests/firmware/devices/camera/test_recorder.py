@@ -11,7 +11,7 @@ from firmware.devices.camera.clips import Clip, Folder
 from firmware.devices.camera.mp4 import measure
 from firmware.devices.camera.recorder import LONGEST_MS, SERVICE, Recorder
 from firmware.devices.camera.ring import Packet, Ring
-from firmware.devices.camera.signals import Begin, End, Forget, Held, Hold, Kept, Room, Unkept
+from firmware.devices.camera.signals import Begin, End, Forget, Held, Hold, Kept, Read, Room, Unkept
 from host.sealing import CutShortError, make_keys, read_private_key, read_public_key, unseal
 from tests.firmware.devices.camera.numbered import FPS, HEIGHT, WIDTH, encoded, numbers, shown, time_of
 from tests.support.clock import ManualClock
@@ -488,5 +488,6 @@ def test_the_thread_records_and_ends(make_rig: Callable[..., Rig]) -> None:
     assert not rig.recorder.alive()
     assert numbers(rig.video("c-1")) == list(range(9, 60))
     again = make_rig()
-    assert [kept.clip for kept in again.of(Kept)] == ["c-2"]
+    assert [kept.clip for kept in again.of(Kept)] == ["c-1", "c-2"], "of some nobody may have heard"
+    assert isinstance(again.posted[-1], Read)
     assert numbers(again.video("c-2")) == list(range(9, 70))

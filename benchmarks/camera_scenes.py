@@ -30,6 +30,7 @@ CONDITIONS = ("quiet", "low contrast", "noise", "drift", "light step", "flicker"
 _WALK = range(603, 669)  # frames of the video in which she is alone on the lawn
 _LAWN = (slice(330, 576), slice(230, 430))
 _VIDEO_FPS = 10
+_BLACK = 16  # the level of no light, in the range of video
 _NOISE = 1.5  # of an ordinary sensor, in levels
 _SEEN = 0.25  # so much of the walker must be in the picture to be seen; with less a frame is neither right nor wrong
 _EMPTY = 120  # frames before the first walk
@@ -147,13 +148,18 @@ def hour(seconds: int = 3600, *, seed: int = 7, footage: Footage | None = None) 
         light = light * (1 + 0.05 * math.sin(2.1 * number)) * (1 + 0.1 * math.sin(number / 50))
         gain += (min(1 / day, 3.0) - gain) * 0.2  # automatic, but no sensor makes day of night
         x, y = (int(value) for value in rng.integers(0, 32, 2))
-        scene = scene * light * gain + noise[number % 5][y : y + 240, x : x + 320] * (0.8 + gain)
+        scene = _lit(scene, light * gain) + noise[number % 5][y : y + 240, x : x + 320] * (0.8 + gain)
         yield round(at_s * 1000), _sensed(scene)
 
 
 def _nearer(cut: Cut, times: float) -> Cut:
     size = (round(cut.y.shape[1] * times), round(cut.y.shape[0] * times))
     return Cut(cv2.resize(cut.y, size).astype(np.float32), cv2.resize(cut.alpha, size).astype(np.float32))
+
+
+def _lit(scene: NDArray[np.float32], light: float | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the scene in another light: it multiplies what is above black."""
+    return (_BLACK + (scene - _BLACK) * light).astype(np.float32)
 
 
 def _sensed(scene: NDArray[np.floating[Any]]) -> Plane:
@@ -217,21 +223,21 @@ class Weather:
             case "low contrast":
                 scene = 110 + (scene - 110) * 0.3
             case "drift":
-                scene = scene * (1 - 0.5 * number / self._count)
+                scene = _lit(scene, 1 - 0.5 * number / self._count)
             case "light step":
                 lit = number // 101 % 2 == 0  # nine times in a minute, with her and without
-                scene = scene if lit else scene * self._lamp
+                scene = scene if lit else _lit(scene, self._lamp)
             case "flicker":
                 # Tubes at 100 Hz against 15 fps: the whole picture, and bands that wander over it.
                 rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
                 bands = 0.04 * np.sin(2 * np.pi * (rows / 240 + 0.31 * number))
                 whole = 1 + 0.05 * math.sin(2 * math.pi * 0.23 * number)
-                scene = scene * (whole + bands).astype(np.float32)
+                scene = _lit(scene, (whole + bands).astype(np.float32))
             case "automatic gain":
                 wanted = 0.75 if walker else 1.0
                 wanted *= 1 + 0.1 * math.sin(2 * math.pi * number / 97)
                 self._gain += (wanted - self._gain) * 0.15
-                scene = scene * self._gain
+                scene = _lit(scene, self._gain)
             case "shake":
                 self._shift = 0.6 * self._shift + self._rng.normal(0, 1.0, 2)
                 moved = np.array([[1, 0, self._shift[0]], [0, 1, self._shift[1]]])

@@ -24,7 +24,9 @@ _HISTORY, _THRESHOLD = 500, 12.0
 _KNOWN_FOR = 15  # pictures until the background is asked for again
 _LIGHT_FROM = 0.08  # with less of the picture changed, edges are not asked
 _LIKE = 0.5  # cosine between two pictures' gradients, from which on their edges are the same
-_QUOTIENT = (0.4, 2.5)
+_QUOTIENT = (0.35, 3.0)
+_BLACK = 16  # the level of no light, in the range of video: light multiplies what is above it
+_HARDLY = 0.02  # so little another light is left as it is
 _DARK = 24  # levels: of less, and of what masks made black, no quotient says anything
 
 
@@ -64,7 +66,7 @@ class Motion:
         if self._age % _KNOWN_FOR == 1:
             background = self._model.getBackgroundImage().ravel()
             self._lit = np.flatnonzero(background > _DARK)[::4]
-            self._levels = background[self._lit].astype(np.float32)
+            self._levels = background[self._lit].astype(np.float32) - _BLACK
         if self._age > 1 and cv2.countNonZero(moved) > _LIGHT_FROM * moved.size and self._is_light(even, moved):
             self._begin()
             self._model.apply(picture)
@@ -75,10 +77,15 @@ class Motion:
         """Bring a picture to the background's brightness: the middle quotient is that of what has not moved."""
         if not len(self._lit):
             return picture
-        quotients = self._levels / np.maximum(picture.ravel()[self._lit], 1)
+        light: Plane = np.maximum(picture, _BLACK) - np.uint8(_BLACK)
+        quotients = self._levels / np.maximum(light.ravel()[self._lit], 1)
+        middle = len(quotients) // 2
+        quotients.partition(middle)  # a median at a third of its cost
         least, most = _QUOTIENT
-        quotient = min(max(float(np.median(quotients)), least), most)
-        return cv2.convertScaleAbs(picture, alpha=quotient).astype(np.uint8, copy=False)
+        quotient = min(max(float(quotients[middle]), least), most)
+        if abs(quotient - 1) < _HARDLY:
+            return picture
+        return cv2.convertScaleAbs(light, alpha=quotient, beta=_BLACK).astype(np.uint8, copy=False)
 
     def _is_light(self, picture: Plane, moved: Plane) -> bool:
         """Tell whether the edges inside of what moved are those that stood there before."""

@@ -3,6 +3,7 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.camera_analysis import Score, quality
 from benchmarks.camera_scenes import CONDITIONS, FPS, MISSING, VIDEO, footage, shots, small_of
@@ -31,6 +32,11 @@ def _place(seed: int = 3) -> Plane:
 def _noisy(picture: Plane, number: int) -> Plane:
     noise = NOISE[number % len(NOISE)][: picture.shape[0], : picture.shape[1]]
     return cv2.add(picture, noise, dtype=cv2.CV_8U).astype(np.uint8)
+
+
+def _lit(picture: Plane, light: float | NDArray[np.float64]) -> Plane:
+    """Return a picture in another light, which multiplies what is above black: 16, in the range of video."""
+    return np.clip(16 + (picture - 16.0) * light, 0, 255).astype(np.uint8)
 
 
 def _settled(*zones: Zone) -> Motion:
@@ -85,10 +91,10 @@ def test_what_stands_still_becomes_a_part_of_the_place() -> None:
 def test_light_that_changes_everywhere_moves_nothing(light: float) -> None:
     """When the light becomes weaker or stronger at a stroke, nothing moves, and soon after a person does."""
     motion = _settled()
-    changed = np.clip(_place() * light, 0, 255).astype(np.uint8)
+    changed = _lit(_place(), light)
     shares = [motion.look(_noisy(changed, number))[ALL] for number in range(2 * FPS)]
     assert max(shares) < MOVED_WHOLE
-    with_somebody = np.clip(_with_a_box(100) * light, 0, 255).astype(np.uint8)
+    with_somebody = _lit(_with_a_box(100), light)
     assert motion.look(_noisy(with_somebody, 1))[ALL] >= MOVED_WHOLE
 
 
@@ -97,7 +103,7 @@ def test_masks_have_no_part_in_the_light() -> None:
     motion = Motion(())
 
     def lit(light: float, number: int) -> Plane:
-        picture = _noisy(cv2.convertScaleAbs(_place(), alpha=light).astype(np.uint8), number)
+        picture = _noisy(_lit(_place(), light), number)
         picture[:160] = 16
         return picture
 
@@ -110,14 +116,32 @@ def test_masks_have_no_part_in_the_light() -> None:
     assert motion.look(somebody)[ALL] >= MOVED_WHOLE
 
 
+@pytest.mark.parametrize("light", [0.5, 1.6])
+def test_a_mask_does_not_move_when_the_light_changes(light: float) -> None:
+    """What a mask hides stays black while all around it becomes weaker or stronger, and that is no motion."""
+    screen = Zone(name="screen", points=((0.7, 0.4), (0.85, 0.4), (0.85, 0.6), (0.7, 0.6)))
+    motion = Motion([screen])
+
+    def seen(light: float, number: int) -> Plane:
+        picture = _noisy(_lit(cv2.convertScaleAbs(_place(), alpha=0.7).astype(np.uint8), light), number)
+        picture[96:144, 224:272] = 16
+        return picture
+
+    for number in range(60):
+        motion.look(seen(1.0, number))
+    shares = [motion.look(seen(light, number)) for number in range(2 * FPS)]
+    assert max(share[ALL] for share in shares) < MOVED_WHOLE
+    assert max(share["screen"] for share in shares) == 0
+
+
 def test_a_lamp_on_one_side_moves_nothing() -> None:
     """When a lamp on one side is switched off, edges stay: nothing moves, and soon after a person does."""
     motion = _settled()
     lamp = np.linspace(0.35, 1.0, 320)
-    dim = (_place() * lamp).astype(np.uint8)
+    dim = _lit(_place(), lamp)
     shares = [motion.look(_noisy(dim, number))[ALL] for number in range(2 * FPS)]
     assert max(shares) < MOVED_WHOLE
-    assert motion.look(_noisy((_with_a_box(200) * lamp).astype(np.uint8), 1))[ALL] >= MOVED_WHOLE
+    assert motion.look(_noisy(_lit(_with_a_box(200), lamp), 1))[ALL] >= MOVED_WHOLE
 
 
 def test_somebody_near_is_not_taken_for_light() -> None:

@@ -212,6 +212,13 @@ class Presence:
             return None
         return found[1]
 
+    def look(self, people: People) -> None:
+        """Look at the newest picture, if anything has moved since the last look; the thread does it each second."""
+        frame, moved_ms, found = self._newest, self._moved_ms, self._found
+        if frame is None or moved_ms is None or (found is not None and found[0] >= moved_ms):
+            return
+        self._found = (frame.at_ms, people.look(frame.y))
+
     def _run(self) -> None:
         try:
             self._pulse.beat()
@@ -230,10 +237,7 @@ class Presence:
             if self._zones() is not zones:
                 zones = self._zones()
                 people = People(self._model, zones)
-            frame, moved_ms, found = self._newest, self._moved_ms, self._found
-            if frame is None or moved_ms is None or (found is not None and found[0] >= moved_ms):
-                continue
-            self._found = (frame.at_ms, people.look(frame.y))
+            self.look(people)
 
 
 def _nowhere(signal: object) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from contract.cameras import KINDS, check_hours
 from contract.events import CameraEnded, CameraFault, CameraStarted, CameraUpdated, Clip
 from contract.requests import Args, Reply
-from contract.states import CameraDesired, CameraReported, Hours, Keep
+from contract.states import CameraDesired, CameraReported, Hours, Keep, Look
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.hours import is_open
 from firmware.devices.camera.incidents import (
@@ -48,6 +48,7 @@ from firmware.devices.camera.signals import (
     Thumbnail,
     Unkept,
     Wants,
+    Watched,
 )
 from firmware.ports import Ask, Drive, Effect, Record, Remember, Report
 
@@ -123,6 +124,7 @@ class CameraDecisions:
         self._lost_allowance = Allowance()
         self._room = Room(clips=0, held=0, tight=False)
         self._reported: CameraReported | None = None
+        self._look: Look | None = None
         self._from_before: set[str] = set()  # incidents of the last run
         self._contact = False
         self._asked: tuple[str, int] | None = None  # the request, and the recording's own number of it
@@ -184,6 +186,9 @@ class CameraDecisions:
         effects += self._keep(desired.keep, now_ms)
         effects += self._on_panic(desired.panic, now_ms)
         effects += self._follow_service(desired, now_ms)
+        if desired.look != self._look:
+            self._look = desired.look
+            effects.append(Drive(Watched(desired.look)))
         return [*effects, *self._report()]
 
     def on_reply(self, reply: Reply, now_ms: int) -> Sequence[Effect]:

@@ -4,14 +4,16 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from contract.states import Look
 from firmware.devices.camera.clips import Folder
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.courier import Courier
 from firmware.devices.camera.http import check_authority
+from firmware.devices.camera.looking import Looking
 from firmware.devices.camera.pipeline import Pipeline, Presence
 from firmware.devices.camera.recorder import Command as Recording
 from firmware.devices.camera.recorder import Recorder
-from firmware.devices.camera.signals import Answer, Contact, Held, Kept, Picture, Read, Settings
+from firmware.devices.camera.signals import Answer, Contact, Held, Kept, Picture, Read, Settings, Watched
 from firmware.devices.camera.sources import make_source
 from firmware.devices.camera.sources.watch import Watch
 from firmware.errors import ConfigError
@@ -64,6 +66,7 @@ class CameraDriver:
         self._courier: Callable[[Post], Courier] | None = None
         if config.center is not None:
             self._courier = lambda post: Courier(config, folder, clock=clock, post=post)
+        self._shows = Looking(config, clock=clock) if config.center is not None else None
         self._looking: Presence | None = None
         self._recording: Recorder | None = None
         self._sending: Courier | None = None
@@ -79,16 +82,20 @@ class CameraDriver:
         self._looking = self._presence() if self._presence is not None else None
         if self._looking is not None:
             self._looking.open(post)
-        self._pipeline.begin(post, self._looking)
+        if self._shows is not None:
+            self._shows.open()
+        self._pipeline.begin(post, self._looking, self._shows)
         self._watch.open(post)
 
-    def drive(self, command: Recording | Picture | Settings | Answer | Contact) -> None:
+    def drive(self, command: Recording | Picture | Settings | Answer | Contact | Watched) -> None:
         """Carry out a command of the decisions."""
         match command:
             case Picture(incident):
                 self._pipeline.picture(incident)
             case Settings():
                 self._pipeline.set(command)
+            case Watched(look):
+                self._show(look)
             case Answer() | Contact():
                 if self._sending is not None:
                     self._sending.take(command)
@@ -104,6 +111,7 @@ class CameraDriver:
             and self._recording.alive()
             and (self._looking is None or self._looking.alive())
             and (self._sending is None or self._sending.alive())
+            and (self._shows is None or self._shows.alive())
         )
 
     def close(self) -> None:
@@ -111,11 +119,19 @@ class CameraDriver:
         self._watch.close()
         if self._looking is not None:
             self._looking.close()
+        if self._shows is not None:
+            self._shows.close()
         if self._sending is not None:
             self._sending.close()
         if self._recording is not None:
             self._recording.close()
         self._looking = self._recording = self._sending = None
+
+    def _show(self, look: Look | None) -> None:
+        if self._shows is not None:
+            self._shows.want(look)
+        elif look is not None:
+            _log.warning("somebody wants to look through the camera and cannot: center is not set in its table")
 
 
 def _overheard(post: Post, courier: Courier | None) -> Post:

@@ -15,6 +15,7 @@ from firmware.devices.camera import zones as areas
 from firmware.devices.camera.config import CITIZEN
 from firmware.devices.camera.encoder import Encoder
 from firmware.devices.camera.frames import Frame, Plane
+from firmware.devices.camera.looking import Looking
 from firmware.devices.camera.motion import Motion
 from firmware.devices.camera.presence import People
 from firmware.devices.camera.privacy import Blocks, Masks, thumbnail
@@ -79,6 +80,7 @@ class Pipeline:
         self._places = self._placed(zones, masks)
         self._post: Post = _nowhere
         self._presence: Presence | None = None
+        self._looking: Looking | None = None
         self._lock = threading.Lock()
         self._pictures: list[str] = []  # incidents that want one; under the lock
 
@@ -95,9 +97,9 @@ class Pipeline:
         """What is where, now: the same object until it is changed."""
         return self._places.zones
 
-    def begin(self, post: Post, presence: "Presence | None") -> None:
-        """Tell what is seen to `post` from now on."""
-        self._post, self._presence = post, presence
+    def begin(self, post: Post, presence: "Presence | None", looking: Looking | None = None) -> None:
+        """Tell what is seen to `post` from now on, and show it to whoever looks."""
+        self._post, self._presence, self._looking = post, presence, looking
 
     def draw(self, main: Plane, small: Plane) -> None:
         """Draw the masks; a source calls it before anybody has the picture."""
@@ -129,6 +131,8 @@ class Pipeline:
         if self._clear_encoder is not None and self.clear is not None:
             self.clear.put(self._clear_encoder.encode(frame.main, number=frame.number, at_ms=frame.at_ms))
         shown = places.blocks.drawn(frame.main)
+        if self._looking is not None:
+            self._looking.offer(shown, frame.at_ms)
         self.shown.put(self._shown_encoder.encode(shown, number=frame.number, at_ms=frame.at_ms))
         if self._told_ms is None or frame.at_ms - self._told_ms >= TOLD_EVERY_MS:
             self._tell(frame.at_ms)

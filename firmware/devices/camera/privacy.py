@@ -106,23 +106,25 @@ def planes(main: Plane) -> tuple[Plane, Plane, Plane]:
 
 def thumbnail(main: Plane) -> bytes:
     """Return an I420 picture as a JPEG within 320 × 240 and at most 24 KB, whatever it shows."""
+    return photograph(main, within=_THUMBNAIL, most_bytes=THUMBNAIL_BYTES)
+
+
+def photograph(main: Plane, *, within: tuple[int, int], most_bytes: int) -> bytes:
+    """Return an I420 picture as a JPEG within (width, height), never larger than it is, and at most so many bytes."""
     y, u, v = planes(main)
-    scale = min(_THUMBNAIL[0] / y.shape[1], _THUMBNAIL[1] / y.shape[0])
-    for smaller in (1, 2):
+    scale = min(within[0] / y.shape[1], within[1] / y.shape[0], 1.0)
+    for smaller in (1, 2, 4):
         width, height = (max(2, int(edge * scale / smaller) // 2 * 2) for edge in (y.shape[1], y.shape[0]))
-        colour = cv2.cvtColor(
-            _i420(
-                _resized(y, (width, height)),
-                _resized(u, (width // 2, height // 2)),
-                _resized(v, (width // 2, height // 2)),
-            ),
-            cv2.COLOR_YUV2BGR_I420,
-        )
+        fitting = main
+        if (height, width) != y.shape:
+            half = (width // 2, height // 2)
+            fitting = _i420(_resized(y, (width, height)), _resized(u, half), _resized(v, half))
+        colour = cv2.cvtColor(fitting, cv2.COLOR_YUV2BGR_I420)
         for quality in _QUALITIES:
             jpeg = cv2.imencode(".jpg", colour, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
-            if len(jpeg) <= THUMBNAIL_BYTES:
+            if len(jpeg) <= most_bytes:
                 return jpeg
-    raise AssertionError("a quarter of the pixels at the least quality always fits")
+    raise AssertionError("a sixteenth of the pixels at the least quality always fits")
 
 
 def _must_be(picture: Plane, shape: tuple[int, ...]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from contract.events import Clip
 from contract.requests import Upload
-from contract.states import Zone
+from contract.states import Look, Zone
 
 ALL = ""
 """What stands for the whole picture where zones are named."""
@@ -166,3 +166,9 @@ class Settings(msgspec.Struct, frozen=True):
 
     zones: tuple[Zone, ...]
     masks: tuple[Zone, ...]
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """Send pictures there while somebody looks; nowhere when nobody does."""
+
+    look: Look | None

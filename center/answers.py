@@ -74,6 +74,16 @@ class RatingStored(msgspec.Struct, frozen=True):
     given_at: int
 
 
+class Panic(msgspec.Struct, frozen=True):
+    """Panic keys were pressed at a station, for the first time that this is heard. `id` is the event's."""
+
+    id: str
+    station: str
+    device: str
+    at: int
+    """When, by the device's clock if it is set; it may be heard long after."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What one commit changed. `state` is the hall's own: read it during the callback, never keep or change it."""
@@ -82,6 +92,7 @@ class Change:
     ratings: tuple[RatingStored, ...]
     devices: tuple[Device, ...]
     state: State
+    panics: tuple[Panic, ...] = ()
     forgotten: tuple[tuple[str, str], ...] = ()  # stations and devices that were taken off the list
     stored: int = 0  # events of devices that were new
     commit_s: float = 0.0  # how long the disk took
@@ -102,13 +113,14 @@ class Snapshot:
 class Arrival(msgspec.Struct, frozen=True):
     """An event of a device, as a row of `device_event`, and what it means for the other tables.
 
-    `fresh`: its outbox has never shown so high a number, so it need not be looked up unless it is a rating or
-    of an incident.
+    `fresh`: its outbox has never shown so high a number, so it need not be looked up unless it is a rating, of an
+    incident or a panic.
     """
 
     row: dict[str, Any]
     rating: RatingStored | None = None
     incident: dict[str, Any] | None = None
+    panic: Panic | None = None
     fresh: bool = False
 
 

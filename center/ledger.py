@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec.structs import asdict, replace
 
-from center.answers import Answer, Arrival, Change, Delivery, Device, Done, RatingStored, Sighting, Snapshot
+from center.answers import Answer, Arrival, Change, Delivery, Device, Done, Panic, RatingStored, Sighting, Snapshot
 from center.clock import Clock, business_day
 from center.config import Config
 from center.namesakes import Machines
@@ -93,6 +93,7 @@ class Round:
     answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
     ratings: list[RatingStored] = field(default_factory=list)
     rated: set[str] = field(default_factory=set)
+    panics: list[Panic] = field(default_factory=list)
     device_events: set[str] = field(default_factory=set)
     devices: dict[tuple[str, str], Device] = field(default_factory=dict)
     clock_ahead_ms: int = 0  # the wall clock, less the one that never steps
@@ -230,12 +231,13 @@ class Ledger:
     def _arrive(self, this: Round, arrivals: Sequence[Arrival]) -> None:
         ratings = [arrival.rating for arrival in arrivals if arrival.rating is not None]
         # A rating is looked up in any case: if its id was another's, its ticket would count as rated without one; so is
-        # what is said of an incident.
+        # what is said of an incident, and a panic.
         doubtful = [rating.id for rating in ratings]
         doubtful += [
             arrival.row["id"]
             for arrival in arrivals
-            if arrival.rating is None and (arrival.incident is not None or not arrival.fresh)
+            if arrival.rating is None
+            and (arrival.incident is not None or arrival.panic is not None or not arrival.fresh)
         ]
         known = self._store.known_events(doubtful)
         this.rated |= self._rated_before([rating.ticket for rating in ratings if rating.ticket is not None])
@@ -247,6 +249,8 @@ class Ledger:
             this.batch.device_events.append(arrival.row)
             if arrival.incident is not None:
                 this.batch.incidents.append(arrival.incident)
+            if arrival.panic is not None:
+                this.panics.append(arrival.panic)
             rating = arrival.rating
             if rating is not None and rating.ticket not in this.rated:
                 self._count(this, rating)
@@ -315,12 +319,13 @@ class Ledger:
         self._rated_tickets |= this.rated & self.state.tickets.keys()
         self._devices.update(this.devices)
         self._written.update({(row["station"], row["device"]): row["seen_at"] for row in batch.devices})
-        if not (this.events or this.ratings or this.devices):
+        if not (this.events or this.ratings or this.panics or this.devices):
             return None
         return Change(
             events=tuple(this.events),
             ratings=tuple(this.ratings),
             devices=tuple(this.devices.values()),
+            panics=tuple(this.panics),
             state=self.state,
             stored=len(batch.device_events),
             commit_s=commit_s,

@@ -113,6 +113,7 @@ async def _pages(
     app = make_app(hall, config)
     app.state["hub"].reached = app.state["fleet"].reached = ingest.connected
     ingest.upload = app.state["uploads"].ask
+    ingest.join(app.state["wishes"])
     if broker is not None:
         app.state["fleet"].broker_ends = lambda: broker.ends
     if keeper is not None:

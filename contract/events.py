@@ -123,6 +123,14 @@ class CameraEnded(CameraIncident, frozen=True, kw_only=True):
     ] = None
 
 
+class CallpadPanic(Fact, frozen=True, kw_only=True):
+    """An officer held the panic keys of a call pad: somebody has to come at once."""
+
+    held_ms: Annotated[
+        Milliseconds, Meta(description="How long all of the keys had been down together when it was told")
+    ]
+
+
 class CameraFault(Fact, frozen=True, kw_only=True):
     """The camera itself is in trouble."""
 
@@ -162,6 +170,7 @@ TYPES: dict[str, type[Fact]] = {
     "vn.motcua.camera.updated.v1": CameraUpdated,
     "vn.motcua.camera.ended.v1": CameraEnded,
     "vn.motcua.camera.fault.v1": CameraFault,
+    "vn.motcua.callpad.panic.v1": CallpadPanic,
     "vn.motcua.printer.state.v1": PrinterState,
     "vn.motcua.device.health.v1": DeviceHealth,
 }

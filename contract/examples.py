@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from contract.envelope import seal
 from contract.events import (
+    CallpadPanic,
     CameraEnded,
     CameraFault,
     CameraStarted,
@@ -72,6 +73,7 @@ FACTS: tuple[Fact, ...] = (
         lasted_ms=22_500,
     ),
     CameraFault(kind="covered"),
+    CallpadPanic(held_ms=500),
     PrinterState(state="paper_low"),
     DeviceHealth(
         outbox_depth=0,

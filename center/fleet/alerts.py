@@ -44,6 +44,7 @@ PATIENCE: Mapping[Kind, Patience] = {
     "clock_off": Patience(2 * _MINUTE_S, 2 * _MINUTE_S),
     "clock": Patience(_DAY_S, _MINUTE_S),
     "certificate": Patience(0, _MINUTE_S),
+    "panic": Patience(0, 2 * _MINUTE_S),  # bad at the moment of the press only
     "store": Patience(10, _MINUTE_S),
     "broker": Patience(30, _MINUTE_S),
     "restarts": Patience(0, 30 * _MINUTE_S),

@@ -16,11 +16,12 @@ from pathlib import Path
 import msgspec
 
 from center.answers import Change, Device
+from center.cameras.book import panics
 from center.config import Config
 from center.errors import CenterError, StoreError
 from center.fleet import book
-from center.fleet.alerts import Alert, Alerts, Subject
-from center.fleet.signs import Center, Signs, center_clock, center_signs, level, signs
+from center.fleet.alerts import PATIENCE, Alert, Alerts, Subject
+from center.fleet.signs import Center, Sign, Signs, center_clock, center_signs, level, signs
 from center.fleet.strip import Cell, Strips
 from center.fleet.webhook import Webhook
 from center.hall import Hall
@@ -75,6 +76,7 @@ class Fleet:
         self._ended: deque[Alert] = deque(maxlen=book.RECENT)
         self._unwritten_alerts: dict[str, Alert] = {}
         self._unwritten_cells: dict[tuple[Subject, int], Cell] = {}
+        self._panics: set[Subject] = set()  # where panic keys were pressed since the last look
         self._ends: deque[float] = deque()
         self._ends_seen = 0
         self._certificates: Mapping[Subject, int] = {}
@@ -97,10 +99,13 @@ class Fleet:
     def begin(self) -> None:
         """Read what the last run left and follow the hall, without a thread: whoever calls this calls `look`."""
         now_ms, tells = self._clock.now_ms(), self._webhook is not None
-        for device in self._hall.subscribe(self._arrived.append).devices:
+        for device in self._hall.subscribe(self._hear).devices:
             self._devices[device.station, device.device] = device
+        since = now_ms - round(1000 * PATIENCE["panic"].well_s)  # one that was stored just before the last run ended
         try:
             kept = self._hall.transact(lambda connection: book.load(connection, now_ms=now_ms, tells=tells)).result()
+            pressed = self._hall.transact(lambda connection: panics(connection, since)).result()
+            self._panics.update((each.station, each.device) for each in pressed)
         except StoreError as error:
             log.warning("what was known of alerts cannot be read: %s", error)
             kept = book.Kept((), (), (), ())
@@ -123,7 +128,7 @@ class Fleet:
         if self._webhook is not None:
             self._webhook.stop()
         if self._hall.alive():
-            self._hall.unsubscribe(self._arrived.append)
+            self._hall.unsubscribe(self._hear)
 
     def acknowledge(self, alert_id: str, *, by: str) -> "Future[Alert | None]":
         """Note who has seen an alert; the first one stays. None if there is no such alert."""
@@ -170,10 +175,19 @@ class Fleet:
             )
             if reached and (cell := self._strips.note(subject, level(device, found), now_ms)) is not None:
                 self._unwritten_cells[cell[0], cell[1]] = cell
+        for subject in self._panics:
+            seen[subject] = {**(seen.get(subject) or {}), "panic": Sign("bad")}
+        self._panics.clear()
         for word, alert in self._alerts.look(seen, now_ms=now_ms, steady_s=steady_s):
             self._happened(word, alert)
         self._write()
         self._publish()
+
+    def _hear(self, change: Change) -> None:
+        """Take note of what has happened, in the hall's thread; a panic is looked at now."""
+        self._arrived.append(change)
+        if change.panics:
+            self._wake.set()
 
     def _take_in(self) -> None:
         while self._arrived:
@@ -185,6 +199,8 @@ class Fleet:
                 continue
             for device in news.devices:
                 self._devices[device.station, device.device] = device
+            for panic in news.panics:
+                self._panics.add((panic.station, panic.device))
             for subject in news.forgotten:
                 self._devices.pop(subject, None)
                 self._strips.forget(subject)

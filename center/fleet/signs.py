@@ -14,7 +14,7 @@ from contract.events import DeviceHealth
 Level = Literal["ok", "warn", "lost", "revoked", "offline", "unknown"]
 Kind = Literal[
     "lost", "revoked", "twins", "silent", "trouble", "outbox", "hot", "throttled", "disk", "clock_off", "clock",
-    "certificate", "store", "broker", "restarts", "center_disk", "center_clock",
+    "certificate", "panic", "store", "broker", "restarts", "center_disk", "center_clock",
 ]  # fmt: skip
 """What an alert can be about; the last five are the center's own."""
 

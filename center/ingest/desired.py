@@ -1,15 +1,13 @@
-"""What the devices of a counter should be, by the state of the queue. Pure."""
+"""What the devices of a counter should be, by the state of the queue; cameras aside. Pure."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from typing import Literal
 
-from center.answers import RatingStored
-from center.queue.model import Counter
+from center.queue.model import Counter, Ticket
 from center.queue.state import State
-from contract.states import Armed, CallpadDesired, CameraDesired, DisplayDesired, Keep, RatingDesired
+from contract.states import Armed, CallpadDesired, DisplayDesired, RatingDesired
 
-LOWEST = 1
-"""The level of the least satisfied, on every scale."""
+Happens = Literal["closed", "open", "calling", "serving", "paused"]
 
 
 def display(state: State, counter: Counter) -> DisplayDesired:
@@ -28,35 +26,23 @@ def display(state: State, counter: Counter) -> DisplayDesired:
     return DisplayDesired(revision=counter.revision, state=shown, counter=counter.label)
 
 
-def callpad(state: State, counter: Counter) -> CallpadDesired:
-    """Return what the officer's call pad should show. A pause comes first: until it ends, nothing else can be done."""
+def happens(state: State, counter: Counter) -> tuple[Happens, Ticket | None]:
+    """Return what happens at a counter, and to whom. A pause comes first: until it ends, nothing else can be done."""
     ticket = state.tickets.get(counter.ticket or "")
-    shown: Literal["closed", "open", "calling", "serving", "paused"] = counter.state
-    if ticket is not None and counter.state != "paused":
-        shown = "calling" if ticket.state == "called" else "serving"
+    if ticket is None or counter.state == "paused":
+        return counter.state, ticket
+    return "calling" if ticket.state == "called" else "serving", ticket
+
+
+def callpad(state: State, counter: Counter) -> CallpadDesired:
+    """Return what the officer's call pad should show."""
+    shown, ticket = happens(state, counter)
     return CallpadDesired(
         revision=counter.revision,
         state=shown,
         waiting=state.waiting_count(counter.id),
         number=ticket.number if ticket is not None else None,
     )
-
-
-def camera(state: State, counter: Counter, *, keep: Sequence[Keep] = ()) -> CameraDesired:
-    """Return what the counter's camera should know: what happens there, whose service it is, and what it has to keep.
-
-    Its settings stay those of the station's file.
-    """
-    pad = callpad(state, counter)
-    ticket = counter.ticket if pad.number is not None else None
-    return CameraDesired(revision=counter.revision, state=pad.state, ticket=ticket, keep=tuple(keep))
-
-
-def keep_for(rating: RatingStored) -> Keep | None:
-    """Return what a camera keeps because of a rating: of the lowest level, the service it is about. Else None."""
-    if rating.ticket is None or rating.level != LOWEST:
-        return None
-    return Keep(id=rating.id, why="low_rating", ticket=rating.ticket)
 
 
 def rating(

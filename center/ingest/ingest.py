@@ -19,6 +19,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from center.answers import Answer, Arrival, Delivery, Sighting, Verdict
+from center.cameras.wishes import Wishes
 from center.config import Config
 from center.hall import Hall
 from center.ingest import requests
@@ -69,6 +70,7 @@ class Ingest:
         self._renew = renew
         self.upload: Upload | None = None
         """Who gives leave to send recordings; until there is somebody, cameras are told to ask later."""
+        self._wishes: Wishes | None = None
         self._config, self._hall = config, hall
         self._lock = threading.Lock()  # guards what follows, up to the blank line
         self._waiting: deque[_Pair] = deque()
@@ -110,6 +112,11 @@ class Ingest:
         if self._hall.alive():
             self._hall.unsubscribe(self._publisher.on_change)
 
+    def join(self, wishes: Wishes) -> None:
+        """Let cameras be told what is asked of them."""
+        self._wishes = wishes
+        wishes.speak(lambda topic, payload: self._link.publish(topic, payload, retain=True))
+
     def alive(self) -> bool:
         """Whether every thread of it runs."""
         return self._link.alive()
@@ -120,6 +127,8 @@ class Ingest:
 
     def _on_up(self) -> None:
         self._hall.run(self._publisher.everything)
+        if self._wishes is not None:
+            self._wishes.everything()
 
     def _on_message(self, taken: Taken) -> None:
         if taken.message.topic == self._presence.topic:

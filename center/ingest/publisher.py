@@ -1,9 +1,9 @@
 """Publishes what devices should be: after each commit what changed, and everything when a connection was made.
 
-It runs in the hall's thread, as a listener, so it reads the state that was just committed and keeps its order.
+Cameras are told elsewhere (center/cameras/wishes.py). It runs in the hall's thread, as a listener, so it reads the
+state that was just committed and keeps its order.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 
 from center.answers import Change
@@ -12,7 +12,6 @@ from center.ingest import desired
 from center.queue.model import Counter, DayStarted
 from center.queue.state import State
 from contract.codec import encode
-from contract.states import Keep
 from contract.states import State as DeviceState
 from contract.topics import Address, Channel
 
@@ -21,9 +20,6 @@ WAITING_EVERY_S = 0.25
 
 DISARM_AFTER_S = 2.0
 """So long after its time a pad is closed from here too: it closes itself, this is for one that restarts later."""
-
-KEEPS = 32
-"""So many recordings a camera is asked to keep at a time, the latest: each is forgotten there after an hour anyway."""
 
 Publish = Callable[[str, bytes], bool]
 Later = Callable[[float, Callable[[State], None]], None]
@@ -39,7 +35,6 @@ class Publisher:
         self._waiting: dict[str, int] = {}
         self._armed: dict[str, str | None] = {}
         self._look_pending = False
-        self._keeps: dict[str, deque[Keep]] = {}
         self._rated_elsewhere: set[str] = set()
 
     def begin(self, rated: Iterable[str]) -> None:
@@ -73,7 +68,7 @@ class Publisher:
             self._publish(address.topic(channel), b"")
 
     def _take_note(self, change: Change) -> None:
-        """Keep the recording of a low rating, and close a pad whose ticket was rated on a page.
+        """Close a pad whose ticket was rated on a page.
 
         What the pad itself sent it knows, and it would thank twice.
         """
@@ -81,9 +76,6 @@ class Publisher:
             self._rated_elsewhere.clear()
         for rating in change.ratings:
             counter = change.state.counters.get(rating.counter)
-            if counter is not None and (keep := desired.keep_for(rating)) is not None:
-                self._keeps.setdefault(counter.id, deque(maxlen=KEEPS)).append(keep)
-                self._camera(change.state, counter)
             if rating.ticket is None or counter is None or rating.source == self._address(counter, "rating").source:
                 continue
             self._rated_elsewhere.add(rating.ticket)
@@ -103,11 +95,6 @@ class Publisher:
         self._send(counter, "display", desired.display(state, counter))
         self._callpad(state, counter)
         self._rating(state, counter)
-        self._camera(state, counter)
-
-    def _camera(self, state: State, counter: Counter) -> None:
-        keep = self._keeps.get(counter.id, ())
-        self._send(counter, "camera", desired.camera(state, counter, keep=tuple(keep)))
 
     def _callpad(self, state: State, counter: Counter) -> None:
         wanted = desired.callpad(state, counter)

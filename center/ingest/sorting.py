@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from center.answers import Arrival, RatingStored, Sighting
+from center.answers import Arrival, Panic, RatingStored, Sighting
 from center.cameras import incidents
 from contract.codec import decode
 from contract.envelope import MAX_BYTES, Envelope, open_envelope
 from contract.errors import ContractError
-from contract.events import DeviceHealth, Fact, RatingGiven
+from contract.events import CallpadPanic, DeviceHealth, Fact, RatingGiven
 from contract.scales import SCALES
 from contract.states import REPORTED, Status
 from contract.topics import CENTER_STATION, Address, Channel, parse
@@ -156,6 +156,9 @@ def _event(message: Message, address: Address) -> Event:
                 sequence=envelope.sequence_number,
                 occurred_at=occurred_at,
             ),
+            panic=Panic(envelope.id, address.station, address.device, occurred_at)
+            if isinstance(fact, CallpadPanic)
+            else None,
         ),
         sighting=Sighting(
             station=address.station,

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from center.storage.tables import (
     alert,
+    camera_wish,
     clip,
     device_event,
     device_quarter,
@@ -19,6 +20,7 @@ from center.storage.tables import (
     quarantine,
     queue_event,
     rating,
+    sample_week,
     swept,
     ticket,
 )
@@ -80,6 +82,8 @@ def steps(bounds: Bounds) -> Sequence[tuple[str, Step]]:
     if bounds.events_before is not None:
         found.append(("incidents", _old(incident.c.id, incident.c.heard_at < bounds.events_before)))
         found.append(("clips", _old(clip.c.id, clip.c.wiped_at < bounds.events_before)))
+        found.append(("wishes", _old(camera_wish.c.id, camera_wish.c.asked_at < bounds.events_before)))
+        found.append(("samples", _old(sample_week.c.week, sample_week.c.made_at < bounds.events_before)))
     if bounds.quarantine_before is not None:
         found.append(("quarantine", _old(quarantine.c.seq, quarantine.c.received_at < bounds.quarantine_before)))
     if bounds.alerts_before is not None:

@@ -327,3 +327,45 @@ look = Table(
     Index(None, "clip", "at"),
     Index(None, "at"),
 )
+
+camera_setting = Table(
+    "camera_setting",
+    metadata,
+    Column("station", String(32), primary_key=True),
+    Column("revision", Integer, nullable=False),  # grows with each change
+    Column("body", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", String(64), nullable=False),
+)
+
+camera_wish = Table(
+    "camera_wish",
+    metadata,
+    Column("id", String(64), primary_key=True),  # the keep's, on the wire
+    Column("station", String(32), nullable=False),
+    Column("why", String(16), nullable=False),
+    Column("ticket", String(64)),
+    Column("before_s", Integer, nullable=False),
+    Column("after_s", Integer, nullable=False),
+    Column("note", String(200), nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("asked_by", String(64), nullable=False),
+    Column("week", String(8)),  # of a sample: its ISO week,
+    Column("officer", String(100)),  # whose service it was, or the station where nobody was named,
+    Column("lot", String(64)),  # and what its ticket drew
+    Column("done_at", BigInteger),  # the camera has carried it out
+    Column("gone_at", BigInteger),  # given up, or out of the sample again
+    Index("ix_camera_wish_open", "asked_at", sqlite_where=text("done_at IS NULL AND gone_at IS NULL")),
+    Index(None, "station", "asked_at"),
+    Index(None, "ticket"),
+    Index(None, "week", "officer"),
+)
+
+sample_week = Table(
+    "sample_week",
+    metadata,
+    Column("week", String(8), primary_key=True),
+    Column("key", String(64), nullable=False),
+    Column("most", Integer, nullable=False),  # services of each officer
+    Column("made_at", BigInteger, nullable=False),
+)

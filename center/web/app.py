@@ -30,6 +30,7 @@ from litestar.openapi.spec import (
 from litestar.types import ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
 
 from center.cameras.uploads import Uploads
+from center.cameras.wishes import Wishes
 from center.config import Config
 from center.errors import ConfigError
 from center.fleet.fleet import Fleet
@@ -51,6 +52,7 @@ from center.web.metrics import route as metrics_route
 from center.web.people import people_routes
 from center.web.people_pages import LOGIN, PeoplePages
 from center.web.stream import VIEWS, Hub
+from center.web.wishes import wish_routes
 
 if TYPE_CHECKING:
     from center.people.oidc import Provider
@@ -99,6 +101,8 @@ def create_app(
     provider, ways = _other_login(config, hall)
     technician = Technician(people, Path(config.data_dir))
     uploads = Uploads(config, hall)
+    wishes = Wishes(hall, config)
+    wishes.look, hub.looks.on_change = hub.looks.wanted, wishes.touch
     drawing = Drawing(config, hub, assets)
     screens = pages.Pages(config, hub, drawing, links=tuple(extra_links))
     book = PeoplePages(config, hub, people, drawing, login_at=login_at)
@@ -110,6 +114,7 @@ def create_app(
         _describe_refusals(app.openapi_schema)
         await people.start()
         await asyncio.to_thread(uploads.start)
+        await asyncio.to_thread(wishes.start)
         await hub.start()
         await technician.start()
         await asyncio.to_thread(fleet.start)
@@ -122,6 +127,7 @@ def create_app(
                 provider.close()
             await asyncio.to_thread(metrics.stop)
             await asyncio.to_thread(fleet.stop)
+            await asyncio.to_thread(wishes.stop)
             await asyncio.to_thread(uploads.stop)
             await hub.stop()
             await people.stop()
@@ -133,6 +139,7 @@ def create_app(
             *ways(book),
             api_router(),
             *upload_routes(uploads),
+            *wish_routes(),
             *camera_routes(Cameras(hub, people, drawing)),
             healthz,
             metrics_route(metrics),
@@ -148,6 +155,7 @@ def create_app(
                 "people_pages": book,
                 "fleet": fleet,
                 "uploads": uploads,
+                "wishes": wishes,
                 "people": people,
                 "tickets": tickets,
             }

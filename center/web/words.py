@@ -355,6 +355,18 @@ WORDS: dict[str, tuple[str, str]] = {
         "Revoked the key of device {object} (serial {serial})",
     ),
     "did_alert_acknowledged": ("Đã xem cảnh báo của {object}: {kind}", "Saw the alert of {object}: {kind}"),
+    "did_camera_set": (
+        "Đổi cài đặt camera ở quầy {counter}: {changed}",
+        "Changed the settings of the camera at counter {counter}: {changed}",
+    ),
+    "did_clip_asked": (
+        "Giữ lại hình ở quầy {counter}: {before} giây trước, {after} giây sau",
+        "Had a recording kept at counter {counter}: {before} s before, {after} s after",
+    ),
+    "did_sample_begun": (
+        "Bắt đầu chọn ngẫu nhiên tuần {object}: {most} lượt mỗi cán bộ",
+        "Began the sample of week {object}: {most} services of each officer",
+    ),
     "did_device_forgotten": ("Bỏ thiết bị {object} khỏi danh sách", "Took device {object} off the list"),
     # devices
     "devices_title": ("Thiết bị", "Devices"),
@@ -399,6 +411,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "why_restarts": ("máy chủ MQTT khởi động lại nhiều lần", "the MQTT broker starts again and again"),
     "why_center_disk": ("ổ đĩa của trung tâm gần đầy", "the center’s disk is almost full"),
     "why_center_clock": ("đồng hồ của trung tâm có thể sai", "the center’s own clock seems to be wrong"),
+    "why_panic": ("cán bộ bấm nút khẩn cấp, xin đến ngay", "an officer pressed the panic keys, go there at once"),
     "why_clock": ("đồng hồ chưa đồng bộ", "the clock is not synchronised"),
     "alerts_title": ("Cảnh báo", "Alerts"),
     "alert_since": ("từ {time}", "since {time}"),
@@ -420,6 +433,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "device_there": (
         "Thiết bị này vẫn đang báo về trung tâm. Xin tắt nó trước.",
         "This device still reports to the center. Switch it off first.",
+    ),
+    "unknown_camera": ("Không có camera ở đây.", "There is no camera here."),
+    "camera_away": (
+        "Camera đang mất liên lạc nên không giữ được đoạn này.",
+        "The camera is not there just now, so this cannot be kept.",
+    ),
+    "settings_stale": (
+        "Người khác vừa thay đổi cài đặt. Xin tải lại trang rồi làm lại.",
+        "Somebody else has just changed the settings. Load the page again, then do it anew.",
     ),
     "unknown_alert": ("Không có cảnh báo này.", "There is no such alert."),
     "trouble_stuck": ("nút {what} bị kẹt", "button {what} is stuck"),

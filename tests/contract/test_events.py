@@ -7,6 +7,7 @@ from contract.errors import ContractError
 from contract.events import (
     NAMES,
     TYPES,
+    CallpadPanic,
     CameraEnded,
     CameraFault,
     CameraStarted,
@@ -68,6 +69,7 @@ GOLDEN: dict[str, tuple[bytes, Fact]] = {
         ),
     ),
     "vn.motcua.camera.fault.v1": (b'{"kind":"covered"}', CameraFault(kind="covered")),
+    "vn.motcua.callpad.panic.v1": (b'{"held_ms":500}', CallpadPanic(held_ms=500)),
     "vn.motcua.printer.state.v1": (b'{"state":"paper_low"}', PrinterState(state="paper_low")),
     "vn.motcua.device.health.v1": (
         b'{"outbox_depth":0,"uptime_s":86400,"clocksynced":true,"version":"0.1.0","temperature_c":51.5,'

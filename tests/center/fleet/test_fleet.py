@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from center.answers import Delivery, Sighting
+from center.answers import Arrival, Delivery, Panic, Sighting
 from center.config import Config
 from center.errors import StoreError
 from center.fleet.fleet import Fleet
@@ -267,3 +267,47 @@ def test_the_thread_looks_by_itself_and_stops(hall: Hall, config: Config) -> Non
     assert news
     fleet.stop()
     assert not fleet._thread.is_alive()
+
+
+def press(hall: Hall, event: str, station: str = "q01") -> None:
+    """Let a call pad tell that its panic keys were pressed."""
+    at = hall.now_ms()
+    row = {
+        "id": event, "type": "vn.motcua.callpad.panic.v1", "source": f"/bentre/{station}/callpad", "stream": "s",
+        "sequence": at, "time": at, "clock_synced": True, "occurred_at": at, "received_at": at, "body": "{}",
+    }  # fmt: skip
+    told = Arrival(row=row, panic=Panic(event, station, "callpad", at))
+    sighting = Sighting(station=station, device="callpad", at=at)
+    assert hall.ingest(Delivery(arrivals=[told], sightings=[sighting])).result(5) == "stored"
+
+
+def test_a_panic_is_an_alert_at_the_next_look(make: MakeFleet, hall: Hall, clock: TestClock) -> None:
+    """Panic keys are an alert at once, which stands for two minutes; pressed again later they are another one."""
+    fleet = make()
+    report(hall, "q01", "callpad")
+    press(hall, "p-1")
+    assert fleet._wake.is_set()
+    fleet.look()
+    (alert,) = fleet.board.alerts
+    assert (alert.subject, alert.kind, alert.ended_at) == ("q01/callpad", "panic", None)
+    press(hall, "p-1")  # sent again by its outbox
+    go(fleet, clock, 100, lambda: report(hall, "q01", "callpad"))
+    assert [one.ended_at for one in fleet.board.alerts] == [None]
+    go(fleet, clock, 40, lambda: report(hall, "q01", "callpad"))
+    assert fleet.board.open == 0
+    press(hall, "p-2")
+    fleet.look()
+    assert [one.ended_at is None for one in fleet.board.alerts] == [True, False]
+    assert fleet.board.strips["q01/callpad"].strip("-") != "w", "whoever calls for help has no broken device"
+
+
+def test_a_panic_that_nobody_had_looked_at_is_an_alert_after_a_restart(
+    make: MakeFleet, hall: Hall, clock: TestClock
+) -> None:
+    """A center that was killed between a panic and its alert makes the alert when it is back, and only one."""
+    press(hall, "p-1")
+    clock.advance(30)
+    for _ in range(2):
+        fleet = make()
+        fleet.look()
+        assert [(one.kind, one.ended_at) for one in fleet.board.alerts] == [("panic", None)]

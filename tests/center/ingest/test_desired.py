@@ -2,7 +2,6 @@
 
 import pytest
 
-from center.answers import RatingStored
 from center.ingest import desired
 from center.queue.engine import State, decide
 from center.queue.model import (
@@ -19,7 +18,6 @@ from center.queue.model import (
     Start,
     StartDay,
 )
-from contract.states import CameraDesired, Keep
 
 
 @pytest.fixture
@@ -80,42 +78,6 @@ def test_a_call_pad_follows_its_counter(state: State) -> None:
     assert shown() == ("paused", "A001", 0)
     do(state, OpenCounter(at=4, counter="q01"))
     assert shown() == ("serving", "A001", 0)
-
-
-def test_a_camera_follows_its_counter(state: State) -> None:
-    """A camera hears what happens at the counter and whose service it is, and nothing about who rated how."""
-
-    def heard() -> tuple[str, str | None]:
-        camera = desired.camera(state, state.counters["q01"])
-        assert camera == CameraDesired(
-            revision=state.counters["q01"].revision, state=camera.state, ticket=camera.ticket
-        )
-        return camera.state, camera.ticket
-
-    assert heard() == ("open", None)
-    do(state, CallNext(at=1, counter="q01"))
-    assert heard() == ("calling", "t1")
-    do(state, Start(at=2, counter="q01"))
-    assert heard() == ("serving", "t1")
-    do(state, PauseCounter(at=3, counter="q01"))
-    assert heard() == ("paused", "t1")
-    do(state, OpenCounter(at=4, counter="q01"), Finish(at=5, counter="q01"), CloseCounter(at=6, counter="q01"))
-    assert heard() == ("closed", None)
-
-
-@pytest.mark.parametrize(
-    ("level", "ticket", "keep"),
-    [
-        (1, "t1", Keep(id="r1", why="low_rating", ticket="t1")),
-        (2, "t1", None),
-        (3, "t1", None),
-        (1, None, None),
-    ],
-)
-def test_the_recording_of_a_low_rating_is_kept(level: int, ticket: str | None, keep: Keep | None) -> None:
-    """A rating of the lowest level keeps the service it is about, under the rating's own id; no other one does."""
-    rating = RatingStored("r1", ticket, "q01", "/bentre/q01/rating", "vn-3", level, 0)
-    assert desired.keep_for(rating) == keep
 
 
 def test_a_rating_pad_opens_for_whom_was_served_and_closes_by_itself(state: State) -> None:

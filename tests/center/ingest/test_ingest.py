@@ -36,7 +36,6 @@ from tests.support.waiting import wait_for
 PAD = Address(center="bentre", station="q01", device="rating")
 CALLPAD = Address(center="bentre", station="q01", device="callpad")
 DISPLAY = Address(center="bentre", station="q01", device="display")
-CAMERA = Address(center="bentre", station="q01", device="camera")
 
 
 class Disk(Store):
@@ -400,27 +399,6 @@ def test_a_call_is_shown_and_a_service_opens_the_pad(
         hall.run(lambda _: None).result(5)  # the hall looks at its clock
         wait_for(lambda: pad.desired()["armed"] is None)
         assert pad.desired()["revision"] > opened["revision"]
-
-
-def test_a_camera_is_asked_to_keep_the_service_that_was_rated_low(
-    mosquitto_broker: Broker, listen: Callable[[Broker], Ingest], hall: Hall
-) -> None:
-    """A camera hears whose service it records, and after a rating of the lowest level to keep it; after others not."""
-    listen(mosquitto_broker)
-    now = hall.now_ms()
-    host, port = mosquitto_broker.host, mosquitto_broker.port
-    with DeviceSide(host, port, CAMERA) as camera, DeviceSide(host, port, PAD) as pad:
-        do(hall, OpenCounter(at=now, counter="q01"))
-        for sequence, (ticket, level) in enumerate([("t1", 2), ("t2", 1)], start=1):
-            do(hall, Issue(at=now, ticket_id=ticket, service="dat-dai"), CallNext(at=now, counter="q01"))
-            do(hall, Start(at=now, counter="q01"))
-            service = {"state": "serving", "ticket": ticket}
-            wait_for(lambda service=service: camera.desired().items() >= service.items())  # type: ignore[misc]
-            do(hall, Finish(at=now, counter="q01"))
-            event = pad.tell(rated(level, ticket=ticket), sequence=sequence)
-            wait_for(lambda event=event: event in pad.acked())  # type: ignore[misc]
-        keep = wait_for(lambda: camera.desired().get("keep"))
-        assert [(each["id"], each["why"], each["ticket"]) for each in keep] == [(event, "low_rating", "t2")]
 
 
 def test_a_call_pad_hears_that_more_people_wait(

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from sqlalchemy import Connection
 
 from center.cameras.uploads import Uploads
+from center.cameras.wishes import Wishes
 from center.clock import SystemClock
 from center.config import Config, CounterConfig, Rating, ServiceConfig
 from center.fleet.fleet import Fleet
@@ -115,6 +116,7 @@ class Center:
         self.fleet: Fleet = app.state["fleet"]
         self.hub: Hub = app.state["hub"]
         self.uploads: Uploads = app.state["uploads"]
+        self.wishes: Wishes = app.state["wishes"]
         if asset is not None:
             self.hub._asset = asset
         self._server = web_server(app, self.hub, http=replace(self.config.http, port=self.port))

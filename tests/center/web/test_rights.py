@@ -58,6 +58,9 @@ ROUTES = {
     "GET /stream?view=devices": "see_devices",
     "POST /api/alerts/{alert_id:str}/acknowledge": "mend_devices",
     "POST /api/devices/{station:str}/{device:str}/forget": "mend_devices",
+    "GET /api/cameras/{station:str}": "watch",
+    "PUT /api/cameras/{station:str}": "watch",
+    "POST /api/cameras/{station:str}/keep": "watch",
     "GET /people": "govern",
     "POST /people": "govern",
 }

@@ -82,7 +82,8 @@ clean: ## Remove what was made here
 
 .venv/demo: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Setting up (once, about a minute) …"
-	@$(PIP) --editable '.[center,modbus]'
+	@$(PIP) --editable '.[center,modbus,camera]' || { \
+		echo "Trying again without the camera …" >&2; $(PIP) --editable '.[center,modbus]'; }
 	@touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["broker", "center", "rating", "callpad", "display", "cable"]
+Kind = Literal["broker", "center", "rating", "callpad", "display", "camera", "cable"]
 
 BAG: tuple[Kind, ...] = (
-    "broker", "center", "rating", "rating", "rating", "callpad", "callpad", "display", "display", "cable",
+    "broker", "center", "rating", "rating", "rating", "callpad", "callpad", "display", "display", "camera", "cable",
 )  # fmt: skip
 """One round of mishaps. Rounds are shuffled, so that each kind comes again and again, in no order one could rely on."""
 MEAN_GAP_S = 1.3
@@ -21,7 +21,7 @@ class Mishap:
     """One thing that goes wrong, `after_s` real seconds after the one before."""
 
     kind: Kind
-    counter: str
+    counter: str  # means nothing to broker and center, nor to the camera, which is at one counter only
     after_s: float
     lasts_s: float = 0.0  # a pulled cable; a program is restarted by the supervisor
 

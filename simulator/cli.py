@@ -15,10 +15,20 @@ from typing import Any
 import msgspec
 
 from simulator.brokers import choose_broker, mosquitto
+from simulator.cameras import HOW, CameraError, choose_camera, lacking
 from simulator.control import ControlServer
 from simulator.daytime import DayPlan, morning_zone, play_day
 from simulator.folders import Folders, FoldersError, folders
-from simulator.premises import MQTT_PORT, TIMEZONE, Premises, Timing, free_port, plan_counters, port_is_free
+from simulator.premises import (
+    MQTT_PORT,
+    TIMEZONE,
+    CameraPlace,
+    Premises,
+    Timing,
+    free_port,
+    plan_counters,
+    port_is_free,
+)
 from simulator.processes import ProgramError
 from simulator.report import Verdict
 from simulator.welcome import set_the_scene
@@ -45,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if any(importlib.util.find_spec(library) is None for library in ("litestar", "pymodbus")):
         return _fail("the center's libraries are missing: pip install 'motcua[center,modbus]'")
     try:
+        camera = choose_camera(asked=not options.no_camera, video=options.video)
+    except CameraError as error:
+        return _fail(str(error))
+    try:
         http_port = _port("--http-port", options.http_port, HTTP_PORT)
         mqtt_port = _port("--mqtt-port", options.mqtt_port, MQTT_PORT, but=http_port)
     except PortBusyError as error:
@@ -53,12 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"--http-port and --mqtt-port are both {http_port}: choose two different ones")
     try:
         with folders(options.data) as made:
-            return _run(options, made, http_port=http_port, mqtt_port=mqtt_port)
+            return _run(options, made, http_port=http_port, mqtt_port=mqtt_port, camera=camera)
     except FoldersError as error:
         return _fail(str(error))
 
 
-def _run(options: argparse.Namespace, made: Folders, *, http_port: int, mqtt_port: int) -> int:
+def _run(
+    options: argparse.Namespace, made: Folders, *, http_port: int, mqtt_port: int, camera: CameraPlace | None
+) -> int:
     """Run what was asked for, in these folders."""
     premises = Premises(
         folder=made.data,
@@ -69,6 +85,7 @@ def _run(options: argparse.Namespace, made: Folders, *, http_port: int, mqtt_por
         timing=DayPlan.TIMING if options.day else Timing(),
         timezone=morning_zone(datetime.now(UTC)) if options.day else TIMEZONE,
         keys=options.keys,
+        camera=camera,
     )
     if options.day and any(premises.center_data.glob("*.db")):
         return _fail(f"{options.data} has a center already: a day begins with an empty folder")
@@ -103,7 +120,7 @@ async def _demo(world: World) -> int:
             return 0
         opening.result()
         await set_the_scene(world)
-        sys.stdout.write(addresses(world.premises) + "\n")
+        sys.stdout.write(addresses(world.premises, lacking=lacking()) + "\n")
         sys.stdout.flush()
         failure = world.supervisor.failure
         watching: set[asyncio.Future[Any]] = {ending, failure}
@@ -160,20 +177,31 @@ def _any_port(but: int) -> int:
     return port
 
 
-def addresses(premises: Premises) -> str:
-    """Return what a demo says when it is live: every page's address, and how to end it."""
+def _to_watch(camera: CameraPlace) -> str:
+    if camera.video is not None:
+        return f"what the camera of {camera.counter} finds in {camera.video.name}"
+    return f"the camera of {camera.counter}: leave it alone for 75 s, and a citizen waits there without an officer"
+
+
+def addresses(premises: Premises, *, lacking: bool = False) -> str:
+    """Return what a demo says when it is live: every page's address, and how to end it.
+
+    `lacking` is that there would be a camera if its libraries were installed.
+    """
     pages = [
         ("/demo", "the counters, to be pressed"),
         ("/kiosk", "take a number"),
         ("/board", "the hall board"),
         *((f"/counter/{counter.id}", f"the desk of counter {counter.label}") for counter in premises.counters),
         ("/devices", "the devices"),
+        *([("/review", _to_watch(premises.camera))] if premises.camera else []),
     ]
     width = max(len(path) for path, _ in pages)
     lines = [
         "",
         *(f"  {premises.base_url}{path:{width}}  {what}" for path, what in pages),
         "",
+        *([] if premises.camera or not lacking else [f"  Without its camera: {HOW}, then start it again.", ""]),
         f"  MQTT on port {premises.mqtt_port}; data and logs in {premises.folder}; Ctrl-C ends it all.",
         "",
     ]
@@ -204,6 +232,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep data and logs here (a temporary folder)")
     parser.add_argument("--broker", choices=("auto", "mosquitto", "amqtt"), default="auto")
     parser.add_argument("--keys", action="store_true", help="as on a site: nobody reaches the broker without a key")
+    eyes = parser.add_mutually_exclusive_group()
+    eyes.add_argument("--video", type=Path, metavar="FILE", help="what the camera of the first counter sees")
+    eyes.add_argument("--no-camera", action="store_true", help="without a camera at the first counter")
     parser.add_argument("--counters", type=_counters, default=3, metavar="N", help="how many counters (3)")
     day = parser.add_argument_group("a day that plays itself")
     day.add_argument("--day", action="store_true", help="play a compressed day and print its account as JSON")

@@ -4,6 +4,7 @@
     {"do": "press", "counter": "q01", "device": "rating", "button": "3"}  → {"ok": true}
     {"do": "release", …}
     {"do": "unplug" | "plug", "counter": "q01"}
+    {"do": "cover" | "uncover", "counter": "q01"}                         the camera's lens, where it is drawn
     {"do": "broker", "running": true | false}
 
 A watcher gets every part first, then the parts that changed, gathered so that a flickering light costs at most
@@ -34,7 +35,7 @@ GLANCE_S = 0.5
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One line of a client."""
 
-    do: Literal["watch", "press", "release", "unplug", "plug", "broker"]
+    do: Literal["watch", "press", "release", "unplug", "plug", "cover", "uncover", "broker"]
     counter: str = ""
     device: Literal["", "rating", "callpad"] = ""
     button: str = ""
@@ -108,6 +109,8 @@ class ControlServer:
                     world.unplug(ask.counter)
                 case "plug":
                     world.plug(ask.counter)
+                case "cover" | "uncover":
+                    world.cover(ask.counter, covered=ask.do == "cover")
                 case "broker":
                     await (world.start_broker if ask.running else world.stop_broker)()
         except NoPowerError as error:

@@ -17,7 +17,7 @@ from simulator.people import OPENING_S_PER_VISIT, Pace, invite
 from simulator.premises import RATING_LEDS, Timing
 from simulator.readings import read_store
 from simulator.report import Stored, Verdict, judge
-from simulator.world import BROKER, CENTER, DEVICES, World, device_name
+from simulator.world import BROKER, CAMERA, CENTER, World, device_name
 
 DRAIN_WITHIN_S = 30.0
 DRAIN_LOOK_S = 0.1
@@ -150,9 +150,8 @@ def _account(
 async def _drain(world: World) -> list[str]:
     """Wait until every outbox is empty; return what is not."""
     deadline = asyncio.get_running_loop().time() + DRAIN_WITHIN_S
-    places = [(counter.id, device) for counter in world.premises.counters for device in DEVICES]
     while True:
-        full = {place: depth for place in places if (depth := world.outbox_depth(*place)) != 0}
+        full = {place: depth for place in world.places() if (depth := world.outbox_depth(*place)) != 0}
         if not full:
             return []
         if asyncio.get_running_loop().time() >= deadline:
@@ -173,11 +172,18 @@ async def _haunt(world: World, fate: Fate, mishaps: dict[str, int]) -> None:
                 cables.add(cable)
                 cable.add_done_callback(cables.discard)
             else:
-                world.kill(mishap.kind if mishap.kind in {BROKER, CENTER} else device_name(mishap.counter, mishap.kind))
+                world.kill(_program(world, mishap))
     finally:
         for cable in cables:
             cable.cancel()
         await asyncio.gather(*cables, return_exceptions=True)
+
+
+def _program(world: World, mishap: Mishap) -> str:
+    if mishap.kind in {BROKER, CENTER}:
+        return mishap.kind
+    camera = world.premises.camera
+    return device_name(camera.counter if mishap.kind == CAMERA and camera else mishap.counter, mishap.kind)
 
 
 async def _pull_cable(world: World, mishap: Mishap) -> None:

@@ -5,11 +5,13 @@ The files are the ones an operator would write: every program reads them as it d
 
 import json
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from contract.scales import SCALES
+from contract.states import Zone
 
 CENTER_ID = "bentre"
 CENTER_NAME = "Trung tâm Phục vụ hành chính công phường Bến Tre"
@@ -64,6 +66,16 @@ class CounterPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CameraPlace:
+    """The camera at one of the counters: a video, or without one a drawn room."""
+
+    counter: str
+    video: Path | None = None
+    model: Path | None = None
+    """The network that finds people, for a video: it finds no drawn ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """The times that are configuration on a site; a compressed day compresses them too."""
 
@@ -72,6 +84,7 @@ class Timing:
     callpad_lockout_ms: int = 1500
     callpad_answer_within_ms: int = 5000
     debounce_ms: int = 15
+    waiting_s: int = 10  # of a citizen who is alone; longer on a site, where nobody waits to see it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +99,7 @@ class Premises:
     timing: Timing = Timing()
     timezone: str = TIMEZONE
     keys: bool = False  # everybody needs a key at the broker, as on a site
+    camera: CameraPlace | None = None
 
     @property
     def keys_dir(self) -> Path:
@@ -132,6 +146,21 @@ class Premises:
     def panel_port(self, counter: str) -> Path:
         """The name of the serial port of a counter's panel; it stays the same over an unplug."""
         return self.run / f"{counter}-panel"
+
+    @property
+    def lens_pipe(self) -> Path:
+        """Where the drawn room comes from, as a video without an end."""
+        return self.run / "lens.y4m"
+
+    @property
+    def lens_plot(self) -> Path:
+        """What is to be seen there."""
+        return self.run / "lens.json"
+
+    @property
+    def lens_picture(self) -> Path:
+        """What is seen there, for the demo's page."""
+        return self.run / "lens.jpg"
 
     def write(self) -> None:
         """Make the folders and write all configuration files."""
@@ -212,7 +241,7 @@ def center_toml(premises: Premises) -> str:
 
 
 def station_toml(premises: Premises, counter: CounterPlace) -> str:
-    """Return the configuration that the three devices of a counter share."""
+    """Return the configuration that the devices of a counter share."""
     levels = ", ".join(
         f"{{level = {level.level}, pin = {RATING_BUTTONS[str(level.level)]}, led = {RATING_LEDS[str(level.level)]}}}"
         for level in SCALES[SCALE].levels
@@ -248,8 +277,32 @@ def station_toml(premises: Premises, counter: CounterPlace) -> str:
             f"codec = {_text(counter.codec)}",
             f"port = {_text(str(premises.panel_port(counter.id)))}",
             "",
+            *(_camera_toml(premises, place) if (place := premises.camera) and place.counter == counter.id else []),
         ]
     )
+
+
+def _camera_toml(premises: Premises, place: CameraPlace) -> list[str]:
+    from simulator.scene import SCREEN, ZONES  # draws by OpenCV, which is there where a camera is
+
+    def areas(key: str, zones: Sequence[Zone]) -> list[str]:
+        points = [f"  {{ name = {_text(zone.name)}, points = {list(map(list, zone.points))} }}," for zone in zones]
+        return [f"{key} = [", *points, "]"]
+
+    return [
+        "[device.camera]",
+        'source = "file"',
+        f"address = {_text(str(place.video or premises.lens_pipe))}",
+        "loop = true",
+        "fps = 10",
+        f"waiting_s = {premises.timing.waiting_s}",
+        *([f"model = {_text(str(place.model))}"] if place.model else []),
+        f"center = {_text(premises.base_url)}",
+        "quota_mb = 500",
+        *areas("zones", ZONES),
+        *([] if place.video else areas("masks", SCREEN)),
+        "",
+    ]
 
 
 def port_is_free(port: int) -> bool:

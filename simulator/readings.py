@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,20 @@ class _QueueEvent(msgspec.Struct):
     event: str
     ticket: str | None = None
     counter: str | None = None
+
+
+def newest_incidents(database: Path, limit: int = 3) -> dict[str, Any]:
+    """Return how many incidents a center knows, and the newest: kind, began (ms of the epoch), whether it goes on."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=0.2)) as db:
+            (count,) = db.execute("SELECT count(*) FROM incident").fetchone()
+            newest = db.execute(
+                "SELECT kind, began_at, ended_at FROM incident ORDER BY began_at DESC LIMIT ?", (limit,)
+            )
+            rows = [{"kind": kind, "began": began, "on": ended is None} for kind, began, ended in newest]
+            return {"count": count, "newest": rows}
+    except sqlite3.OperationalError:  # not made yet, or busy
+        return {"count": 0, "newest": []}
 
 
 def read_store(database: Path, ear: Ear) -> Stored:

@@ -27,6 +27,7 @@ _SHIRTS = ((176, 92, 60), (72, 132, 84), (60, 84, 176), (150, 150, 70), (120, 70
 _SKIN = (150, 178, 214)
 _HAIR = (34, 30, 28)
 _NOISE = 3.0
+_COVERED = 30
 
 Picture = NDArray[np.uint8]
 
@@ -45,8 +46,9 @@ class Person:
 class Scene:
     """The room, drawn once; `draw` puts people into it."""
 
-    def __init__(self, width: int = 640, height: int = 480, *, seed: int = 1) -> None:
+    def __init__(self, width: int = 640, height: int = 480, *, seed: int = 1, label: str = "3") -> None:
         self._size = (width, height)
+        self._label = label
         self._random = np.random.default_rng(seed)
         self._room = self._draw_room()
         # Noise is made beforehand and shifted about: making it for each picture would cost more than the encoder.
@@ -63,6 +65,10 @@ class Scene:
         if not any(person.who == "officer" for person in people):
             self._draw_desk(picture)
         return self._as_seen(picture, light)
+
+    def covered(self) -> Picture:
+        """Return what is seen with a hand before the lens: a little light, and the sensor's noise."""
+        return self._as_seen(np.full_like(self._room, _COVERED), 1.0)
 
     def _as_seen(self, picture: Picture, light: float) -> Picture:
         width, height = self._size
@@ -86,7 +92,14 @@ class Scene:
         cv2.line(room, self._at(0.16, 0.08), self._at(0.16, 0.36), (150, 150, 150), 2)
         cv2.rectangle(room, self._at(0.62, 0.06), self._at(0.92, 0.15), (150, 60, 30), -1)  # the counter's sign
         cv2.putText(
-            room, "QUẦY 3", self._at(0.68, 0.13), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2, cv2.LINE_AA
+            room,
+            f"QUẦY {self._label}",
+            self._at(0.68, 0.13),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.8,
+            (255, 255, 255),
+            2,
+            cv2.LINE_AA,
         )
         for x in range(0, width, 40):
             cv2.line(room, (x, round(height * 0.62)), (x - 30, height), (122, 132, 138), 1, cv2.LINE_AA)

@@ -7,15 +7,21 @@ only what their wires end in.
 import asyncio
 import contextlib
 import logging
+import os
 import sqlite3
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from simulator.brokers import Broker, broker_program
+from simulator.desk import Desk
 from simulator.hands import Board, NoPowerError
 from simulator.keys import keys_of_broker, make_keys
 from simulator.panels import Cd5220Panel, ModbusLedPanel
+from simulator.plot import Doing, Plot, write_whole
 from simulator.premises import (
     BUZZER,
     CALLPAD_BUTTONS,
@@ -24,23 +30,29 @@ from simulator.premises import (
     RATING_BUTTONS,
     RATING_LEDS,
     SERVICES,
+    CameraPlace,
     Codec,
     CounterPlace,
     Premises,
 )
 from simulator.processes import Program, ProgramError, Supervisor, python
+from simulator.readings import newest_incidents
 from simulator.web_client import Browser, NoAnswerError
 
 log = logging.getLogger(__name__)
 
 BROKER = "broker"
 CENTER = "center"
+LENS = "lens"
 PADS = ("rating", "callpad")
 DEVICES = (*PADS, "display")
+CAMERA = "camera"
+"""At one of the counters, if at all."""
 BUTTONS = {"rating": RATING_BUTTONS, "callpad": CALLPAD_BUTTONS}
 LEDS = {"rating": RATING_LEDS, "callpad": CALLPAD_LEDS}
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
+PLOT_EVERY_S = 0.5
 
 Panel = ModbusLedPanel | Cd5220Panel
 _PANELS: dict[Codec, type[Panel]] = {"modbus-led": ModbusLedPanel, "cd5220": Cd5220Panel}
@@ -65,6 +77,7 @@ class World:
         self.panels: dict[str, Panel] = {}
         self.broker_stopped = False
         self._let_in_already = False
+        self._plot = Plot()
         self._supervisor: Supervisor | None = None
         self._watchers: set[Callable[[], None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -103,6 +116,8 @@ class World:
                 ),
             )
         )  # fmt: skip
+        if (camera := self.premises.camera) is not None and camera.video is None:
+            await self._open_lens(camera)
         for counter in self.premises.counters:
             panel = _PANELS[counter.codec](self.premises.panel_port(counter.id))
             panel.plug()
@@ -111,8 +126,8 @@ class World:
                 board = Board(self.premises.board_socket(counter.id, device), on_change=self.changed)
                 self.boards[counter.id, device] = board
                 self._tasks.append(asyncio.create_task(board.run(), name=f"board {counter.id} {device}"))
-            for device in DEVICES:
-                await self.supervisor.start(self._device_program(counter, device))
+        for place, device in self.places():
+            await self.supervisor.start(self._device_program(place, device))
         self._tasks.append(asyncio.create_task(self._look_at_panels(), name="look at panels"))
         await self._until_live()
 
@@ -162,9 +177,23 @@ class World:
             await self.supervisor.start(self._broker_program())
             self.changed()
 
+    def cover(self, counter: str, *, covered: bool) -> None:
+        """Hold a hand before the drawn camera's lens, or take it away; KeyError where there is none."""
+        place = self.premises.camera
+        if place is None or place.video is not None or place.counter != counter:
+            raise KeyError(counter)
+        self._plot = msgspec.structs.replace(self._plot, covered=covered)
+        self._write_plot()
+        self.changed()
+
     def kill(self, program: str) -> bool:
         """Kill -9 a program; it is restarted as on a site."""
         return self.supervisor.kill(program)
+
+    def places(self) -> Sequence[tuple[str, str]]:
+        """Every device there is: its counter and its name."""
+        places = [(counter.id, device) for counter in self.premises.counters for device in DEVICES]
+        return [*places, *([(camera.counter, CAMERA)] if (camera := self.premises.camera) else [])]
 
     # --- what can be seen of it --------------------------------------------------------------------------------
 
@@ -187,6 +216,8 @@ class World:
         }  # fmt: skip
         for counter in self.premises.counters:
             parts[counter.id] = self._describe_counter(counter)
+        if self.premises.camera is not None:
+            parts[CAMERA] = self._describe_camera(self.premises.camera)
         return parts
 
     def outbox_depth(self, counter: str, device: str) -> int | None:
@@ -216,6 +247,20 @@ class World:
         seen["rating"]["buzzer"] = self.boards[counter.id, "rating"].lit(BUZZER)
         return seen
 
+    def _describe_camera(self, place: CameraPlace) -> dict[str, Any]:
+        picture = b""
+        with contextlib.suppress(OSError):
+            picture = self.premises.lens_picture.read_bytes()
+        return {
+            "counter": place.counter,
+            "video": place.video.name if place.video is not None else None,
+            "picture": b64encode(picture).decode(),
+            "covered": self._plot.covered,
+            "running": self.supervisor.running(device_name(place.counter, CAMERA)),
+            "outbox": self.outbox_depth(place.counter, CAMERA),
+            "incidents": newest_incidents(self.premises.center_data / "center.db"),
+        }
+
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _broker_program(self) -> Program:
@@ -228,14 +273,41 @@ class World:
             keys=keys_of_broker(self.premises) if self.premises.keys else None,
         )
 
-    def _device_program(self, counter: CounterPlace, device: str) -> Program:
-        run = ("run", device, "--config", str(self.premises.station_config(counter.id)))
+    def _device_program(self, counter: str, device: str) -> Program:
+        run = ("run", device, "--config", str(self.premises.station_config(counter)))
         if device in PADS:
-            socket = str(self.premises.board_socket(counter.id, device))
+            socket = str(self.premises.board_socket(counter, device))
             argv = python("simulator.board", "--socket", socket, "--", *run)
         else:
             argv = python("motcua.cli", "device", *run)
-        return Program(name=device_name(counter.id, device), argv=argv)
+        return Program(name=device_name(counter, device), argv=argv)
+
+    async def _open_lens(self, place: CameraPlace) -> None:
+        """Have drawn what the camera sees, in time with the queue."""
+        self._write_plot()
+        self.premises.lens_pipe.unlink(missing_ok=True)
+        os.mkfifo(self.premises.lens_pipe)
+        label = next(counter.label for counter in self.premises.counters if counter.id == place.counter)
+        files = ("--pipe", str(self.premises.lens_pipe), "--plot", str(self.premises.lens_plot))
+        argv = python("simulator.lens", *files, "--picture", str(self.premises.lens_picture), "--label", label)
+        await self.supervisor.start(Program(name=LENS, argv=argv))
+        self._tasks.append(asyncio.create_task(self._follow_queue(place.counter), name="follow the queue"))
+
+    async def _follow_queue(self, counter: str) -> None:
+        """Let people come and go before the lens as they do at the counter."""
+        desk = Desk(self.officers[counter], counter)
+        while True:
+            if self._let_in_already:
+                with contextlib.suppress(NoAnswerError, KeyError):
+                    view = await desk.look()
+                    doing = cast("Doing", view.ticket_state or view.state)
+                    if doing != self._plot.doing:
+                        self._plot = msgspec.structs.replace(self._plot, doing=doing)
+                        self._write_plot()
+            await asyncio.sleep(PLOT_EVERY_S)
+
+    def _write_plot(self) -> None:
+        write_whole(self.premises.lens_plot, msgspec.json.encode(self._plot))
 
     async def _look_at_panels(self) -> None:
         """Panels live in their ports' threads and tell nobody; a look is cheap."""
@@ -268,7 +340,7 @@ class World:
                 await self._let_in()
                 answer = await self.browser.get("/api/devices")
                 online = _online(answer.body) if answer.ok else set()
-                wanted = {(counter.id, device) for counter in self.premises.counters for device in DEVICES}
+                wanted = set(self.places())
                 dark = {place for place, board in self.boards.items() if not board.powered}
                 return ", ".join(sorted(device_name(*place) for place in (wanted - online) | dark))
         return CENTER

@@ -9,7 +9,7 @@ const SILENCE_MS = 35000;
 const TONE_HZ = 1760;
 const LIFT_MS = 60; // a key is down on the picture for as long as its contact is closed by the shortest click
 
-const parts = {}; // "broker", "services" and each counter by its id, as the world describes them
+const parts = {}; // "broker", "services", "camera" and each counter by its id, as the world describes them
 let desks = {}; // counters as the queue has them, by id
 const faces = {
   1: '<path d="M31 69q19-17 38 0" /><circle cx="36" cy="44" r="5"/><circle cx="64" cy="44" r="5"/>',
@@ -51,13 +51,14 @@ function connect() {
     const fresh = JSON.parse(event.data);
     Object.assign(parts, fresh);
     for (const name of Object.keys(fresh)) paint(name);
-    lookAtQueue();
+    if (Object.keys(fresh).some((name) => name !== "camera")) lookAtQueue();
   });
 }
 
 function paint(name) {
   if (name === "broker") paintBroker(parts.broker);
   else if (name === "services") paintServices(parts.services);
+  else if (name === "camera") paintCamera(parts.camera);
   else paintCounter(parts[name]);
 }
 
@@ -162,6 +163,39 @@ function paintPad(pad, state) {
   outbox.classList.toggle("kept", kept || away);
   const waiting = kept ? say("outbox", { n: state.outbox }) : calls ? "" : say("outbox_0");
   text(outbox, !state.powered ? say("no_power") : away ? say("unreachable") : waiting);
+}
+
+function paintCamera(camera) {
+  const section = document.getElementById(`counter-${camera.counter}`);
+  if (!section) return; // its counter comes with the same line
+  let box = section.querySelector(".camera");
+  if (!box) {
+    box = document.getElementById("camera").content.firstElementChild.cloneNode(true);
+    section.append(box);
+    box.querySelector(".lens").addEventListener("click", () => {
+      touch({ do: parts.camera.covered ? "uncover" : "cover", counter: camera.counter });
+    });
+    box.querySelector(".switch-row").hidden = Boolean(camera.video);
+  }
+  box.classList.toggle("dead", !camera.running);
+  const image = box.querySelector("img");
+  image.hidden = !camera.picture;
+  if (camera.picture) image.src = `data:image/jpeg;base64,${camera.picture}`;
+  const caption = camera.video ? say("camera_video", { name: camera.video }) : "";
+  text(box.querySelector("figcaption"), camera.running ? caption : say("camera_off"));
+  const { count, newest } = camera.incidents;
+  text(box.querySelector(".count"), count ? say("incidents_n", { n: count }) : say("incidents_0"));
+  const list = box.querySelector(".incidents");
+  list.replaceChildren(...newest.map(incidentLine));
+  box.querySelector(".lens").setAttribute("aria-checked", String(camera.covered));
+  text(box.querySelector(".lens-state"), say(camera.covered ? "lens_covered" : "lens_free"));
+}
+
+function incidentLine({ kind, began, on }) {
+  const line = document.createElement("li");
+  const time = new Date(began).toLocaleTimeString(boot.lang === "en" ? "en-GB" : "vi-VN");
+  line.textContent = say(on ? "incident_on" : "incident_line", { time, kind: say(`kind_${kind}`) });
+  return line;
 }
 
 function drawCounter(counter) {

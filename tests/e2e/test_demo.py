@@ -232,6 +232,21 @@ def test_the_page_has_no_axe_violation(page: Page, demo: Demo, language: str) ->
     assert page.locator("html").get_attribute("lang") == language
 
 
+@browser
+def test_a_hand_before_the_lens_is_an_incident(page: Page, demo: Demo) -> None:
+    """The page shows what the camera sees; covered there, it tells the center so, and the page lists it."""
+    camera = page.locator("#counter-q01 .camera")
+    expect(camera.locator("img")).to_have_attribute("src", re.compile("^data:image/jpeg;base64,.{1000}"))
+    before = camera.locator("img").get_attribute("src") or ""
+    expect(camera.locator("img")).not_to_have_attribute("src", before)
+    camera.locator(".lens").click()
+    expect(camera.locator(".lens")).to_have_attribute("aria-checked", "true", timeout=PATIENCE_MS)
+    expect(camera.locator(".incidents")).to_contain_text("Camera bị che", timeout=2 * PATIENCE_MS)
+    eventually(lambda: ("q01", "covered") in rows(demo, "SELECT station, kind FROM incident"))
+    camera.locator(".lens").click()
+    expect(camera.locator(".lens")).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
+
+
 # --- beginning and end -----------------------------------------------------------------------------------------------
 
 

@@ -1,12 +1,13 @@
 """The demo's command line: what it refuses, and what it says when the demo is live."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from simulator import cli
 from simulator.cli import addresses, main
-from simulator.premises import Premises, plan_counters
+from simulator.premises import CameraPlace, Premises, plan_counters
 
 
 @pytest.mark.parametrize("option", [["--chaos"], ["--json"], ["--seed", "1"], ["--visits", "240"], ["--speed", "600"]])
@@ -25,6 +26,24 @@ def test_all_desks_are_named_in_aligned_columns(tmp_path: Path) -> None:
     assert desks == [f"http://127.0.0.1:8080/counter/q{n:02d}" for n in range(1, 13)]
     columns = {line.index(line.split(maxsplit=1)[1]) for line in lines}
     assert len(columns) == 1
+
+
+@pytest.mark.parametrize(
+    ("camera", "lacking", "said"),
+    [
+        (CameraPlace(counter="q01"), False, "/review"),
+        (CameraPlace(counter="q01", video=Path("/x/street.avi")), False, "in street.avi"),
+        (None, True, "pip install 'motcua[camera]'"),
+    ],
+)
+def test_what_the_camera_shows_is_said(tmp_path: Path, camera: CameraPlace | None, lacking: bool, said: str) -> None:
+    """The first words name what is to be watched; without its libraries, how to get a camera."""
+    counters = plan_counters(1)
+    place = Premises(folder=tmp_path, run=tmp_path, http_port=8080, mqtt_port=1883, counters=counters, camera=camera)
+    assert said in addresses(place, lacking=lacking)
+    without = addresses(replace(place, camera=None))
+    assert "/review" not in without
+    assert "pip install" not in without
 
 
 def test_two_ports_that_the_demo_chooses_are_never_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,16 @@
 """The files that the simulator writes are files that the real programs read."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from center.config import read as read_center
 from firmware.config import load as load_device
+from firmware.devices.camera.config import CameraConfig
 from firmware.devices.registry import KINDS
-from simulator.premises import HOST, Premises, Timing, free_port, plan_counters, port_is_free
+from simulator.premises import HOST, CameraPlace, Premises, Timing, free_port, plan_counters, port_is_free
 
 
 def premises(tmp_path: Path) -> Premises:
@@ -40,6 +44,20 @@ def test_each_device_reads_its_file(tmp_path: Path) -> None:
         for device in ("rating", "callpad", "display"):
             config = load_device(place.station_config(counter.id), device, KINDS)
             assert (config.kind, config.address.station, config.broker.port) == (device, counter.id, 1884)
+
+
+@pytest.mark.parametrize("video", [None, "street.avi"])
+def test_a_camera_reads_its_file(tmp_path: Path, video: str | None) -> None:
+    """The camera takes its table too: a drawn room or a video, without an end, and the center's own address."""
+    place = replace(premises(tmp_path), camera=CameraPlace(counter="q02", video=Path(video) if video else None))
+    place.write()
+    config = load_device(place.station_config("q02"), "camera", KINDS)
+    assert isinstance(config.options, CameraConfig)
+    assert config.options.address == (video or str(place.lens_pipe))
+    assert (config.options.loop, config.options.center) == (True, place.base_url)
+    assert {zone.name for zone in config.options.zones} == {"citizen", "officer"}
+    assert bool(config.options.masks) == (video is None)
+    assert "device.camera" not in place.station_config("q01").read_text()
 
 
 def test_a_port_in_use_is_not_free() -> None:

@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     fsck.add_argument("--config", type=Path, required=True, metavar="FILE", help="the center's TOML file")
     fsck.add_argument("--repair", action="store_true", help="mend what can be mended; needs the center stopped")
     fsck.add_argument("--json", action="store_true", help="print what was found for a program")
+    clips_key = commands.add_parser(
+        "clips-key", help="make the key that opens clear versions; prints what stations seal them for"
+    )
+    clips_key.add_argument("--config", type=Path, required=True, metavar="FILE", help="the center's TOML file")
     _describe_people(commands)
     try:
         arguments = parser.parse_args(argv)
@@ -49,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _verify(config, arguments.head) if arguments.what == "verify" else _list(config, arguments.last)
         if arguments.command == "fsck":
             return _fsck(config, mend=arguments.repair, as_json=arguments.json)
+        if arguments.command == "clips-key":
+            return _clips_key(config)
         if arguments.command == "people":
             return _people(config, arguments)
         from center.serve import serve as run  # after the configuration: its faults are told at once
@@ -105,6 +111,17 @@ def _fsck(config: Config, *, mend: bool, as_json: bool) -> int:
         sys.stdout.writelines(f"{one}\n" for one in found)
         sys.stdout.write("whole\n" if not found else f"{len(found)} found\n")
     return 0 if all(one.mended for one in found) else 1
+
+
+def _clips_key(config: Config) -> int:
+    """Make the key for clear versions, or read it; prints the line of station.toml; returns 0."""
+    from center.cameras.revealing import make_key
+
+    sys.stdout.write(f'center_key = "{make_key(config)}"\n')
+    sys.stderr.write(
+        "This line goes into [device.camera] of each station.toml; the private key stays here, in one copy kept safe.\n"
+    )
+    return 0
 
 
 def _describe_people(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

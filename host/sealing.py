@@ -47,7 +47,12 @@ def make_keys() -> tuple[str, str]:
     """Return a new private key (PEM, for the center alone) and its public key (for every device)."""
     private = X25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    return pem, base64.b64encode(private.public_key().public_bytes_raw()).decode()
+    return pem, public_text(private)
+
+
+def public_text(private: X25519PrivateKey) -> str:
+    """Return the public key of a private one, as it stands in a station's file."""
+    return base64.b64encode(private.public_key().public_bytes_raw()).decode()
 
 
 def read_public_key(text: str) -> X25519PublicKey:
@@ -110,9 +115,10 @@ def sealed_for(file: BinaryIO) -> bytes:
     return head[len(_MAGIC) :]
 
 
-def unseal(file: BinaryIO, private: X25519PrivateKey, name: str) -> Iterator[bytes]:
+def unseal(file: BinaryIO, private: X25519PrivateKey, name: str, *, start: int = 0) -> Iterator[bytes]:
     """Yield the records of a file, read from its beginning, each one proved whole and in its place.
 
+    From a `start` within the plain file on: records before it are passed over, and the first one begins there.
     Raises CutShortError after the last whole record of a file that was cut, as by a power cut; SealError for
     anything else that was not sealed so, for this key and under this name.
     """
@@ -128,10 +134,19 @@ def unseal(file: BinaryIO, private: X25519PrivateKey, name: str) -> Iterator[byt
     except InvalidTag as error:
         raise SealError(f"not sealed under the name {name}, or changed since") from error
     number = 0
-    while (sealed := _record(file)) is not None:
+    while (length := _length(file)) is not None:
+        if 0 < start >= length - _TAG_BYTES:
+            _pass_over(file, length)
+            start -= length - _TAG_BYTES
+            number += 1
+            continue
+        sealed = file.read(length)
+        if len(sealed) < length:
+            break
         plain, last = _opened(cipher, number, sealed)
         number += 1
-        yield plain
+        yield plain[start:] if start else plain
+        start = 0
         if last:
             if file.read(1):
                 raise SealError("something follows the last record")
@@ -165,16 +180,22 @@ def _opened(cipher: AESGCM, number: int, sealed: bytes) -> tuple[bytes, bool]:
     raise SealError(f"record {number} was changed, or stands in another's place")
 
 
-def _record(file: BinaryIO) -> bytes | None:
-    """Return the next record, None where there is no whole one any more."""
+def _length(file: BinaryIO) -> int | None:
+    """Return the length of the next sealed record, None where the file ends."""
     head = file.read(_LENGTH_BYTES)
     if len(head) < _LENGTH_BYTES:
         return None
     length = int.from_bytes(head, "big")
     if not _TAG_BYTES <= length <= LONGEST_RECORD + _TAG_BYTES:
         raise SealError(f"a record cannot have {length} bytes")
-    sealed = file.read(length)
-    return sealed if len(sealed) == length else None
+    return length
+
+
+def _pass_over(file: BinaryIO, length: int) -> None:
+    if file.seekable():
+        file.seek(length, os.SEEK_CUR)
+    else:
+        file.read(length)
 
 
 def _nonce(number: int, *, last: bool) -> bytes:

@@ -50,15 +50,21 @@ def _recordings(vault: Vault, do: Do, before: int, now_ms: int) -> int:
     rows = do(lambda connection: _old_ones(connection, before))
     for row in rows:
         with vault.alone():
+            if do(partial(_first, query=_old(before).where(clip.c.id == row.id))) is None:
+                continue  # somebody has held it meanwhile
             _delete_files(vault, do, row)
             _say_wiped(do, row.id, now_ms)
     return len(rows)
 
 
 def _old_ones(connection: sa.Connection, before: int) -> Sequence[Any]:
+    return connection.execute(_old(before).limit(CLIPS)).all()
+
+
+def _old(before: int) -> sa.Select[Any]:
     here = sa.or_(clip.c.arrived_at.is_not(None), clip.c.sealed_at.is_not(None))
     old = sa.and_(clip.c.made_at < before, clip.c.held.is_(False), clip.c.wiped_at.is_(None), here)
-    return connection.execute(sa.select(clip.c.id, clip.c.sha256, clip.c.sealed_sha256).where(old).limit(CLIPS)).all()
+    return sa.select(clip.c.id, clip.c.sha256, clip.c.sealed_sha256).where(old)
 
 
 def _say_wiped(do: Do, name: str, now_ms: int) -> None:

@@ -8,14 +8,14 @@ import msgspec
 from contract.events import END
 
 Role = Literal["officer", "supervisor", "director", "administrator"]
-Right = Literal["serve", "review", "report", "see_devices", "mend_devices", "watch", "govern"]
-"""`serve` at a desk, `review` incidents, `report` figures, look at devices or act on them, `watch` through a camera and
-say what it looks for, `govern` people."""
+Right = Literal["serve", "review", "reveal", "report", "see_devices", "mend_devices", "watch", "govern"]
+"""`serve` at a desk, `review` incidents, `reveal` clear versions of them, `report` figures, look at devices or act on
+them, `watch` through a camera and say what it looks for, `govern` people."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 RIGHTS: dict[Role, frozenset[Right]] = {
     "officer": frozenset({"serve"}),
-    "supervisor": frozenset({"serve", "review", "watch"}),
+    "supervisor": frozenset({"serve", "review", "reveal", "watch"}),
     "director": frozenset({"serve", "review", "report", "see_devices"}),
     "administrator": frozenset({"serve", "see_devices", "mend_devices", "watch", "govern"}),
 }

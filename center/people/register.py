@@ -156,6 +156,11 @@ class People:
         """Whether a session goes on; asking is no use of it."""
         return self._sessions.find(session_id) is not None
 
+    def logged_in_at(self, person: Person) -> int | None:
+        """Return when somebody gave a password, here or elsewhere, for the session that asks."""
+        session = self._sessions.find(person.session)
+        return None if session is None else session.made_at
+
     def accounts(self) -> list[Account]:
         """Return every account, by name."""
         return self._accounts.all()

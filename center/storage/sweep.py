@@ -16,10 +16,13 @@ from center.storage.tables import (
     clip,
     device_event,
     device_quarter,
+    hold,
     incident,
+    look,
     quarantine,
     queue_event,
     rating,
+    review,
     sample_week,
     swept,
     ticket,
@@ -80,10 +83,13 @@ def steps(bounds: Bounds) -> Sequence[tuple[str, Step]]:
             old = sa.and_(device_event.c.type == kind, device_event.c.occurred_at < before)
             found.append((kind, _old(device_event.c.seq, old)))
     if bounds.events_before is not None:
-        found.append(("incidents", _old(incident.c.id, incident.c.heard_at < bounds.events_before)))
+        held = sa.exists().where(clip.c.id == incident.c.clip, clip.c.held.is_(True))
+        found.append(("incidents", _old(incident.c.id, sa.and_(incident.c.heard_at < bounds.events_before, ~held))))
         found.append(("clips", _old(clip.c.id, clip.c.wiped_at < bounds.events_before)))
         found.append(("wishes", _old(camera_wish.c.id, camera_wish.c.asked_at < bounds.events_before)))
         found.append(("samples", _old(sample_week.c.week, sample_week.c.made_at < bounds.events_before)))
+        said = (review, hold, look)
+        found.extend((f"{one.name}s", _old(one.c.seq, one.c.at < bounds.events_before)) for one in said)
     if bounds.quarantine_before is not None:
         found.append(("quarantine", _old(quarantine.c.seq, quarantine.c.received_at < bounds.quarantine_before)))
     if bounds.alerts_before is not None:

@@ -51,6 +51,7 @@ from center.web.metrics import Metrics
 from center.web.metrics import route as metrics_route
 from center.web.people import people_routes
 from center.web.people_pages import LOGIN, PeoplePages
+from center.web.review import ReviewPages, review_routes
 from center.web.stream import VIEWS, Hub
 from center.web.wishes import wish_routes
 
@@ -65,8 +66,8 @@ MAX_BODY = 16_384
 _SECURITY = [
     (
         b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        b"frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
+        b"connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"SAMEORIGIN"),
@@ -140,6 +141,7 @@ def create_app(
             api_router(),
             *upload_routes(uploads),
             *wish_routes(),
+            *review_routes(ReviewPages(config, hall, hub, drawing, uploads.vault)),
             *camera_routes(Cameras(hub, people, drawing)),
             healthz,
             metrics_route(metrics),

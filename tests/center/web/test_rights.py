@@ -61,6 +61,12 @@ ROUTES = {
     "GET /api/cameras/{station:str}": "watch",
     "PUT /api/cameras/{station:str}": "watch",
     "POST /api/cameras/{station:str}/keep": "watch",
+    "GET /review": "review",
+    "GET /review/{item:str}": "review",
+    "POST /review/{item:str}": "review",
+    "GET /review/{item:str}/picture": "review",
+    "GET /review/{item:str}/video": "review",
+    "GET /review/{item:str}/clear": "reveal",
     "GET /people": "govern",
     "POST /people": "govern",
 }

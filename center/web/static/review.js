@@ -1,0 +1,68 @@
+// The review pages: keys, a player that knows where the incident is, and a list that grows by itself.
+const $ = (name) => document.querySelector(`[data-id="${name}"]`);
+const LOOK_EVERY_MS = 15000;
+
+const list = $("list");
+const video = $("video");
+const typing = (node) => node.closest("input, textarea, select, [contenteditable]");
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || typing(event.target)) return;
+  const act = keys[event.key.toLowerCase()];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+const keys = list ? { j: () => step(1), k: () => step(-1) } : { j: () => $("older")?.click(), k: () => $("newer")?.click(), s: jump };
+
+// --- the list ---
+
+function step(by) {
+  const links = [...list.querySelectorAll(".grid a")];
+  const at = links.indexOf(document.activeElement);
+  links[at < 0 ? 0 : Math.min(Math.max(at + by, 0), links.length - 1)]?.focus();
+}
+
+// What the center would draw now takes the place of what is there; what has not changed stays the same element.
+async function refresh() {
+  const answer = await fetch(location.href);
+  if (answer.redirected) location.reload(); // nobody is logged in here any more
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const [now, sum] = ["list", "sum"].map((name) => page.querySelector(`[data-id="${name}"]`));
+  if (!now) return;
+  $("sum").dataset.waiting = sum.dataset.waiting;
+  if ($("sum").textContent !== sum.textContent) $("sum").textContent = sum.textContent;
+  if (now.innerHTML === list.innerHTML) return;
+  const focus = document.activeElement?.closest("li")?.dataset.key;
+  const known = new Map([...list.querySelectorAll("li")].map((row) => [row.dataset.key, row]));
+  for (const row of now.querySelectorAll("li")) {
+    const old = known.get(row.dataset.key);
+    if (old?.outerHTML === row.outerHTML) row.replaceWith(old);
+  }
+  list.replaceChildren(...now.childNodes);
+  if (focus) list.querySelector(`li[data-key="${focus}"] a`)?.focus({ preventScroll: true });
+}
+
+if (list?.dataset.live) {
+  setInterval(() => document.hidden || refresh().catch(() => {}), LOOK_EVERY_MS); // no contact: what is there stays
+}
+
+// --- the player ---
+
+function jump() {
+  if (!video || !$("bar")) return;
+  video.currentTime = Number($("bar").dataset.begin);
+  video.play();
+}
+
+if (video && $("bar")) {
+  const { seconds } = $("bar").dataset;
+  video.addEventListener("timeupdate", () => $("head").setAttribute("x", (video.currentTime / seconds) * 1000 - 3));
+  $("bar").addEventListener("click", (event) => {
+    const box = $("bar").getBoundingClientRect();
+    video.currentTime = ((event.clientX - box.left) / box.width) * seconds;
+  });
+  $("jump").addEventListener("click", jump);
+}

@@ -10,6 +10,7 @@ from urllib.parse import urlunsplit
 
 from contract.settings import SettingsError, explain_os_error, parse
 from firmware.config import DeviceConfig, load, read_secret
+from firmware.devices.camera.config import CameraConfig
 from firmware.devices.registry import KINDS
 from firmware.doctor import cameras, hearing, outboxes, pins, ports
 from firmware.errors import ConfigError
@@ -30,6 +31,7 @@ PAGES_PORT = 8080
 """Where a center's pages are as a rule; asked for the time only."""
 
 BROKER_LIMIT_S = 25.0
+CAMERA_LIMIT_S = 25.0
 _RENEW = "renew it at the center: docs/guide/operator.md"
 _NEW_KEYS = (
     "make new ones at the center (motcua provision renew {station}; provision {station}, if none is good) and install"
@@ -105,7 +107,7 @@ def checks(path: Path, *, roots: Roots | None = None, read_chip: pins.ReadChip =
                 lambda: _all(port_uses, lambda use: ports.judge(ports.probe(use, roots, processes), user)),
             )
         )
-    found.append(Check("cameras", lambda: cameras.look(roots)))
+    found.append(Check("cameras", lambda: _cameras(devices, roots, user), CAMERA_LIMIT_S))
     if devices:
         found += [
             *_visits(devices, roots, processes),
@@ -143,6 +145,29 @@ def _daemons(devices: Sequence[DeviceConfig], processes: Processes) -> dict[str,
     """Return the processes that run these devices: each holds the lock of its outbox."""
     held = {each.name: processes.locking(each.state_dir / "outbox.lock") for each in devices}
     return {name: holder for name, holder in held.items() if holder is not None}
+
+
+def _cameras(devices: Sequence[DeviceConfig], roots: Roots, user: User | None) -> Sequence[Finding]:
+    uses = [
+        cameras.CameraUse(each.name, each.options, each.state_dir)
+        for each in devices
+        if isinstance(each.options, CameraConfig)
+    ]
+    is_set = clock.probe(roots).synchronised
+    judged = _all(
+        uses,
+        lambda use: cameras.judge(
+            cameras.probe(use, roots, clock_is_set=is_set), user and _in_unit(user, use.device, roots)
+        ),
+    )
+    return [*cameras.look(roots), *judged]
+
+
+def _in_unit(user: User, device: str, roots: Roots) -> User:
+    """Return the user with the groups that the unit of a camera adds, where that is installed."""
+    if not (roots.etc / "systemd/system" / f"motcua-device@{device}.service.d").is_dir():
+        return user
+    return User(user.name, user.uid, user.gids | rights.gids_of("video"))
 
 
 def _doors(devices: Sequence[DeviceConfig]) -> list[list[DeviceConfig]]:

@@ -43,6 +43,14 @@ def user_of(name: str) -> User | None:
     return User(name, entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)))
 
 
+def gids_of(group: str) -> frozenset[int]:
+    """Return the number of a group of this machine, for what a unit adds to its user; nothing if there is none."""
+    try:
+        return frozenset((grp.getgrnam(group).gr_gid,))
+    except KeyError:
+        return frozenset()
+
+
 def current_user() -> User:
     """Return who runs this program."""
     uid = os.geteuid()

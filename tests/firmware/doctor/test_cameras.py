@@ -1,9 +1,26 @@
-"""Cameras: named where there are some."""
+"""Cameras: named where there are some, and what one that is configured needs."""
 
+import os
+import socket
+import stat
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from contract.states import Hours, Zone
+from firmware.devices.camera.config import CameraConfig
+from firmware.devices.camera.model import MODEL_SHA256
 from firmware.doctor import cameras
+from firmware.doctor.cameras import CameraFacts, CameraUse
+from host.doctor.finding import Finding, Level
+from host.doctor.rights import FileFacts, User
 from host.doctor.roots import Roots
+from host.sealing import make_keys
+
+NOBODY = User("motcua", 900, frozenset((900, 44)))
+VIDEO = FileFacts(Path("/dev/video0"), stat.S_IFCHR | 0o660, gid=44, group="video")
 
 
 def video(sys: Path, number: int, name: str, index: int = 0) -> None:
@@ -12,6 +29,25 @@ def video(sys: Path, number: int, name: str, index: int = 0) -> None:
     folder.mkdir(parents=True)
     (folder / "name").write_text(name + "\n")
     (folder / "index").write_text(f"{index}\n")
+
+
+def configured(**given: Any) -> CameraConfig:
+    """A camera's table: a USB camera, unless said."""
+    return CameraConfig(**{"source": "v4l2", "address": "/dev/video0", "center": "https://motcua.local:8443", **given})
+
+
+def judged(config: CameraConfig | None = None, **facts: Any) -> dict[str, Finding]:
+    """Judge a camera that has all it needs, but for what is given; by code."""
+    use = CameraUse("camera", config or configured(model="/m.onnx"), Path("/var/lib/motcua/camera"))
+    whole: dict[str, Any] = {"file": VIDEO, "network": MODEL_SHA256, "room_mb": 30_000}
+    found = cameras.judge(CameraFacts(use, **(whole | facts)), NOBODY)
+    assert len({each.code for each in found}) == len(found)
+    return {each.code: each for each in found}
+
+
+def wrong(found: dict[str, Finding]) -> Sequence[str]:
+    """Return the codes of what is not well."""
+    return [each.code for each in found.values() if each.level is not Level.OK]
 
 
 def test_each_camera_is_named_once(tmp_path: Path) -> None:
@@ -28,3 +64,113 @@ def test_each_camera_is_named_once(tmp_path: Path) -> None:
 def test_where_there_is_none_nothing_is_said(tmp_path: Path) -> None:
     """A station without a camera hears nothing of cameras."""
     assert cameras.look(Roots(sys=tmp_path)) == []
+
+
+def test_a_camera_with_all_it_needs_is_well() -> None:
+    """Libraries, source, network, room and center are each said once."""
+    found = judged()
+    assert wrong(found) == []
+    assert list(found) == ["camera-libraries", "camera-source", "camera-network", "camera-room", "camera-center"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"missing": ("av", "cv2")}, "camera-library"),
+        ({"x264": False}, "camera-coder"),
+        ({"file": FileFacts(Path("/dev/video0"), None, reason="no such file")}, "camera-missing"),
+        ({"file": FileFacts(Path("/dev/video0"), stat.S_IFREG | 0o666)}, "camera-is-none"),
+        ({"file": FileFacts(Path("/dev/video0"), stat.S_IFCHR | 0o660, gid=0, group="root")}, "camera-denied"),
+        ({"network": None}, "camera-network-missing"),
+        ({"network": "0" * 64}, "camera-network-other"),
+        ({"key": "44 characters"}, "camera-key"),
+        ({"room_mb": 4100}, "camera-room-short"),
+        ({"center": "https://motcua.local:8443: no answer"}, "camera-center-silent"),
+    ],
+)
+def test_what_is_missing_is_said_with_what_to_do(facts: dict[str, Any], code: str) -> None:
+    """One thing that is wrong is one line, and it says what helps."""
+    found = judged(**facts)
+    assert wrong(found) == [code]
+    assert found[code].do
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"model": None}, "camera-network-none"),
+        ({"center": None}, "camera-center-none"),
+        ({"zones": (Zone(name="citizen", points=((0, 0), (1, 1), (1, 0), (0, 1))),)}, "camera-zone"),
+        ({"masks": (Zone(name="screen", points=((0, 0), (2, 0), (2, 1))),)}, "camera-zone"),
+        ({"hours": (Hours(days=(1,), begin="07:30", end="08:00"),)}, "camera-hours-odd"),
+        ({"hours": (Hours(days=(1, 2, 3, 4, 5, 6, 7), begin="00:00", end="23:59"),)}, "camera-hours-odd"),
+        ({"source": "picamera2", "address": None}, "camera-missing"),
+    ],
+)
+def test_what_its_table_lacks_is_said(given: dict[str, Any], code: str) -> None:
+    """A network, a center, a zone that is none, hours that cannot be meant: each is named."""
+    found = judged(configured(**{"model": "/m.onnx", **given}))
+    assert wrong(found) == [code]
+
+
+def test_usual_hours_are_added_up() -> None:
+    """Hours that are well are said as hours a week, so that a slip shows."""
+    morning = Hours(days=(1, 2, 3, 4, 5), begin="07:30", end="11:30")
+    afternoon = Hours(days=(1, 2, 3, 4, 5), begin="13:30", end="17:00")
+    found = judged(configured(model="/m.onnx", hours=(morning, afternoon)))
+    assert found["camera-hours"].says == "camera: open 37.5 hours a week"
+
+
+def test_a_camera_module_is_the_kernels(tmp_path: Path) -> None:
+    """A Pi's own module is looked for among what the kernel has found."""
+    video(tmp_path, 0, "rp1-cfe-csi2_ch0")
+    use = CameraUse("camera", CameraConfig(source="picamera2"), tmp_path)
+    facts = cameras.probe(use, Roots(sys=tmp_path), clock_is_set=True)
+    assert facts.modules == ("rp1-cfe-csi2_ch0",)
+    (found,) = [each for each in cameras.judge(facts, None) if each.code in ("camera-source", "camera-missing")]
+    assert found.level is Level.OK
+
+
+def test_it_is_all_looked_at_for_real(tmp_path: Path) -> None:
+    """A video that is there, a network that is another file, a wrong key, and a center that nobody is."""
+    for name in ("room.mp4", "m.onnx"):
+        (tmp_path / name).write_bytes(b"something")
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").write_bytes(bytes(3_000_000))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        config = configured(
+            source="file",
+            address=str(tmp_path / "room.mp4"),
+            model=str(tmp_path / "m.onnx"),
+            center=f"http://127.0.0.1:{nobody.getsockname()[1]}",
+            center_key="no key",
+        )
+        facts = cameras.probe(CameraUse("camera", config, tmp_path), Roots(sys=tmp_path), clock_is_set=True)
+    free_mb = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize // 1_000_000
+    assert facts.room_mb == pytest.approx(free_mb + 3, abs=2000)
+    assert (facts.missing, facts.x264) == ((), True)
+    found = {each.code for each in cameras.judge(facts, None) if each.level is not Level.OK}
+    assert found - {"camera-room-short"} == {"camera-network-other", "camera-key", "camera-center-silent"}
+
+
+def test_a_right_key_and_a_center_that_is_there_are_well(tmp_path: Path) -> None:
+    """The key that the center made is read, and its address answers."""
+    with socket.create_server(("127.0.0.1", 0)) as center:
+        address = f"http://127.0.0.1:{center.getsockname()[1]}"
+        config = configured(center=address, center_key=make_keys()[1])
+        facts = cameras.probe(CameraUse("camera", config, tmp_path), Roots(sys=tmp_path), clock_is_set=True)
+    assert (facts.key, facts.center) == ("", "")
+
+
+def test_a_network_camera_is_asked_for_nothing(tmp_path: Path) -> None:
+    """Its port is tried; one that nobody listens on is named without the password."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        config = configured(
+            source="rtsp", address=f"rtsp://u:secret@127.0.0.1:{nobody.getsockname()[1]}/1", center=None
+        )
+        facts = cameras.probe(CameraUse("camera", config, tmp_path), Roots(sys=tmp_path), clock_is_set=True)
+    (found,) = [each for each in cameras.judge(facts, None) if each.code == "camera-silent"]
+    assert "127.0.0.1 does not answer" in found.says
+    assert "secret" not in found.says

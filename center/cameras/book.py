@@ -124,7 +124,8 @@ def panics(connection: sa.Connection, since: int) -> list[Panic]:
     # By the index of `type, occurred_at`: a pad whose clock is far behind is not found again.
     lately = event.c.occurred_at >= since - PANIC_OLD_MS
     found = connection.execute(query.where(lately, event.c.received_at >= since).order_by(event.c.seq)).all()
-    return [Panic(row.id, *row.source.split("/")[2:4], row.occurred_at) for row in found]
+    places = [(row, row.source.split("/")) for row in found]  # /center/station/device
+    return [Panic(row.id, place[2], place[3], row.occurred_at) for row, place in places]
 
 
 # --- settings ------------------------------------------------------------------------------------------------------

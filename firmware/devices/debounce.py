@@ -178,6 +178,16 @@ class Debounce:
         dues = (contact.due_ms(self._debounce_ms, self._stuck_after_ms) for contact in self._contacts.values())
         return min((due for due in dues if due is not None), default=None)
 
+    def is_open(self, pin: int) -> bool:
+        """Whether a contact is known to be open."""
+        contact = self._contacts[pin]
+        return contact.closed is not None and not contact.settled_closed
+
+    def closed_ms(self, pin: int) -> int | None:
+        """Since when a contact has been closed for good; None where it is not, or not known to be."""
+        contact = self._contacts[pin]
+        return contact.settled_ms if contact.settled_closed else None
+
     def _move(self, contact: _Contact, *, closed: bool, at_ms: int) -> None:
         contact.closed = closed
         contact.changed_ms = at_ms

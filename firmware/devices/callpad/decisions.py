@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from contract.events import CallpadPanic
 from contract.requests import Action, Args, Reply
 from contract.states import CallpadDesired, CallpadReported
 from firmware.devices.callpad.config import CallpadConfig
-from firmware.devices.debounce import Debounce, Edge, Outcome, Pressed, Reading, Released, Stuck, ToRead
+from firmware.devices.debounce import Debounce, Edge, Outcome, Pressed, Reading, Released, Stuck, Together, ToRead
 from firmware.devices.gpio import Read
 from firmware.devices.lamps import STEADY, Lamps, Pattern
-from firmware.ports import Ask, Drive, Effect, Report
+from firmware.ports import Ask, Drive, Effect, Record, Report
 
 REFUSED = Pattern(150, 150, times=2)
 """The key's own light, two short blinks: the center said no."""
@@ -21,6 +22,11 @@ OFFLINE = Pattern(50, 2950)
 """The last key's light, a short flash every three seconds: there is no contact to the center."""
 
 QUEUE_EMPTY = "queue_empty"
+
+ALONE_MS = 150
+"""So long a panic key waits for another one before it asks for its own action: a call for help must call nobody up."""
+TOGETHER_MS = 1000
+"""Keys that went down further apart were not pressed together: one of them may be stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,10 @@ class CallpadDecisions:
         self._nobody_waits = False
         self._unanswered = False
         self._stuck: set[str] = set()
+        self._panic_pins = [keys[name].pin for name in config.panic_keys]
+        self._may_panic = False  # since one of those keys was seen to be up: what is down from the start is a fault
+        self._panic_due_ms: int | None = None
+        self._waits_alone: tuple[str, int] | None = None  # a panic key, and until when another one may come
         self._reported: CallpadReported | None = None
 
     # --- what happens --------------------------------------------------------------------------------------------
@@ -59,6 +69,7 @@ class CallpadDecisions:
         """Ask for every contact's level and report."""
         self._lamps.forget()
         self._stuck.clear()
+        self._may_panic, self._panic_due_ms, self._waits_alone = False, None, None
         return self._decide(self._debounce.start(), now_ms)
 
     def on_signal(self, signal: Edge | Reading, now_ms: int) -> Sequence[Effect]:
@@ -110,6 +121,8 @@ class CallpadDecisions:
             self._refused[1] if self._refused else None,
             self._no_contact_until_ms,
             self._locked_until_ms,
+            self._panic_due_ms,
+            self._waits_alone[1] if self._waits_alone else None,
         ]
         return min((due for due in dues if due is not None), default=None)
 
@@ -123,17 +136,57 @@ class CallpadDecisions:
                 case ToRead(pin):
                     effects.append(Drive(Read(pin)))
                 case Pressed(pin):
-                    effects.extend(self._on_press(self._key_of[pin], now_ms))
+                    effects.extend(self._on_key(pin, now_ms))
+                case Together(pins):
+                    if set(pins) & set(self._panic_pins):
+                        self._waits_alone = None
                 case Stuck(pin):
                     self._stuck.add(self._key_of[pin])
                 case Released(pin):
                     self._stuck.discard(self._key_of[pin])
+                    if self._waits_alone is not None and self._waits_alone[0] == self._key_of[pin]:
+                        effects.extend(self._act_alone(now_ms))
+        if self._waits_alone is not None and now_ms >= self._waits_alone[1]:
+            effects.extend(self._act_alone(now_ms))
+        effects.extend(self._look_for_panic(now_ms))
         effects.extend(self._lamps.show(self._patterns(), now_ms))
         state = CallpadReported(revision=self._desired.revision if self._desired else 0, trouble=self._trouble())
         if state != self._reported:
             self._reported = state
             effects.append(Report(state))
         return effects
+
+    def _on_key(self, pin: int, now_ms: int) -> Sequence[Effect]:
+        """Take a press; one of a panic key waits a little, whether it is a call for help."""
+        if pin not in self._panic_pins:
+            return self._on_press(self._key_of[pin], now_ms)
+        others = [other for other in self._panic_pins if other != pin]
+        if any(self._debounce.closed_ms(other) is not None for other in others):
+            self._waits_alone = None  # a hand on several keys asks for nothing
+        else:
+            self._waits_alone = (self._key_of[pin], now_ms + ALONE_MS)
+        return ()
+
+    def _act_alone(self, now_ms: int) -> Sequence[Effect]:
+        key, self._waits_alone = self._waits_alone, None
+        return self._on_press(key[0], now_ms) if key is not None else ()
+
+    def _look_for_panic(self, now_ms: int) -> Sequence[Effect]:
+        """Tell a panic once its keys have been down together for long enough. No light says so: it is silent."""
+        self._panic_due_ms = None
+        if any(self._debounce.is_open(pin) for pin in self._panic_pins):
+            self._may_panic = True
+            return ()
+        down = [since for pin in self._panic_pins if (since := self._debounce.closed_ms(pin)) is not None]
+        together = len(down) == len(self._panic_pins) > 0 and max(down) - min(down) <= TOGETHER_MS
+        if not together or not self._may_panic or self._stuck & set(self._config.panic_keys):
+            return ()
+        due_ms = max(down) + self._config.panic_hold_ms
+        if now_ms < due_ms:
+            self._panic_due_ms = due_ms
+            return ()
+        self._may_panic = False  # until one of them is let go
+        return (Record(CallpadPanic(held_ms=now_ms - max(down))),)
 
     def _on_press(self, key: str, now_ms: int) -> Sequence[Effect]:
         if self._pending is not None or (key == "next" and self._locked_until_ms is not None):

@@ -33,6 +33,11 @@ def test_keys_come_in_the_order_of_the_pad() -> None:
             "recall.pin must be a line of its own, got GPIO 12, which is already next.led",
         ),
         ({"answer_within_ms": 100}, "$.answer_within_ms"),
+        ({"panic_keys": ["next"]}, "panic_keys must be two or more different keys, got next"),
+        ({"panic_keys": ["next", "next"]}, "panic_keys must be two or more different keys, got next, next"),
+        ({"panic_keys": ["next", "recall"]}, "panic_keys must be keys that this pad has, got recall"),
+        ({"panic_keys": ["next", "help"]}, "$.panic_keys[1]"),
+        ({"panic_hold_ms": 50}, "$.panic_hold_ms"),
         ({"stop": {"pin": 1, "led": 2}}, "unknown field `stop`"),
     ],
 )

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -12,11 +12,24 @@ _PIECE = 16_384
 
 
 class Road:
-    """Passes bytes on. `next_cut` says for each new connection after how many bytes of the client it breaks."""
+    """Passes bytes on. `next_cut` says for each new connection after how many bytes of the client it breaks.
 
-    def __init__(self, target: Callable[[], int], next_cut: Callable[[], int | None] = lambda: None) -> None:
+    At each number of bytes in `halts` everything stands still and `halted` is set, until `go`.
+    """
+
+    def __init__(
+        self,
+        target: Callable[[], int],
+        next_cut: Callable[[], int | None] = lambda: None,
+        *,
+        halts: Sequence[int] = (),
+    ) -> None:
         self._target = target
         self._next_cut = next_cut
+        self._halts = sorted(halts)
+        self.halted = threading.Event()
+        self._free = threading.Event()
+        self._free.set()
         self._door = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, name="road")
         self._threads: list[threading.Thread] = []
@@ -35,6 +48,7 @@ class Road:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending = True
+        self._free.set()
         self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
         self._thread.join(5)
@@ -43,6 +57,11 @@ class Road:
                 link.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
+
+    def go(self) -> None:
+        """Let bytes pass again."""
+        self.halted.clear()
+        self._free.set()
 
     def _serve(self) -> None:
         while not self._ending:
@@ -68,14 +87,25 @@ class Road:
             while piece := client.recv(_PIECE if left is None else max(min(_PIECE, left), 1)):
                 if left is not None:
                     left -= len(piece)
-                server.sendall(piece)
-                self.passed += len(piece)
+                self._pass(server, piece)
                 if left is not None and left <= 0:
                     self.cuts += 1
                     for link in (client, server):  # as when a cable is pulled and the far end hears of it late
                         link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     break
         self._close(client, server)
+
+    def _pass(self, server: socket.socket, piece: bytes) -> None:
+        while piece:
+            self._free.wait()
+            now = piece
+            if self._halts and self.passed + len(piece) >= self._halts[0]:
+                now = piece[: max(self._halts.pop(0) - self.passed, 0)]
+                self._free.clear()
+                self.halted.set()
+            server.sendall(now)
+            self.passed += len(now)
+            piece = piece[len(now) :]
 
     def _down(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from center.cameras.uploads import Uploads
-from center.config import Clips
+from center.config import Clips, Http
 from center.storage.tables import clip as clip_table
 from contract.ids import uuid7
 from contract.requests import Args, Reply, Request, Upload
@@ -129,6 +129,13 @@ class Device:
 def center(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
     """A center, with leave for as many as ask."""
     one = Center(tmp_path_factory.mktemp("courier") / "center", clips=Clips(spare_gb=0, largest_mb=50))
+    with serving(one):
+        yield one
+
+
+@contextmanager
+def serving(one: Center) -> Iterator[None]:
+    """Run a center."""
     one.start()
     one.uploads.vault._spare_share = 0  # whatever room there is on the machine of a test
     one.uploads._asks = type(one.uploads._asks)((1000, 1000.0))
@@ -136,7 +143,7 @@ def center(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
     for _ in range(together.parties - 1):
         one.uploads.run(together.wait)
     together.wait(5)
-    yield one
+    yield
     one.http.close()
     one.stop()
 
@@ -269,6 +276,25 @@ def test_the_network_is_left_to_others(center: Center, tmp_path: Path) -> None:
         device.courier.wake()
         device.wait_empty()
         assert clock.monotonic_ms() - began_ms >= 300_000 / 500 - 250
+
+
+def test_recordings_go_over_https(tmp_path: Path) -> None:
+    """A center with a certificate of the authority that `center_ca` names gets recordings, in parts and whole."""
+    office = Office(tmp_path / "office")
+    paper = office.paper("center")
+    http = Http(cert_file=str(paper.certificate), key_file=str(paper.key))
+    one = Center(tmp_path / "center", clips=Clips(spare_gb=0), http=http)
+    with serving(one):
+        config = CameraConfig(
+            source="picamera2", center=f"https://127.0.0.1:{one.port}", center_ca=str(office.root), upload_kbit_s=80_000
+        )
+        with Device(tmp_path / "clips", leave_of(one.uploads, "q01"), config=config) as device:
+            device.courier._part = 300_000
+            device.add("i-1", size=1_000_000, sealed=10)
+            device.courier.wake()
+            device.wait_empty()
+        assert has(one, content("i-1", 1_000_000))
+        assert has(one, content("i-1s", 10))
 
 
 # --- a center that answers as it likes -------------------------------------------------------------------------------

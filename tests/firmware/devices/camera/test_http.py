@@ -68,15 +68,17 @@ def refusal(one: CameraConfig, **more: bool) -> str:
 
 
 def test_a_center_of_the_right_authority_is_talked_to(tmp_path: Path) -> None:
-    """With `center_ca` the center's certificate is held against that file, and a request goes through."""
+    """With `center_ca` the center's certificate is held against its authority's, or against itself."""
     office = Office(tmp_path / "office")
-    with answering(office.paper("center")) as port:
-        one = config(f"https://127.0.0.1:{port}", center_ca=str(office.root))
-        check_authority(one)
-        connection = connect(one)
-        connection.request("HEAD", "/api/uploads/x")
-        assert connection.getresponse().status == 204
-        connection.close()
+    paper = office.paper("center")
+    with answering(paper) as port:
+        for trusted in (office.root, paper.certificate):
+            one = config(f"https://127.0.0.1:{port}", center_ca=str(trusted))
+            check_authority(one)
+            connection = connect(one)
+            connection.request("HEAD", "/api/uploads/x")
+            assert connection.getresponse().status == 204
+            connection.close()
 
 
 def test_a_center_that_is_not_trusted_gets_nothing(tmp_path: Path) -> None:

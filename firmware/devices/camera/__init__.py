@@ -1,5 +1,7 @@
 """The supervision camera: clips of what people must judge, and of nothing else."""
 
+import msgspec
+
 from contract.states import CameraDesired
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.decisions import CameraDecisions
@@ -16,8 +18,10 @@ def build(config: CameraConfig, context: DeviceContext) -> tuple[Decisions, Driv
         from firmware.devices.camera.driver import CameraDriver  # OpenCV and FFmpeg: 60 MB
     except ImportError as error:
         raise ConfigError(f"a camera needs {error.name}: install motcua[camera]") from error
-    driver = CameraDriver(config, name=context.name, state_dir=context.state_dir, clock=context.clock)
-    return CameraDecisions(config, new_id=context.new_id, memory=context.memory), driver
+    decisions = CameraDecisions(config, new_id=context.new_id, memory=context.memory)
+    # From the first picture on, what the center wanted black is black: it need not be there to say so again.
+    begin = msgspec.structs.replace(config, zones=decisions.settings.zones, masks=decisions.settings.masks)
+    return decisions, CameraDriver(begin, name=context.name, state_dir=context.state_dir, clock=context.clock)
 
 
 KIND = Kind(name="camera", config=CameraConfig, desired=CameraDesired, build=build)

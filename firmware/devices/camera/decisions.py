@@ -8,10 +8,10 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from contract.cameras import KINDS, check_hours
+from contract.cameras import KINDS, check_hours, fault
 from contract.events import CameraEnded, CameraFault, CameraStarted, CameraUpdated, Clip
 from contract.requests import Args, Reply
-from contract.states import CameraDesired, CameraReported, Hours, Keep, Look
+from contract.states import CameraDesired, CameraReported, Hours, Keep, Look, Zone
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.hours import is_open
 from firmware.devices.camera.incidents import (
@@ -68,11 +68,23 @@ REMEMBERED = 32
 HELD_TICKETS = 256
 THUMBNAIL_BYTES = 24 * 1024
 
-OPEN_KEY, KEPT_KEY, PANIC_KEY = "camera.open", "camera.kept", "camera.panic"
+OPEN_KEY, KEPT_KEY, PANIC_KEY, TOLD_KEY = "camera.open", "camera.kept", "camera.panic", "camera.settings"
 
 T = TypeVar("T")
 _incidents = msgspec.json.Decoder(tuple[Incident, ...])
 _names = msgspec.json.Decoder(tuple[str, ...])
+
+
+class _Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The settings that the center told last: what it wants black stays black while nobody can be asked."""
+
+    kinds: tuple[str, ...] | None = None
+    hours: tuple[Hours, ...] | None = None
+    zones: tuple[Zone, ...] | None = None
+    masks: tuple[Zone, ...] | None = None
+
+
+_told = msgspec.json.Decoder(tuple[_Told, ...])
 
 
 @dataclass(slots=True)
@@ -110,7 +122,6 @@ class CameraDecisions:
             waiting_s=config.waiting_s, absent_s=config.absent_s, crowd=config.crowd, new_id=new_id
         )
         self._incidents.finds_people = config.model is not None
-        self._incidents.allow(config.kinds, 0)
         self._stories: dict[str, _Story] = {}
         self._service: _Service | None = None
         self._forget_ms: dict[str, tuple[str, int]] = {}  # clip → its ticket, and until when it lies there
@@ -119,6 +130,9 @@ class CameraDecisions:
         self._settings = Settings(zones=config.zones, masks=config.masks)
         self._hours: tuple[Hours, ...] = config.hours
         self._wrong: str | None = None
+        self._told = next(iter(_read(_told, memory.get(TOLD_KEY))), _Told())
+        self._take(self._told, 0)
+        self._begun_with = self._settings
         self._faults = {kind: Watch(begins_ms=TAMPER_BEGINS_MS, ends_ms=TAMPER_ENDS_MS) for kind in FAULTS}
         self._lost = False
         self._lost_allowance = Allowance()
@@ -128,6 +142,11 @@ class CameraDecisions:
         self._from_before: set[str] = set()  # incidents of the last run
         self._contact = False
         self._asked: tuple[str, int] | None = None  # the request, and the recording's own number of it
+
+    @property
+    def settings(self) -> Settings:
+        """What is looked at and what is black. A driver begins with what stands here then."""
+        return self._settings
 
     # --- what happens --------------------------------------------------------------------------------------------
 
@@ -145,7 +164,7 @@ class CameraDecisions:
         self._from_before = set(self._stories)
         if self._contact:
             effects.append(Drive(Contact(up=True)))
-        if self._settings != Settings(zones=self._config.zones, masks=self._config.masks):
+        if self._settings != self._begun_with:
             effects.append(Drive(self._settings))
         return [*effects, *self._report()]
 
@@ -358,26 +377,39 @@ class CameraDecisions:
     # --- what the center wants -----------------------------------------------------------------------------------
 
     def _set(self, desired: CameraDesired, now_ms: int) -> list[Effect]:
-        """Take its settings; what cannot be meant leaves what the station's file says, and is reported."""
+        """Take the center's settings, and remember them: it may be away when this camera starts again."""
+        told = _Told(kinds=desired.kinds, hours=desired.hours, zones=desired.zones, masks=desired.masks)
+        before, effects = self._settings, self._take(told, now_ms)
+        if told != self._told:
+            self._told = told
+            effects.append(Remember({TOLD_KEY: msgspec.json.encode([told]).decode()}))
+        if self._settings != before:
+            effects.append(Drive(self._settings))
+        return effects
+
+    def _take(self, told: _Told, now_ms: int) -> list[Effect]:
+        """Let settings hold; what cannot be meant leaves what the station's file says, and is reported."""
         config = self._config
         self._wrong = None
-        self._hours = config.hours if desired.hours is None else desired.hours
+        self._hours = config.hours if told.hours is None else told.hours
         try:
             check_hours(self._hours)
         except ValueError:
             self._hours, self._wrong = config.hours, "settings:hours"
-        kinds = set(config.kinds if desired.kinds is None else desired.kinds)
+        kinds = set(config.kinds if told.kinds is None else told.kinds)
         if kinds - set(KINDS):
             self._wrong = "settings:kinds"
-        effects = self._change(self._incidents.allow(kinds & set(KINDS), now_ms), now_ms)
-        settings = Settings(
-            zones=config.zones if desired.zones is None else desired.zones,
-            masks=config.masks if desired.masks is None else desired.masks,
-        )
-        if settings != self._settings:
-            self._settings = settings
-            effects.append(Drive(settings))
-        return effects
+        zones = self._usable("zones", told.zones, config.zones)
+        self._settings = Settings(zones=zones, masks=self._usable("masks", told.masks, config.masks))
+        return self._change(self._incidents.allow(kinds & set(KINDS), now_ms), now_ms)
+
+    def _usable(self, key: str, told: tuple[Zone, ...] | None, own: tuple[Zone, ...]) -> tuple[Zone, ...]:
+        if told is None:
+            return own
+        if any(fault(each.points) is not None for each in told):
+            self._wrong = f"settings:{key}"
+            return own
+        return told
 
     def _on_panic(self, event: str | None, now_ms: int) -> list[Effect]:
         if event is None or event == self._panic:

@@ -596,6 +596,28 @@ def test_the_center_s_settings_come_before_the_station_s() -> None:
     assert camera.driven == [Settings(zones=ZONES, masks=black), Settings(zones=ZONES, masks=())]
 
 
+def test_what_the_center_wants_black_is_black_from_the_first_picture() -> None:
+    """Settings outlive a restart: a camera that starts without any contact begins with what the center said last."""
+    black = (Zone(name="door", points=SQUARE),)
+    never = (Hours(days=(7,), begin="01:00", end="01:01"),)
+    again = Camera().desired(masks=black, kinds=("panic",), hours=never).restarts()
+    assert again.decisions.settings == Settings(zones=ZONES, masks=black)
+    assert again.told(Settings) == []  # the driver was made with them
+    again.sees(60, ALONE)
+    assert again.facts == []
+    back = again.desired().restarts()
+    assert back.decisions.settings == Settings(zones=ZONES, masks=())
+
+
+@pytest.mark.parametrize("key", ["zones", "masks"])
+def test_a_zone_that_cannot_be_meant_leaves_the_station_s_own(key: str) -> None:
+    """A polygon that crosses itself is reported, and neither this start nor the next one fails by it."""
+    bow = (Zone(name="door", points=((0.1, 0.1), (0.9, 0.9), (0.9, 0.1), (0.1, 0.9))),)
+    camera = Camera().desired(**{key: bow})
+    assert camera.trouble == f"settings:{key}"
+    assert camera.restarts().decisions.settings == Settings(zones=ZONES, masks=())
+
+
 def test_a_camera_that_was_opened_again_hears_its_settings_again() -> None:
     """A driver that was opened again knows only the station's file: what the center wants black must be black."""
     black = (Zone(name="door", points=SQUARE),)

@@ -22,6 +22,9 @@ REQUEST_S = 12.0
 An upload (PATCH) has that time for each part of it, until it is answered.
 """
 
+UNSENT = 64 * 1024
+"""So much waits in the system for a reader that is slow: what comes later is newer, where only the newest counts."""
+
 _CONNECTIONS = 2_000
 _OTHER_FILES = 100  # what the process has open beside connections: store, broker, log, scripts
 
@@ -69,6 +72,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         if len(self.connections) > most_connections():
             transport.close()
         else:

@@ -1,7 +1,7 @@
 // One camera: what it sees, still or live, and the zones that are drawn over it.
 import { boot, say, text, newId, everySecond, Live, Refused, post } from "./live.js";
 import { remark, figures } from "./seen.js";
-import { Drawing } from "./zones.js";
+import { Drawing, fault } from "./zones.js";
 
 const ASK_AFTER_MS = 9.5 * 60_000; // the center ends a look after ten minutes
 const HIDDEN_MS = 30_000;
@@ -233,13 +233,16 @@ function misnamed() {
 async function save() {
   wrong = misnamed();
   if (wrong >= 0) return accuse(say("zone_names", { name: drawing.zones[wrong].name || "–" }));
+  wrong = drawing.zones.findIndex((zone) => fault(zone.points));
+  if (wrong >= 0) return accuse(say(fault(drawing.zones[wrong].points), { name: title(drawing.zones[wrong]) }));
   try {
-    const body = { ...saved, zones: drawn("zone"), masks: drawn("mask") };
-    take(await ask("PUT", body));
+    const { revision, kinds, hours } = saved;
+    const of = (kind, had) => (had === null && !drawn(kind).length ? null : drawn(kind)); // the file's own stay
+    take(await ask("PUT", { revision, kinds, hours, zones: of("zone", saved.zones), masks: of("mask", saved.masks) }));
     complain(say("zone_saved"), true);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    wrong = drawing.zones.findIndex((zone) => error.message.includes(`${zone.kind} ${zone.name}`) || error.message.includes(`“${zone.name}”`));
+    wrong = drawing.zones.findIndex((zone) => error.message.startsWith(`${zone.kind}s.${zone.name}:`));
     if (error.status === 409 || error.status === 412) complain(say("zone_stale"));
     else accuse(error.message);
   }

@@ -19,7 +19,10 @@ from benchmarks.figures import Row, render
 SOAKS = ("hostile", "kills", "month")
 """What takes many minutes and runs only by name: `make soak`."""
 
-NAMES = ("press", "panel", "idle", "outage", "load", "ingest", "board", "look", "camera_analysis", "camera_recording")
+NAMES = (
+    "press", "panel", "idle", "outage", "load", "ingest", "board", "look",
+    "camera_analysis", "camera_recording", "camera_daemon", "camera_incidents",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 import msgspec
 
 from contract.states import CameraDesired
+from firmware.devices.camera import heap
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.decisions import CameraDecisions
 from firmware.devices.registry import DeviceContext, Kind
@@ -14,6 +15,7 @@ def build(config: CameraConfig, context: DeviceContext) -> tuple[Decisions, Driv
     """Make a camera; raise ConfigError where what it needs is not installed."""
     if context.clock is None or context.state_dir is None:
         raise TypeError("a camera needs a clock, and a folder for its clips")
+    heap.share()
     try:
         from firmware.devices.camera.driver import CameraDriver  # OpenCV and FFmpeg: 60 MB
     except ImportError as error:

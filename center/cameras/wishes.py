@@ -84,6 +84,7 @@ class Wishes:
         self._panics: dict[str, str] = {}
         self._officers: dict[str, str | None] = {}
         self._ready = False
+        self._early: list[Change] = []  # what came while the rows were read; never its state
         self._failing = False
         # Each run counts from where no earlier one can have come, so no camera confirms what this one has not asked.
         self._first = self._clock.now_ms()
@@ -186,8 +187,11 @@ class Wishes:
         for each in served:
             if each.station in self._cameras:
                 self._draw(each)
-        for panic in left.panics:
+        for panic in {one.station: one for one in left.panics}.values():  # a camera remembers no panic but the last
             self._panic(state, panic)
+        early, self._early = self._early, []
+        for change in early:
+            self._take_in(state, change)
         self._everything(state)
 
     def _on_change(self, change: Change) -> None:
@@ -201,17 +205,20 @@ class Wishes:
         for station, name in change.forgotten:
             if name == CAMERA and self._cameras.pop(station, None) is not None and self.publish is not None:
                 self.publish(self._topic(station), b"")
+        if self._ready:
+            self._take_in(state, change)
+        else:
+            self._early.append(change)
+
+    def _take_in(self, state: State, change: Change) -> None:
         for panic in change.panics:
             self._panic(state, panic)
-        if not self._cameras:
-            return
         for rating in change.ratings:
             self._rated(rating)
         if change.events:
-            self._follow(change)
+            self._follow(state, change)
 
-    def _follow(self, change: Change) -> None:
-        state = change.state
+    def _follow(self, state: State, change: Change) -> None:
         for served in book.services(change.events, self._officers, day=state.day):
             if self._most and served.station in self._cameras:
                 self._draw(served)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from center.answers import Arrival, Delivery, Panic, RatingStored, Sighting
+from center.answers import Arrival, Change, Delivery, Panic, RatingStored, Sighting
 from center.audit import newest
 from center.cameras import book, sample
 from center.cameras.book import StaleSettingError
@@ -19,11 +19,22 @@ from center.cameras.wishes import ASKED_S, KEPT_MS, Wishes
 from center.config import Clips, Config
 from center.hall import Hall
 from center.ingest.ingest import Ingest
-from center.queue.model import AnyCommand, CallNext, CloseCounter, Finish, Issue, OpenCounter, PauseCounter, Start
+from center.queue.model import (
+    AnyCommand,
+    CallNext,
+    CloseCounter,
+    Finish,
+    Issue,
+    OpenCounter,
+    PauseCounter,
+    Rules,
+    Start,
+)
+from center.queue.state import State
 from center.storage.store import Store
 from center.storage.tables import camera_wish, sample_week
 from contract.codec import decode, encode
-from contract.events import CallpadPanic
+from contract.events import CallpadPanic, CameraStarted
 from contract.states import CameraDesired, CameraReported, Keep, Look, Status, Zone
 from contract.topics import Address, Channel
 from firmware.devices.camera.config import CameraConfig
@@ -510,6 +521,37 @@ def test_each_officer_gives_the_same_number(site: Site) -> None:
     assert begun == [("2026-W48", f"2 of each officer, key {sample.sealed(key)}")]
 
 
+def test_who_opened_a_counter_before_it_had_a_camera_is_known(site: Site) -> None:
+    """A camera that is mounted in the middle of the day draws the services of whoever sits there, by name."""
+    site.stop()
+    site.config = replace(site.config, clips=Clips(sample_per_week=2))
+    site.start()
+    site.do(CloseCounter(at=site.now(), counter="q01"))
+    site.do(OpenCounter(at=site.now(), counter="q01", officer="Lê Văn Dũng"))
+    site.mount()
+    site.serve("t1")
+    assert sampled(site) == {"Lê Văn Dũng": ["t1"]}
+
+
+def test_a_rating_that_comes_while_the_rows_are_read_is_not_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens between the reading and the beginning of a start is made up for."""
+    site.mount()
+    site.serve("t1")
+    site.stop()
+    load = book.load
+
+    def slowly(connection: sa.Connection, **since: int) -> book.Left:
+        left = load(connection, **since)
+        rating = RatingStored("late", "t1", "q01", "/bentre/q01/page", "vn-3", 1, site.now())
+        site.wishes._on_change(Change(events=(), ratings=(rating,), devices=(), state=State((), (), Rules())))
+        return left
+
+    monkeypatch.setattr(book, "load", slowly)
+    site.start()
+    site.settle()
+    assert [keep.id for keep in site.last().keep] == ["late"]
+
+
 def test_what_is_drawn_out_again_is_asked_for_no_more(site: Site) -> None:
     """A service that others have displaced before its camera heard of it is not kept."""
     site.stop()
@@ -556,6 +598,21 @@ def test_a_pad_whose_clock_is_wrong_is_heard(site: Site, wrong_ms: int) -> None:
     site.mount()
     site.press_panic("p-1", ago_ms=wrong_ms)
     assert site.last().panic == "p-1"
+
+
+def test_a_panic_that_was_heard_is_not_heard_again_after_a_restart(site: Site) -> None:
+    """Of two panics within a minute a center that starts again says the last one only: the camera knows it."""
+    camera = site.mount()
+    for event in ("p-1", "p-2"):
+        site.press_panic(event)
+        site.converse()
+        site.passes(20)
+    site.stop()
+    told = len(site.published["q01"])
+    site.start()
+    site.converse()
+    assert {one.panic for one in site.published["q01"][told:]} == {"p-2", None}
+    assert sum(isinstance(fact, CameraStarted) for fact in camera.recorded) == 2
 
 
 def test_a_panic_outlives_the_center_s_restart(site: Site) -> None:

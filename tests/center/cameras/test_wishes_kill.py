@@ -1,0 +1,132 @@
+"""What is asked of a camera with the real program, which is killed again and again: each of it is carried out once."""
+
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.codec import decode
+from contract.events import CallpadPanic, CameraStarted
+from contract.ids import uuid7
+from contract.states import CameraDesired, Status
+from contract.topics import Address, Channel
+from firmware.devices.camera.config import CameraConfig
+from firmware.devices.camera.decisions import CameraDecisions
+from firmware.devices.camera.signals import Hold
+from firmware.ports import Drive, Record, Remember, Report
+from tests.support.brokers import Mosquitto
+from tests.support.device import DeviceSide, rated, sealed
+from tests.support.program import Program
+from tests.support.waiting import wait_for
+
+ROUNDS, EACH = 6, 4
+ONLINE = Status(state="online", version="1", bootid="b", since="2026-11-23T01:00:00Z")
+
+
+class Camera:
+    """A camera on the wire: what it hears, its real decisions, and what they drive."""
+
+    def __init__(self, wire: DeviceSide) -> None:
+        self._wire, self._heard = wire, 0
+        self.now_ms = 0
+        self.memory: dict[str, str] = {}
+        self.driven: list[Any] = []
+        self.recorded: list[Any] = []
+        self.start()
+        wire.say(Channel.STATUS, ONLINE, retain=True)
+
+    def start(self) -> None:
+        """Begin, or begin again with what the outbox remembers."""
+        config = CameraConfig(source="file", address="x.mp4")
+        self._decisions = CameraDecisions(config, new_id=uuid7, memory=self.memory)
+        self._do(self._decisions.on_start(self.now_ms))
+
+    def hear(self) -> bool:
+        """Take what came since; returns whether it has nothing left to do."""
+        told = self._wire.heard(Channel.DESIRED)
+        for payload in told[self._heard :]:
+            self._do(self._decisions.on_desired(decode(payload, CameraDesired), self.now_ms))
+        self._heard = len(told)
+        return bool(told) and not decode(told[-1], CameraDesired).keep
+
+    def _do(self, effects: Any) -> None:
+        for effect in effects:
+            match effect:
+                case Remember(memory):
+                    self.memory |= memory
+                case Drive(command):
+                    self.driven.append(command)
+                case Record(fact, remember=remember):
+                    self.recorded.append(fact)
+                    self.memory |= remember
+                case Report(state):
+                    self._wire.say(Channel.REPORTED, state, retain=True)
+
+
+@pytest.fixture
+def program(tmp_path: Path, make_mosquitto: Callable[..., Mosquitto]) -> Iterator[Program]:
+    """A center whose broker outlives it."""
+    one = Program(tmp_path, "external", broker=make_mosquitto())
+    yield one
+    one.end(signal.SIGKILL)
+
+
+@pytest.mark.mosquitto
+@pytest.mark.e2e
+@pytest.mark.long
+def test_whatever_is_killed_each_wish_is_carried_out_once(program: Program) -> None:
+    """Low ratings and panics in every stage of a kill: each service is held, each panic recorded, none twice."""
+    chance = random.Random(5)  # noqa: S311
+    places = [Address(center="bentre", station="q01", device=name) for name in ("camera", "rating", "callpad")]
+    program.start()
+    wires = [DeviceSide("127.0.0.1", program.mqtt_port, place) for place in places]
+    with wires[0] as camera_wire, wires[1] as rating, wires[2] as callpad:
+        camera = Camera(camera_wire)
+        low: list[str] = []
+        panics = 0
+        for number in range(ROUNDS):
+            camera.now_ms += 20_000  # so that each panic is one of its own
+            pending: dict[str, tuple[DeviceSide, bytes]] = {}
+            for _ in range(EACH):
+                low.append(uuid7())
+                fact = rated(1, ticket=f"t{len(low)}")
+                pending[low[-1]] = rating, sealed(fact, sequence=len(low), event_id=low[-1])
+            if number % 2:
+                panics += 1
+                event = uuid7()
+                source = callpad.address.source
+                pending[event] = (
+                    callpad,
+                    sealed(CallpadPanic(held_ms=500), sequence=panics, event_id=event, source=source, synced=False),
+                )
+            for wire, payload in pending.values():
+                wire.say(Channel.EVENT, payload)
+            stop_at = chance.choice(["at once", "acked", "heard"])
+            if stop_at != "at once":
+                wait_for(lambda pending=pending: pending.keys() <= rating.acked() | callpad.acked(), timeout_s=20)  # type: ignore[misc]
+            if stop_at == "heard":
+                wait_for(camera.hear, timeout_s=20)
+            program.end(signal.SIGKILL)
+            if number == ROUNDS // 2:
+                camera.start()
+            program.start()
+            for event, (wire, payload) in pending.items():  # as an outbox does
+                if event not in rating.acked() | callpad.acked():
+                    wire.say(Channel.EVENT, payload)
+            wait_for(lambda pending=pending: pending.keys() <= rating.acked() | callpad.acked(), timeout_s=20)  # type: ignore[misc]
+            wait_for(camera.hear, timeout_s=20)
+
+            def is_all_done(count: int = len(low)) -> bool:
+                camera.hear()
+                return program.rows("SELECT count(*) FROM camera_wish WHERE done_at IS NOT NULL") == [(count,)]
+
+            wait_for(is_all_done, timeout_s=20)
+    held = Counter(one.clip for one in camera.driven if isinstance(one, Hold))
+    assert held == dict.fromkeys(low, 1)
+    assert program.rows("SELECT count(*), count(done_at) FROM camera_wish") == [(len(low), len(low))]
+    assert [one.kind for one in camera.recorded if isinstance(one, CameraStarted)] == ["panic"] * panics
+    assert program.rows("SELECT count(*) FROM alert WHERE kind = 'panic'") == [(1,)]

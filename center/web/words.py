@@ -601,6 +601,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "trouble_moved": ("camera bị xoay lệch", "the camera was turned"),
     "trouble_frozen": ("hình camera đứng yên", "the camera's picture stands still"),
     "trouble_disk": ("đĩa sắp đầy, xin xem lại các đoạn đang giữ", "the disk is nearly full: review what is held"),
+    "trouble_unsent": ("chưa gửi được đoạn ghi hình về trung tâm", "recordings cannot be sent to the center"),
     "trouble_settings": ("cài đặt camera không hợp lệ: {what}", "the camera's settings cannot be meant: {what}"),
     "kind_rating": ("Nút đánh giá", "Rating pad"),
     "kind_callpad": ("Bàn phím gọi số", "Call pad"),

@@ -201,7 +201,7 @@ class Folder:
                 for clip in self._clips.values()
                 if clip.ticket == ticket
             ]
-            if not any(name in (clip.id, clip.name) for clip in self._clips.values()):
+            if not self.knows(name):
                 services = [clip for clip in found if self._clips[clip.id].why == SERVICE]
                 if first := min(services, key=self._moment().start_of, default=None):
                     found[found.index(first)] = msgspec.structs.replace(first, name=name)
@@ -209,6 +209,11 @@ class Folder:
             for clip in found:
                 self._save(clip)
             return found
+
+    def knows(self, name: str) -> bool:
+        """Whether a clip that lies here goes by this name at the center."""
+        with self._lock:
+            return any(name in (clip.id, clip.name) for clip in self._clips.values())
 
     def rename(self, id_: str, name: str) -> None:
         """Have the center know a clip by another name, because it has another recording by this one."""

@@ -23,7 +23,7 @@ from firmware.devices.camera.clips import SERVICE, Clip, Folder
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.hours import is_open
 from firmware.devices.camera.http import connect, explain
-from firmware.devices.camera.signals import ANSWERED_WITHIN_MS, Answer, Contact, Wants
+from firmware.devices.camera.signals import ANSWERED_WITHIN_MS, Answer, Contact, Unsent, Wants
 from firmware.ports import Clock, Post
 from firmware.pulse import Pulse
 
@@ -49,6 +49,8 @@ _ASIDE_S = 3_600.0
 """What only a person can mend, at the center or here, is tried again each hour."""
 _LATEST_S = 3_600.0
 _SAY_AGAIN_MS = 600_000
+LONG_MS = 600_000
+"""After so long without a byte the center hears that recordings wait."""
 _HOURS_EVERY_S = 60.0
 _TOGETHER_S = 2.0
 """After a blackout all cameras are back at once; each begins at its own time within this."""
@@ -154,6 +156,8 @@ class Courier:
         self._fruitless = 0
         self._said: str | None = None
         self._said_ms = 0
+        self._failing_ms: int | None = None  # since when
+        self._told_long = False
 
     def start(self) -> None:
         """Start the thread. It waits for contact to the center."""
@@ -214,9 +218,11 @@ class Courier:
         job = self._choose()
         if job is None:
             self._hang_up()
+            self._calm()
             return (min(self._aside.values()) - now_ms) / 1000 if self._aside else None
         if not self._is_time():
             self._hang_up()
+            self._calm()
             return _HOURS_EVERY_S
         clip, file = job
         try:
@@ -268,6 +274,11 @@ class Courier:
         wait_s = max(wait_s, min(error.after_s, _LATEST_S) * self._random.uniform(1, 1.2))
         now_ms = self._clock.monotonic_ms()
         self._again_ms = now_ms + wait_s * 1000
+        if self._failing_ms is None:
+            self._failing_ms = now_ms
+        if not self._told_long and now_ms - self._failing_ms >= LONG_MS:
+            self._told_long = True
+            self._post(Unsent(since_long=True))
         why = str(error)
         news = self._said is None or (self._said != why and now_ms - self._said_ms >= _SAY_AGAIN_MS)
         if news and (error.plain or self._failures > 1):
@@ -281,6 +292,14 @@ class Courier:
         if self._said is not None:
             _log.info("recordings go to the center again")
             self._said = None
+        self._calm()
+
+    def _calm(self) -> None:
+        """Forget for how long nothing went: it goes, or nothing has to."""
+        self._failing_ms = None
+        if self._told_long:
+            self._told_long = False
+            self._post(Unsent(since_long=False))
 
     def _put_aside(self, id_: str, error: _AsideError) -> None:
         """Let others go before this one. It is said once of each."""

@@ -47,14 +47,15 @@ from firmware.devices.camera.signals import (
     Settings,
     Thumbnail,
     Unkept,
+    Unsent,
     Wants,
     Watched,
 )
 from firmware.ports import Ask, Drive, Effect, Record, Remember, Report
 
-Signal = Seen | Lost | Back | Thumbnail | Kept | Held | Unkept | Presence | Room | Read | Wants
+Signal = Seen | Lost | Back | Thumbnail | Kept | Held | Unkept | Presence | Room | Read | Wants | Unsent
 
-Trouble = Literal["lost", "covered", "frozen", "defocused", "moved", "disk", "settings"]
+Trouble = Literal["lost", "covered", "frozen", "defocused", "moved", "disk", "unsent", "settings"]
 """What a camera reports to be wrong; after `settings:` comes which of them."""
 FAULTS: tuple[Literal["covered", "frozen", "defocused", "moved"], ...] = ("covered", "frozen", "defocused", "moved")
 """What can be wrong with a picture, the worst first: one of them is the trouble that is reported."""
@@ -125,7 +126,7 @@ class CameraDecisions:
         self._stories: dict[str, _Story] = {}
         self._service: _Service | None = None
         self._forget_ms: dict[str, tuple[str, int]] = {}  # clip → its ticket, and until when it lies there
-        self._held: dict[str, str] = {}  # ticket → why, the latest last
+        self._held: dict[str, Keep] = {}  # ticket → who asked first, the latest ticket last
         self._desired: CameraDesired | None = None
         self._settings = Settings(zones=config.zones, masks=config.masks)
         self._hours: tuple[Hours, ...] = config.hours
@@ -141,6 +142,7 @@ class CameraDecisions:
         self._look: Look | None = None
         self._from_before: set[str] = set()  # incidents of the last run
         self._contact = False
+        self._unsent = False
         self._asked: tuple[str, int] | None = None  # the request, and the recording's own number of it
 
     @property
@@ -153,7 +155,7 @@ class CameraDecisions:
     def on_start(self, now_ms: int) -> Sequence[Effect]:
         """End what the last run left open, each with its clip as soon as the recorder tells of it, and report."""
         effects: list[Effect] = []
-        self._lost = False
+        self._lost = self._unsent = False
         for watch in self._faults.values():
             watch.forget()
         effects += self._change(self._incidents.forget(now_ms), now_ms)
@@ -192,6 +194,8 @@ class CameraDecisions:
                 for story in list(self._stories.values()):
                     if story.incident.id in self._from_before:
                         effects.append(self._close(story))
+            case Unsent(since_long):
+                self._unsent = since_long
             case Wants():
                 effects.append(self._ask(signal))
             case Held() | Unkept():
@@ -424,7 +428,7 @@ class CameraDecisions:
         asked = {keep.id: keep for keep in wanted}
         for keep in asked.values():
             if keep.ticket is not None:
-                self._hold(keep.ticket, keep.why)
+                self._hold(keep.ticket, keep)
             if keep.id not in self._kept:
                 effects += self._carry_out(keep, now_ms)
         if effects:
@@ -449,9 +453,8 @@ class CameraDecisions:
             Drive(End(keep.id, at_ms=now_ms, after_ms=keep.after_s * 1000)),
         ]
 
-    def _hold(self, ticket: str, why: str) -> None:
-        self._held.pop(ticket, None)
-        self._held[ticket] = why
+    def _hold(self, ticket: str, keep: Keep) -> None:
+        self._held[ticket] = self._held.pop(ticket, keep)
         if len(self._held) > HELD_TICKETS:
             del self._held[next(iter(self._held))]
         for clip, (of, _) in list(self._forget_ms.items()):
@@ -467,13 +470,15 @@ class CameraDecisions:
         effects = self._end_service(now_ms)
         if ticket is not None:
             self._service = _Service(self._new_id(), ticket, now_ms + SERVICE_CLIP_MS)
+            asked = self._held.get(ticket)
             begin = Begin(
                 self._service.clip,
                 at_ms=now_ms,
                 before_ms=0,
-                why=self._held.get(ticket, "service"),
-                held=ticket in self._held,
+                why="service" if asked is None else asked.why,
+                held=asked is not None,
                 ticket=ticket,
+                asked=None if asked is None else asked.id,
             )
             effects.append(Drive(begin))
         return effects
@@ -518,7 +523,9 @@ class CameraDecisions:
             return "lost"
         if fault := next((kind for kind, watch in self._faults.items() if watch.on), None):
             return fault
-        return "disk" if self._room.tight else self._wrong
+        if self._room.tight:
+            return "disk"
+        return "unsent" if self._unsent else self._wrong
 
 
 def _read(decoder: msgspec.json.Decoder[tuple[T, ...]], text: str | None) -> tuple[T, ...]:

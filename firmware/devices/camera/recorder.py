@@ -347,6 +347,8 @@ class Recorder:
             why=command.why,
             held=command.held,
             ticket=command.ticket,
+            asked=() if command.asked is None else (command.asked,),
+            name=None if command.asked is None or self._folder.knows(command.asked) else command.asked,
             keep_s=self._service_kept_s if command.why == SERVICE else None,
             start=self._clock.now() - timedelta(milliseconds=now_ms - from_ms),
             boot=self._clock.boot_id,

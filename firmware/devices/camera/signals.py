@@ -96,6 +96,12 @@ class Wants(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str | None
 
 
+class Unsent(msgspec.Struct, frozen=True):
+    """Whether recordings have waited long for a center that does not take them."""
+
+    since_long: bool
+
+
 class Room(msgspec.Struct, frozen=True):
     """How many clips there are, how many of them are held, and whether a person must soon make room."""
 
@@ -137,6 +143,8 @@ class Begin(msgspec.Struct, frozen=True):
     why: str
     held: bool
     ticket: str | None = None
+    asked: str | None = None
+    """The name by which the center asks for it, where that is not the clip's own."""
 
 
 class End(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ from firmware.devices.camera import courier as module
 from firmware.devices.camera.clips import SERVICE, Clip, Folder
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.courier import OLDEST_EVERY, OPEN, Courier, Throttle, choose
-from firmware.devices.camera.signals import Answer, Contact, Wants
+from firmware.devices.camera.signals import Answer, Contact, Unsent, Wants
 from firmware.ports import Clock
 from tests.center.web.site import Center
 from tests.support.brokers import free_port
@@ -67,6 +67,7 @@ class Device:
         self.folder = Folder(path, quota_bytes=PLENTY, clock=self.clock, spare_bytes=0)
         self.folder.open()
         self.asked: list[Wants] = []
+        self.long: list[bool] = []
         self._answer = answer
         self.courier = Courier(self.config, self.folder, clock=self.clock, post=self._post, first_s=0.01)
 
@@ -116,6 +117,9 @@ class Device:
         wait_for(lambda: not self.left(), timeout_s=timeout_s)
 
     def _post(self, signal: object) -> None:
+        if isinstance(signal, Unsent):
+            self.long.append(signal.since_long)
+            return
         assert isinstance(signal, Wants)
         self.asked.append(signal)
         if (answer := self._answer(signal)) is not None:
@@ -448,6 +452,34 @@ def test_who_gets_no_leave_now_asks_again(tmp_path: Path, caplog: pytest.LogCapt
         f"recordings wait here: the center says: because ({code}); trying again",
         "recordings go to the center again",
     ]
+
+
+def test_the_center_hears_that_recordings_wait_for_long(tmp_path: Path) -> None:
+    """After ten minutes without a byte it is a trouble of the camera, and none as soon as one goes."""
+    clock = ManualClock()
+    with whimsical() as (whim, port), Device(tmp_path, whim.answer, port=port, clock=clock) as device:
+        whim.codes = ["store_failed"] * 3
+        device.add("i-1", size=5_000)
+        for asks, minutes in ((1, 1), (2, 9), (3, 10)):
+            assert device.long == []
+            clock.advance(minutes * 60_000)
+            device.courier.wake()
+            wait_for(lambda asks=asks: len(device.asked) == asks and device.courier._again_ms > clock.monotonic_ms())
+        wait_for(lambda: device.long == [True])
+        device.folder.delete("i-1")
+        clock.advance(600_000)
+        device.courier.wake()
+        wait_for(lambda: device.long == [True, False])
+        whim.codes = ["store_failed"] * 2
+        device.add("i-2", size=5_000)
+        for _ in range(3):
+            device.courier.wake()
+            clock.advance(600_000)
+            wait_for(
+                lambda: device.courier.wake() or device.courier._again_ms > clock.monotonic_ms() or not device.left()
+            )
+        device.wait_empty()
+        wait_for(lambda: device.long == [True, False, True, False])
 
 
 @pytest.mark.parametrize("code", ["clip_too_large", "request_invalid"])

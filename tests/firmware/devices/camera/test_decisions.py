@@ -44,6 +44,7 @@ from firmware.devices.camera.signals import (
     Settings,
     Thumbnail,
     Unkept,
+    Unsent,
     Wants,
 )
 from firmware.ports import Ask, Drive, Effect, Record, Remember, Report
@@ -433,12 +434,15 @@ def test_a_service_that_is_asked_for_before_it_ends_is_held_from_its_beginning()
     """A sample is chosen when its ticket is called: its clip is begun as one that stays, also after a restart."""
     keep = Keep(id="k1", why="sample", ticket="t1")
     camera = Camera().desired("calling", "t1", keep=(keep,)).fresh().desired("serving", "t1")
-    assert [(begin.why, begin.held) for begin in camera.told(Begin)] == [("sample", True)]
+    assert [(begin.why, begin.held, begin.asked) for begin in camera.told(Begin)] == [("sample", True, "k1")]
     camera.desired("open").waits(86_400)
     assert camera.told(Forget) == []
     again = camera.restarts().desired("serving", "t1", keep=(keep,))
     assert again.told(Hold) == []
     assert [begin.held for begin in again.told(Begin)] == [True]
+    low = Keep(id="k2", why="low_rating", ticket="t1")
+    camera.desired("open", keep=(keep, low)).fresh().desired("serving", "t1", keep=(low,))
+    assert [(begin.why, begin.asked) for begin in camera.told(Begin)] == [("sample", "k1")], "who asked first names it"
 
 
 def test_a_service_without_end_has_a_clip_that_ends() -> None:
@@ -685,6 +689,16 @@ def test_a_recording_gets_the_answer_to_its_own_ask() -> None:
     no = Reply(id=camera.asks[-1].request_id, ok=False, code="disk_low", message="later")
     camera.do(camera.decisions.on_reply(no, camera.now_ms))
     assert camera.told(Answer)[1:] == [Answer(ask=3, upload=None, code="disk_low", message="later")]
+
+
+def test_recordings_that_wait_for_long_are_a_trouble() -> None:
+    """What the center's HTTP side does not take is told to it over MQTT; a disk that fills up is worse."""
+    camera = Camera().desired().signal(Unsent(since_long=True))
+    assert camera.trouble == "unsent"
+    camera.signal(Room(clips=1, held=1, tight=True))
+    assert camera.trouble == "disk"
+    camera.signal(Room(clips=1, held=1, tight=False)).signal(Unsent(since_long=False))
+    assert camera.trouble is None
 
 
 def test_recordings_hear_of_contact_also_after_the_driver_was_closed() -> None:

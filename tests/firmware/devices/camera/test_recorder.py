@@ -466,6 +466,21 @@ def _on_a_dying_card(make_rig: Callable[..., Rig], card: DyingCard) -> list[int]
     return list(range(30, 60))
 
 
+def test_a_service_that_was_asked_for_before_goes_by_that_name(make_rig: Callable[..., Rig]) -> None:
+    """The first clip of a ticket has the name that the center asked by; a second one of the same has its own."""
+    rig = make_rig()
+    rig.play(range(40))
+    for id_ in ("s-1", "s-2"):
+        rig.begin(id_, 30, before=0, why="sample", held=True, ticket="t-1", asked="keep-1")
+        rig.end(id_, 50)
+    rig.play(range(40, 70))
+    rig.recorder.step()
+    assert [(clip.id, clip.name, clip.asked, clip.held) for clip in rig.folder.clips()] == [
+        ("s-1", "keep-1", ("keep-1",), True),
+        ("s-2", None, ("keep-1",), True),
+    ]
+
+
 # --- the thread ----------------------------------------------------------------------------------------------------
 
 

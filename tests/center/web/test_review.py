@@ -1,0 +1,498 @@
+"""The review pages: recordings in parts, looks that are logged first, holds, clear versions; and in a real browser."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Page, expect
+
+from center import audit, cli
+from center.cameras import revealing
+from center.cameras.revealing import LOGIN_MS
+from center.config import Clips
+from center.errors import StoreError
+from center.hall import Hall
+from host.sealing import make_keys
+from tests.center.web.site import Center, Visitor, violations
+from tests.support.film import Film, arrive, cut, film, happen, walking
+
+PEM, PUBLIC = make_keys()
+REASON = "khiếu nại số 12 của bộ phận"
+LIMIT = 30 * 1024
+BEGIN_S, LASTED_S, SECONDS = 2, 3, 6
+
+
+@pytest.fixture(scope="module")
+def made() -> Film:
+    """A recording of six seconds: a citizen comes, an officer after them."""
+    return film(walking((1, 9), (5, 9)), seconds=SECONDS, key=PUBLIC, name="c-1")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
+    """A center whose recordings all tests here ask that change nothing of others."""
+    one = start(tmp_path_factory.mktemp("review") / "center")
+    yield one
+    one.http.close()
+    one.stop()
+
+
+@pytest.fixture
+def center(tmp_path: Path) -> Iterator[Center]:
+    """A center of one's own."""
+    one = start(tmp_path / "center")
+    yield one
+    one.http.close()
+    one.stop()
+
+
+def start(folder: Path) -> Center:
+    """Start a center with a key for clear versions."""
+    folder.mkdir(parents=True)
+    key = folder / "clips.key"
+    key.write_text(PEM)
+    one = Center(folder, clips=Clips(spare_gb=0, reveal_key_file=str(key)))
+    one.start()
+    return one
+
+
+def report(center: Center, made: Film | None, *, name: str = "1", minutes_ago: float = 5, **said: Any) -> str:
+    """Have an incident reported and its recording come; returns its key."""
+    at = center.hall.now_ms() - round(minutes_ago * 60_000)
+    clip = {key: said.pop(key) for key in ("held", "seconds") if key in said}
+    station = said.get("station", "q01")
+    arrive(
+        center.hall, center.uploads.vault, made, name=f"c-{name}", start=at - BEGIN_S * 1000, station=station, **clip
+    )
+    more = {"lasted_ms": LASTED_S * 1000, "jpeg": made.jpeg if made else b"", **said}
+    return happen(center.hall, name=f"i-{name}", at=at, recorded=f"c-{name}", before_s=BEGIN_S, seconds=SECONDS, **more)
+
+
+@pytest.fixture(scope="module")
+def key(shared: Center, made: Film) -> str:
+    """An incident with its recording, at the center that tests share."""
+    return report(shared, made)
+
+
+@pytest.fixture
+def dung(shared: Center) -> Iterator[httpx.Client]:
+    """A supervisor's program."""
+    with shared.client("dung-0") as client:
+        yield client
+
+
+def entries(center: Center) -> list[tuple[str, str, str, str]]:
+    """Return what the audit log says of recordings, the oldest first."""
+    found = center.hall.transact(lambda rows: audit.newest(rows, None, 100)).result(5)
+    of_clips = [one for one in reversed(found) if one.action.startswith(("clip_", "incident_"))]
+    return [(one.actor, one.action, one.object, one.detail) for one in of_clips]
+
+
+def act(client: httpx.Client, key: str, do: str, **form: str) -> httpx.Response:
+    """Press a button of an incident's page."""
+    return client.post(f"/review/{key}", data={"do": do, **form}, follow_redirects=True)
+
+
+# --- recordings in parts -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=st.one_of(st.none(), st.integers(0, 2**18)), last=st.one_of(st.none(), st.integers(0, 2**18)))
+def test_every_part_is_the_recordings_own(
+    shared: Center, made: Film, key: str, dung: httpx.Client, first: int | None, last: int | None
+) -> None:
+    """Whatever part a player asks for, it gets these very bytes, their place and length, and the hash as their tag."""
+    del shared
+    size = len(made.shown)
+    text = f"bytes={'' if first is None else first}-{'' if last is None else last}"
+    answer = dung.get(f"/review/{key}/video", headers={"Range": text})
+    assert answer.headers["cache-control"] == "no-store"
+    if answer.status_code == 416:
+        assert answer.headers["content-range"] == f"bytes */{size}"
+        assert answer.content == b""
+        return
+    assert answer.headers["etag"] == f'"{hashlib.sha256(made.shown).hexdigest()}"'
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    if answer.status_code == 200:
+        assert answer.content == made.shown
+        return
+    place = re.fullmatch(rf"bytes (\d+)-(\d+)/{size}", answer.headers["content-range"])
+    assert (answer.status_code, place is not None) == (206, True)
+    assert place is not None
+    assert answer.content == made.shown[int(place[1]) : int(place[2]) + 1] != b""
+
+
+def test_a_player_never_joins_two_recordings(made: Film, key: str, dung: httpx.Client) -> None:
+    """`If-Range` with this recording's tag goes on; with another one all of it is sent."""
+    tag = dung.get(f"/review/{key}/video", headers={"Range": "bytes=0-0"}).headers["etag"]
+    same = dung.get(f"/review/{key}/video", headers={"Range": "bytes=5-", "If-Range": tag})
+    other = dung.get(f"/review/{key}/video", headers={"Range": "bytes=5-", "If-Range": '"other"'})
+    assert (same.status_code, same.content) == (206, made.shown[5:])
+    assert (other.status_code, other.content) == (200, made.shown)
+
+
+def test_what_is_not_there_is_404(center: Center, made: Film) -> None:
+    """A recording that has not come, was wiped, or whose file is gone; an incident without one; no incident at all."""
+    coming = report(center, None, name="coming")
+    wiped = report(center, made, name="wiped")
+    gone = report(center, film(walking(None, None), seconds=1), name="gone")
+    without = happen(center.hall, name="i-without", at=center.hall.now_ms())
+    center.uploads.vault.delete(hashlib.sha256(made.shown).hexdigest())
+    vault = center.uploads.vault
+    for sha256 in list(vault.list()):
+        vault.delete(sha256)
+    with center.client("dung-0") as client:
+        for each in (coming, wiped, gone, without, "i" + "0" * 32, "c" + "0" * 32, "x", "..%2f"):
+            assert client.get(f"/review/{each}/video").status_code == 404, each
+        assert [client.get(f"/review/{each}").status_code for each in (coming, "i" + "0" * 32, "x")] == [200, 404, 404]
+        assert "chưa về trung tâm" in client.get(f"/review/{coming}").text
+    assert [each for each in entries(center) if each[1] == "clip_seen"] == []
+
+
+# --- looks ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_is_in_the_log_before_the_first_byte(
+    center: Center, made: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the log cannot be written nothing of the recording goes out; where it can, one line is for many parts."""
+    key = report(center, made)
+    transact = Hall.transact
+
+    def full(self: Hall, job: Callable[[Any], Any]) -> "Future[Any]":
+        if "note_look" in getattr(job, "__code__", full.__code__).co_names:
+            future: Future[Any] = Future()
+            future.set_exception(StoreError("full", full=True))
+            return future
+        return transact(self, job)
+
+    with center.client("dung-0") as dung, center.client("chi-0") as chi:
+        with monkeypatch.context() as patched:
+            patched.setattr(Hall, "transact", full)
+            answer = dung.get(f"/review/{key}/video", headers={"Range": "bytes=0-9"})
+            assert answer.status_code == 503
+            assert made.shown[:10] not in answer.content
+        assert entries(center) == []
+        for client in (dung, dung, chi, dung):
+            assert client.get(f"/review/{key}/video", headers={"Range": "bytes=0-9"}).content == made.shown[:10]
+        assert entries(center) == [
+            ("person:dung", "clip_seen", "q01/camera c-1", ""),
+            ("person:chi", "clip_seen", "q01/camera c-1", ""),
+        ]
+        page = chi.get(f"/review/{key}").text
+    looks = page[page.index("Ai đã xem đoạn này") :]
+    assert looks.index("Phạm Lan Chi") < looks.index("Lê Văn Dũng")
+
+
+def test_only_who_reviews_sees_anything(center: Center, made: Film) -> None:
+    """An officer and an administrator get no picture, no list, no recording, and may review and hold nothing."""
+    key = report(center, made)
+    for who in ("ha-0", "hanh-0"):
+        with center.client(who) as client:
+            for path in ("/review", f"/review/{key}", f"/review/{key}/picture", f"/review/{key}/video"):
+                assert client.get(path).status_code == 403
+            assert act(client, key, "review").status_code == 403
+    assert entries(center) == []
+
+
+# --- reviews and holds ---------------------------------------------------------------------------------------------
+
+
+def test_a_review_has_a_name_a_time_and_a_note(center: Center, made: Film) -> None:
+    """Who reviews is who is logged in; a further review is added, and nobody can put words into another's mouth."""
+    key = report(center, made)
+    with center.client("dung-0") as dung, center.client("chi-0") as chi:
+        said = act(dung, key, "review", note="Đi lấy hồ sơ <b>", by="person:chi")
+        assert "Đã ghi nhận." in said.text
+        assert "Đi lấy hồ sơ &lt;b&gt;" in said.text
+        assert "Chưa xem" not in said.text
+        act(chi, key, "review", note="Đồng ý")
+        page = chi.get(f"/review/{key}").text
+        assert page.index("Đồng ý") < page.index("Đi lấy hồ sơ")
+        assert "Đã xem: Phạm Lan Chi" in chi.get("/review").text
+    assert [(actor, what) for actor, what, _, _ in entries(center)] == [
+        ("person:dung", "incident_reviewed"),
+        ("person:chi", "incident_reviewed"),
+    ]
+
+
+def test_after_a_review_comes_the_next_that_is_asked_for(center: Center, made: Film) -> None:
+    """Whoever works through what is not yet reviewed goes from one to the next, and at the end back to the list."""
+    newer, older = report(center, made, name="2", minutes_ago=1), report(center, made, name="1", minutes_ago=9)
+    with center.client("dung-0") as dung:
+        for key, to in ((newer, f"/review/{older}?unseen=1"), (older, "/review?unseen=1")):
+            answer = dung.post(f"/review/{key}?unseen=1", data={"do": "next"})
+            assert (answer.status_code, answer.headers["location"]) == (303, to)
+        assert "Đã xem hết" in dung.get("/review").text
+
+
+def test_a_hold_needs_a_reason_and_is_told(center: Center, made: Film) -> None:
+    """Without a reason nothing is held; who holds, releases, and why stands on the page and in the audit log."""
+    key = report(center, made)
+    with center.client("dung-0") as dung:
+        assert act(dung, key, "hold", reason="  ").status_code == 409
+        assert "không bị xóa theo hạn" in act(dung, key, "hold", reason="khiếu nại 12").text
+        assert "Đã có người giữ" in act(dung, key, "hold", reason="nữa").text
+        assert "Đang giữ" in dung.get("/review").text
+        page = act(dung, key, "release").text
+        assert "khiếu nại 12" in page
+        assert "thôi giữ lúc" in page
+    assert entries(center) == [
+        ("person:dung", "clip_held", "q01/camera c-1", "khiếu nại 12"),
+        ("person:dung", "clip_released", "q01/camera c-1", ""),
+    ]
+
+
+# --- clear versions ------------------------------------------------------------------------------------------------
+
+
+def grant_of(answer: httpx.Response) -> str:
+    """Return the address of the clear version on a page."""
+    found = re.search(r'src="(/review/\w+/clear\?grant=[\w-]+)"', answer.text)
+    assert found is not None, answer.text
+    return found[1]
+
+
+def test_a_clear_version_is_opened_for_one_person(shared: Center, made: Film, key: str, dung: httpx.Client) -> None:
+    """With a reason the very bytes come, in any part; to nobody else; the log has the reason; no disk has the film."""
+    address = grant_of(act(dung, key, "reveal", reason=REASON))
+    assert dung.get(address).content == made.clear
+    for start, end in ((0, 0), (1, 99), (len(made.clear) // 2, len(made.clear) - 1)):
+        part = dung.get(address, headers={"Range": f"bytes={start}-{end}"})
+        assert (part.status_code, part.content) == (206, made.clear[start : end + 1])
+        assert part.headers["cache-control"] == "no-store"
+    assert entries(shared)[-1] == ("person:dung", "clip_revealed", "q01/camera c-1", REASON)
+    assert f"bản rõ: {REASON}" in dung.get(f"/review/{key}").text
+    for who, status in (("dung-1", 404), ("chi-0", 403), ("hanh-0", 403), ("", 303)):  # another login, other roles
+        with shared.client(who) as other:
+            assert other.get(address).status_code == status
+    written = [file.read_bytes() for file in Path(shared.config.data_dir).rglob("*") if file.is_file()]
+    middle = made.clear[len(made.clear) // 2 :][:100]
+    assert (middle in made.clear, any(middle in each for each in written)) == (True, False)
+
+
+def test_a_clear_version_needs_role_reason_and_a_fresh_login(
+    center: Center, made: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A director, nine characters, or a login of more than an hour: nothing is opened and nothing is granted."""
+    key = report(center, made)
+    with center.client("chi-0") as chi:
+        assert act(chi, key, "reveal", reason=REASON).status_code == 403
+        assert "Xem bản rõ" not in chi.get(f"/review/{key}").text
+    with center.client("dung-0") as dung:
+        assert "ít nhất 10 ký tự" in act(dung, key, "reveal", reason=" ngắn   quá  ").text
+        later = center.hall.now_ms() + LOGIN_MS + 1000
+        with monkeypatch.context() as patched:
+            patched.setattr(center.hall.clock, "now_ms", lambda: later)
+            answer = act(dung, key, "reveal", reason=REASON)
+            assert (answer.status_code, "quá 60 phút" in answer.text) == (409, True)
+            assert REASON in answer.text  # what was typed stays
+        address = grant_of(act(dung, key, "reveal", reason=REASON))
+        monkeypatch.setattr(center.hall.clock, "now_ms", lambda: later)
+        assert dung.get(address).status_code == 404  # a quarter of an hour is over
+    assert [one for one in entries(center) if one[1] == "clip_revealed"] == [
+        ("person:dung", "clip_revealed", "q01/camera c-1", REASON)
+    ]
+
+
+def test_what_cannot_be_opened_is_said_in_a_line(center: Center, made: Film) -> None:
+    """Another key, no key, a damaged file: one line each, and nobody has looked; of a cut one the beginning plays."""
+    key = report(center, made)
+    file = Path(str(center.config.clips.reveal_key_file))
+    short = report(center, cut(made, 0.5), name="1", station="q02")
+    broken = replace_sealed(made, made.sealed[:200] + b"\x00" + made.sealed[201:])
+    damaged = report(center, broken, name="1", station="q03")
+    with center.client("dung-0") as dung:
+        page = act(dung, damaged, "reveal", reason=REASON)
+        assert page.status_code == 409
+        assert re.search(r"Không mở được bản rõ này: record \d+ was changed", page.text)
+        page = act(dung, short, "reveal", reason=REASON)
+        assert "thiếu đoạn cuối" in page.text
+        seen = dung.get(grant_of(page)).content
+        assert 0 < len(seen) < len(made.clear)
+        assert made.clear.startswith(seen)
+        for pem, said in ((make_keys()[0], "sealed for the key"), ("no key", "is no PEM"), (None, "clips.key: ")):
+            file.unlink() if pem is None else file.write_text(pem)
+            page = act(dung, key, "reveal", reason=REASON)
+            assert (page.status_code, said in page.text) == (409, True)
+    assert [what for _, what, _, _ in entries(center)] == ["clip_revealed"]
+
+
+def replace_sealed(made: Film, sealed: bytes) -> Film:
+    """Return a recording with other sealed bytes."""
+    return Film(made.shown, sealed, made.clear, made.jpeg, made.seconds)
+
+
+def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`clips-key` writes the private key 0600 and prints the public one; asked again it prints the same."""
+    file, config = tmp_path / "clips.key", tmp_path / "center.toml"
+    text = f"""
+id = "bentre"
+name = "Trung tâm"
+data_dir = "{tmp_path}"
+[clips]
+reveal_key_file = "{file}"
+[[service]]
+id = "dat-dai"
+letter = "A"
+vi = "Đất đai"
+en = "Land"
+[[counter]]
+id = "q01"
+label = "1"
+services = ["dat-dai"]
+"""
+    config.write_text(text)
+
+    def ask() -> tuple[int, str]:
+        out = StringIO()
+        monkeypatch.setattr("sys.stdout", out)
+        return cli.main(["clips-key", "--config", str(config)]), out.getvalue()
+
+    code, line = ask()
+    assert (code, file.stat().st_mode & 0o777) == (0, 0o600)
+    assert re.fullmatch(r'center_key = "[A-Za-z0-9+/]{43}="\n', line)
+    assert ask() == (0, line)
+    file.chmod(0o644)
+    assert ask() == (2, "")
+    file.chmod(0o600)
+    file.write_text("nothing")
+    assert ask() == (2, "")
+    config.write_text(text.replace("reveal_key_file", "#"))
+    assert ask() == (2, "")
+
+
+def test_grants_do_not_pile_up(center: Center, made: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often somebody asks, only so many grants are kept; the newest is good."""
+    monkeypatch.setattr(revealing, "_GRANTS", 2)
+    key = report(center, made)
+    with center.client("dung-0") as dung:
+        addresses = [grant_of(act(dung, key, "reveal", reason=REASON)) for _ in range(3)]
+        assert [dung.get(each).status_code for each in addresses] == [404, 200, 200]
+
+
+# --- in a browser --------------------------------------------------------------------------------------------------
+
+
+def playing(page: Page) -> tuple[float, float, str | None]:
+    """Return a player's length, where it is, and its fault."""
+    found: list[Any] = page.locator("video").evaluate(
+        "async one => { await one.play(); return [one.duration, one.currentTime, one.error?.message ?? null]; }"
+    )
+    return found[0], found[1], found[2]
+
+
+@pytest.mark.browser
+def test_a_supervisor_looks_judges_and_goes_on(center: Center, made: Film, visitor: Visitor) -> None:
+    """From the grid to the player: the incident is marked, jumped to and reviewed with a note, by keys too."""
+    older = report(center, made, name="2", minutes_ago=20, kind="waiting_alone", station="q02")
+    key = report(center, made, minutes_ago=2)
+    near = report(center, made, name="3", minutes_ago=9, kind="tamper")
+    page = visitor.page(width=1366, height=768, person="dung")
+    page.goto(f"{center.url}/review?unseen=1")
+    tiles = page.locator(".grid a")
+    expect(tiles.locator("> b")).to_have_text(
+        ["Quầy mở, cán bộ vắng mặt", "Camera bị che, mờ hoặc xoay", "Người dân chờ, quầy vắng cán bộ"]
+    )
+    expect(page.get_by_role("status")).to_have_text("3 mục chưa xem")
+    assert tiles.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 320
+    assert violations(page) == []
+    page.keyboard.press("j")
+    expect(tiles.first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Quầy mở, cán bộ vắng mặt")
+    assert entries(center) == []  # to open the page is no look
+    expect(page.get_by_role("img", name="Sự kiện từ 0:02 đến 0:05 trong đoạn dài 0:06")).to_be_visible()
+    event = page.locator(".bar .event")
+    assert [event.get_attribute(one) for one in ("x", "width")] == ["333", "500"]
+    page.keyboard.press("s")
+    page.locator("video").evaluate("one => new Promise(done => { one.ontimeupdate = done; })")
+    length, at, fault = playing(page)
+    assert (length, fault) == (pytest.approx(SECONDS, abs=0.1), None)
+    assert BEGIN_S <= at <= SECONDS
+    assert [what for _, what, _, _ in entries(center)] == ["clip_seen"]
+    assert violations(page) == []
+    expect(page.locator(".near a")).to_have_attribute("href", f"/review/{near}?unseen=1")
+    page.get_by_label("Ghi chú").fill("Jục: chữ j trong ghi chú không phải phím tắt")
+    page.get_by_role("button", name="Đã xem, sang mục sau").click()
+    page.wait_for_url(f"**/review/{near}?unseen=1")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**/review/{older}?unseen=1")
+    page.goto(f"{center.url}/review/{key}")
+    expect(page.get_by_text("Jục: chữ j trong ghi chú không phải phím tắt")).to_be_visible()
+    expect(page.locator(".film .state")).to_have_text("Đã xem: Lê Văn Dũng")
+
+
+@pytest.mark.browser
+def test_a_clear_version_plays_and_says_that_it_is_one(center: Center, made: Film, visitor: Visitor) -> None:
+    """After a reason the player shows the clear version, and says so for as long as it does."""
+    key = report(center, made)
+    page = visitor.page(person="dung")
+    page.goto(f"{center.url}/review/{key}")
+    page.locator("summary", has_text="Xem bản rõ").click()
+    assert violations(page) == []
+    page.get_by_label("Lý do").last.fill(REASON)
+    page.get_by_role("button", name="Xem bản rõ").click()
+    expect(page.get_by_text("Đây là bản rõ")).to_be_visible()
+    assert violations(page) == []
+    assert (playing(page)[0], playing(page)[2]) == (pytest.approx(SECONDS, abs=0.1), None)
+    page.get_by_role("link", name="Về bản đã che").click()
+    expect(page.get_by_text("Đây là bản rõ")).to_be_hidden()
+
+
+@pytest.mark.browser
+def test_the_list_grows_by_itself_and_keeps_its_place(center: Center, made: Film, visitor: Visitor) -> None:
+    """What comes while somebody reads stands there soon, without a reload; the focus and the pictures stay."""
+    first = report(center, made, minutes_ago=9)
+    page = visitor.page(person="dung")
+    page.clock.install()
+    page.goto(f"{center.url}/review")
+    tile = page.locator(f'[data-key="{first}"]')
+    tile.locator("a").focus()
+    tile.evaluate("node => { node.mark = 1; }")
+    second = report(center, made, name="2", minutes_ago=1)
+    page.clock.run_for(16_000)
+    expect(page.locator(f'[data-key="{second}"]')).to_be_visible()
+    expect(tile.locator("a")).to_be_focused()
+    assert tile.evaluate("node => node.mark") == 1
+    expect(page.get_by_role("status")).to_have_text("2 mục chưa xem")
+
+
+@pytest.mark.browser
+def test_the_pages_hinder_nobody_and_are_light(center: Center, made: Film, visitor: Visitor) -> None:
+    """A full page on a phone, in both languages: no accessibility violation, no sideways scrolling, at most 30 KB."""
+    for number in range(61):
+        report(center, None, name=str(number), minutes_ago=number, jpeg=made.jpeg)
+    key = report(center, made, name="x", minutes_ago=0.5)
+    for path in ("/review?lang=vi", f"/review/{key}?lang=en"):
+        page = visitor.page(width=390, height=844, person="dung")
+        wire = page.context.new_cdp_session(page)
+        wire.send("Network.enable")
+        sizes: dict[str, float] = {}
+        kinds: dict[str, str] = {}
+        wire.on(
+            "Network.responseReceived", lambda event, kinds=kinds: kinds.update({event["requestId"]: event["type"]})
+        )
+        wire.on(
+            "Network.loadingFinished",
+            lambda event, sizes=sizes: sizes.update({event["requestId"]: event["encodedDataLength"]}),
+        )
+        page.goto(center.url + path)
+        page.wait_for_timeout(150)
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert sum(size for one, size in sizes.items() if kinds.get(one) != "Image") <= LIMIT, path
+    page.goto(f"{center.url}/review?lang=en")
+    assert violations(page) == []
+    expect(page.locator(".grid a")).to_have_count(60)
+    page.get_by_role("link", name="Older").click()
+    expect(page.locator(".grid a")).to_have_count(2)

@@ -241,7 +241,8 @@ class Clips(Section, frozen=True, kw_only=True):
 
     `sample_per_week`: so many services of each officer are kept for quality review, by lot.
     `spare_gb` is the least; a twentieth of the disk stays free in any case. `reveal_key_file` opens clear versions, and
-    without it nobody sees one: `motcua center clips-key` makes it.
+    without it nobody sees one: `motcua center clips-key` makes it. `contact` is whom to ask about recordings, on the
+    notice for the wall.
     """
 
     largest_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2_000
@@ -249,6 +250,7 @@ class Clips(Section, frozen=True, kw_only=True):
     spare_gb: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 2
     sample_per_week: Annotated[int, msgspec.Meta(ge=0, le=100)] = 2
     reveal_key_file: FilePath | None = None
+    contact: Label | None = None
 
 
 class ServiceConfig(Section, frozen=True, kw_only=True):

@@ -49,6 +49,7 @@ from center.web.drawing import Drawing
 from center.web.gate import Gate, Hosts, Problem, RefusedError, TicketLimits, WrongField, person_of_scope
 from center.web.metrics import Metrics
 from center.web.metrics import route as metrics_route
+from center.web.notice import notice_routes
 from center.web.people import people_routes
 from center.web.people_pages import LOGIN, PeoplePages
 from center.web.review import ReviewPages, review_routes
@@ -143,6 +144,7 @@ def create_app(
             *wish_routes(),
             *review_routes(ReviewPages(config, hall, hub, drawing, uploads.vault)),
             *camera_routes(Cameras(hub, people, drawing)),
+            *notice_routes(config, drawing),
             healthz,
             metrics_route(metrics),
             asgi("/stream", copy_scope=True)(_stream(hub, people)),

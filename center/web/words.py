@@ -610,6 +610,52 @@ WORDS: dict[str, tuple[str, str]] = {
     "kind_kiosk": ("Máy lấy số", "Ticket kiosk"),
     "kind_printer": ("Máy in phiếu", "Ticket printer"),
     # cameras
+    # the notice for the wall
+    "notice_page": ("Thông báo dán tường", "Notice for the wall"),
+    "notice_print": (
+        "In trang này trên giấy A4 (Ctrl+P), dán ở cửa vào và cạnh mỗi quầy có camera.",
+        "Print this page on A4 (Ctrl+P) and hang it at the entrance and beside each counter with a camera.",
+    ),
+    "notice_no_contact": (
+        "Có thể ghi phòng và số điện thoại vào contact, mục [clips] của center.toml.",
+        "A room and a telephone number can stand in contact, [clips] of center.toml.",
+    ),
+    "notice_title": ("Khu vực có camera giám sát", "Cameras record in this area"),
+    "notice_who": ("Ai ghi hình", "Who records"),
+    "notice_what": ("Để làm gì", "What for"),
+    "notice_what_for": (
+        "Giám sát việc tiếp đón và phục vụ tại quầy. Không dùng vào việc khác.",
+        "To supervise how people are received and served at the counters. For nothing else.",
+    ),
+    "notice_no_face": ("Không nhận dạng khuôn mặt", "No face recognition"),
+    "notice_no_feeling": ("Không suy đoán cảm xúc", "No guessing of feelings"),
+    "notice_no_sound": ("Không ghi âm", "No sound is recorded"),
+    "notice_picture": ("Hình của ông/bà", "Your picture"),
+    "notice_picture_blocks": (
+        "Chỗ của người dân trước quầy được che bằng các ô mờ.",
+        "Where citizens stand before the counter, coarse blocks hide them.",
+    ),
+    "notice_picture_clear": (
+        "Bản rõ được mã hóa, chỉ mở khi có lý do, và mỗi lần mở đều được ghi lại.",
+        "The clear version is encrypted, is opened for a reason only, and each time is recorded.",
+    ),
+    "notice_picture_never": ("Không ai xem được bản rõ.", "Nobody can see a clear version."),
+    "notice_long": ("Lưu bao lâu", "How long it is kept"),
+    "notice_long_is": (
+        "Chỉ lưu những đoạn cần xem xét, trong {days} ngày, rồi tự động xóa. Đoạn đang xem xét giữ đến khi xong.",
+        "Only what must be judged is kept, for {days} days, then deleted. What a case needs stays until it is settled.",
+    ),
+    "notice_seen": ("Ai được xem", "Who may see it"),
+    "notice_seen_by": (
+        "Chỉ người được trung tâm giao việc giám sát. Mỗi lần xem đều được ghi lại: ai, lúc nào.",
+        "Only those whom the center has given this task. Each look is recorded: who, and when.",
+    ),
+    "notice_ask": ("Hỏi và kiến nghị", "Questions and requests"),
+    "notice_ask_desk": ("Bàn hướng dẫn của trung tâm", "The center's help desk"),
+    "notice_law": (
+        "Luật 91/2025 và Nghị định 356/2025 về bảo vệ dữ liệu cá nhân; Nghị định 118/2025 về camera ở bộ phận một cửa.",
+        "Law 91/2025 and Decree 356/2025 on personal data; Decree 118/2025 on cameras in one-stop centers.",
+    ),
     "cameras_title": ("Camera", "Cameras"),
     "index_cameras": ("Camera", "Cameras"),
     "index_cameras_hint": ("Xem quầy, vẽ vùng quan sát", "Look at the counters, draw zones"),

@@ -18,6 +18,7 @@ ROUTES = {
     "GET /board": ANYBODY,
     "GET /kiosk": ANYBODY,
     "GET /rate/{counter_id:str}": ANYBODY,
+    "GET /cameras/notice": ANYBODY,
     "GET /login": ANYBODY,
     "POST /login": ANYBODY,
     "POST /logout": ANYBODY,

@@ -32,8 +32,8 @@ from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.courier import OLDEST_EVERY, OPEN, Courier, Throttle, choose
 from firmware.devices.camera.signals import Answer, Contact, Unsent, Wants
 from firmware.ports import Clock
+from simulator.ports import free_port
 from tests.center.web.site import Center
-from tests.support.brokers import free_port
 from tests.support.certificates import Office
 from tests.support.clock import ManualClock
 from tests.support.road import Road
@@ -694,6 +694,27 @@ def test_a_newer_recording_goes_before_one_that_has_begun(tmp_path: Path, monkey
         ("/i-old/shown", "2000"),
     ]
     assert len(device.asked) == 2
+
+
+def test_the_oldest_goes_between_newer_ones(tmp_path: Path) -> None:
+    """While a new recording comes for each that goes, the oldest is the fourth."""
+    with whimsical() as (whim, port):
+        device = Device(tmp_path, whim.answer, port=port)
+        device.add("i-old", size=10, age_s=100)
+        device.add("i-0", size=10, age_s=50)
+        before = whim.do
+
+        def do(request: BaseHTTPRequestHandler) -> None:
+            if len(whim.heard) < 8:
+                device.add(f"i-{len(whim.heard) + 1}", size=10, age_s=40 - len(whim.heard))
+            before(request)
+
+        whim.do = do  # type: ignore[method-assign]
+        with device:
+            device.courier.wake()
+            device.wait_empty()
+    paths = [path for _, path, _ in whim.heard]
+    assert paths.index("/i-old/shown") == OLDEST_EVERY - 1
 
 
 def test_no_more_files_are_begun_than_the_center_lets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

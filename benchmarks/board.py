@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.brokers import free_port, mosquitto
+from benchmarks.brokers import mosquitto
 from benchmarks.figures import Row, at_most, median, percentile
+from simulator.ports import free_port
 from simulator.premises import SERVICES, Premises, plan_counters
 from simulator.sign_in import sign_in
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from simulator.ports import free_port
+
 START_TIMEOUT_S = 10.0
 
 
@@ -62,11 +64,3 @@ def mosquitto(*options: str) -> Iterator[Mosquitto]:
         yield broker
     finally:
         broker.kill()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

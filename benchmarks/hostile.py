@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import station
-from benchmarks.brokers import free_port, mosquitto
+from benchmarks.brokers import mosquitto
 from benchmarks.feeder import events
 from benchmarks.figures import Row, at_most, percentile, render
 from benchmarks.payloads import Hostile, for_the_center
@@ -33,6 +33,7 @@ from contract.errors import ContractError
 from contract.requests import Ack, Reply
 from contract.states import RatingDesired, Status
 from contract.topics import Address, Channel, center_address
+from simulator.ports import free_port
 from simulator.premises import CENTER_ID, Premises, plan_counters
 
 PAYLOADS = 1_000_000

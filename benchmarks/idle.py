@@ -20,11 +20,12 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import station
-from benchmarks.brokers import free_port, mosquitto
+from benchmarks.brokers import mosquitto
 from benchmarks.figures import Row, at_most, median
 from benchmarks.peers import MQTT_IO_PREFIX, mqtt_io_config
 from center.keys.authority import Authority
 from contract.topics import Address, Channel
+from simulator.ports import free_port
 from simulator.premises import RATING_BUTTONS
 
 SETTLE_S = 3.0

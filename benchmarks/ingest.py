@@ -31,7 +31,7 @@ from msgspec.structs import replace
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.brokers import free_port, mosquitto
+from benchmarks.brokers import mosquitto
 from benchmarks.feeder import events
 from benchmarks.figures import Row, at_least, at_most, median
 from center.answers import Arrival, Delivery, Sighting
@@ -44,6 +44,7 @@ from center.ingest.sorting import Event, Message, sort
 from center.storage.store import Store
 from contract.topics import Address, Channel
 from firmware.mqtt.pump import WINDOW
+from simulator.ports import free_port
 from simulator.premises import CENTER_ID, Premises, plan_counters
 
 DEVICES, EVENTS_EACH = 50, 800

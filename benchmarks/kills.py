@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import station
-from benchmarks.brokers import Mosquitto, free_port, mosquitto
+from benchmarks.brokers import Mosquitto, mosquitto
 from benchmarks.figures import Row, at_most, render
 from simulator.hands import Board, NoPowerError, PinChange
+from simulator.ports import free_port
 from simulator.premises import CENTER_ID, RATING_BUTTONS, RATING_LEDS, Premises, plan_counters
 from simulator.processes import Program, Supervisor, python
 from simulator.world import outbox_depth
@@ -248,7 +249,8 @@ async def _quiet(premises: Premises) -> None:
     deadline = time.monotonic() + QUIET_S
     while any(outbox_depth(path) != 0 for path in outboxes):
         if time.monotonic() > deadline:
-            sys.exit(f"outboxes did not run empty within {QUIET_S:.0f} s")
+            last = (premises.logs / "center.log").read_text("utf-8").splitlines()[-5:]
+            sys.exit("\n".join([f"outboxes did not run empty within {QUIET_S:.0f} s; the center's last words:", *last]))
         await asyncio.sleep(0.2)
 
 

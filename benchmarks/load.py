@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.brokers import free_port, mosquitto
+from benchmarks.brokers import mosquitto
 from benchmarks.figures import Row, at_least, at_most, median, percentile
 from benchmarks.peers import bare_commits_ms
+from simulator.ports import free_port
 from simulator.premises import SERVICES, Premises, plan_counters
 from simulator.sign_in import sign_in
 

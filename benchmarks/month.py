@@ -29,7 +29,6 @@ from pathlib import Path
 import psutil
 
 from benchmarks import station
-from benchmarks.brokers import free_port
 from benchmarks.figures import Row, at_most, render
 from benchmarks.wire import MIDS, Wire, publish
 from center import serve
@@ -43,6 +42,7 @@ from contract.requests import Ack, Reply, Request, TicketView
 from contract.states import Status
 from contract.topics import Address, Channel, center_address
 from simulator.hands import Board
+from simulator.ports import free_port
 from simulator.premises import CENTER_ID, RATING_BUTTONS, Premises, plan_counters
 
 DAYS, VISITS = 30, 240

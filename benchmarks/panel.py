@@ -12,9 +12,9 @@ import time
 import uuid
 from pathlib import Path
 
-from benchmarks.brokers import free_port
 from benchmarks.figures import Row, at_most, median, percentile
 from simulator.panels import Panel
+from simulator.ports import free_port
 from simulator.premises import SERVICES, Premises, Timing, plan_counters
 from simulator.world import World
 

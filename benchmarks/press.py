@@ -19,10 +19,11 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import station
-from benchmarks.brokers import free_port, mosquitto
+from benchmarks.brokers import mosquitto
 from benchmarks.figures import Row, at_most, median, percentile
 from benchmarks.peers import bare_commits_ms
 from simulator.hands import Board, PinChange
+from simulator.ports import free_port
 from simulator.premises import CENTER_ID, RATING_BUTTONS, RATING_LEDS, Premises, plan_counters
 from simulator.processes import Program, Supervisor, python
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from simulator.premises import BUZZER, HOST, RATING_BUTTONS, RATING_LEDS, SCALE
+from simulator.ports import HOST
+from simulator.premises import BUZZER, RATING_BUTTONS, RATING_LEDS, SCALE
 
 _FILE = """
 center = "{center}"

@@ -14,7 +14,8 @@ from contract.codec import decode
 from contract.errors import ContractError
 from contract.requests import Ack
 from contract.topics import Channel, center_filter
-from simulator.premises import CENTER_ID, HOST
+from simulator.ports import HOST
+from simulator.premises import CENTER_ID
 
 RECONNECT_S = 1
 

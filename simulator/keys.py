@@ -7,7 +7,8 @@ from center.keys.access import mosquitto_acl
 from center.keys.authority import Authority
 from center.keys.keeper import broker_keys
 from contract.topics import DEFAULT_ROOT, Channel, center_filter
-from simulator.premises import CENTER_ID, HOST, Premises
+from simulator.ports import HOST
+from simulator.premises import CENTER_ID, Premises
 
 DEVICES = ("rating", "callpad", "display")
 EAR = "center/ear"

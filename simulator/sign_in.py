@@ -4,7 +4,7 @@ import http.client
 import json
 import re
 
-from simulator.premises import HOST
+from simulator.ports import HOST
 
 _SAID = re.compile(r"log in as (\S+) with the password (\S+) ")
 _OWN = "bốn từ không liên quan"

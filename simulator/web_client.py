@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from simulator.premises import HOST
+from simulator.ports import HOST
 
 TRY_S = 3.0
 """A browser's patience with one attempt."""

@@ -22,11 +22,11 @@ from simulator.hands import Board, NoPowerError
 from simulator.keys import keys_of_broker, make_keys
 from simulator.panels import Cd5220Panel, ModbusLedPanel
 from simulator.plot import Doing, Plot, write_whole
+from simulator.ports import HOST
 from simulator.premises import (
     BUZZER,
     CALLPAD_BUTTONS,
     CALLPAD_LEDS,
-    HOST,
     RATING_BUTTONS,
     RATING_LEDS,
     SERVICES,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from motcua.doctor import main
-from tests.support.brokers import free_port
+from simulator.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "guide" / "doctor.md"

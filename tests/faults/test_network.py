@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.brokers import Mosquitto, free_port
+from simulator.ports import free_port
+from tests.support.brokers import Mosquitto
 from tests.support.network import Cable, cable
 from tests.support.pad import BUZZER, Pad
 from tests.support.waiting import wait_for

@@ -19,7 +19,8 @@ from contract.topics import Channel
 from firmware.cli import main
 from firmware.version import VERSION
 from motcua import __version__
-from tests.support.brokers import Broker, free_port
+from simulator.ports import free_port
+from tests.support.brokers import Broker
 from tests.support.center import CenterSide
 from tests.support.pad import ADDRESS, BUZZER, Pad
 from tests.support.waiting import wait_for

@@ -17,7 +17,8 @@ from firmware.errors import ConfigError
 from firmware.health import HealthProbe
 from firmware.metrics import MetricsServer, render
 from firmware.mqtt.outbox import Outbox
-from tests.support.brokers import Broker, free_port
+from simulator.ports import free_port
+from tests.support.brokers import Broker
 from tests.support.clock import ManualClock
 from tests.support.pad import ADDRESS, Pad
 from tests.support.waiting import wait_for

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from simulator.hands import Board, NoPowerError
-from simulator.premises import RATING_BUTTONS, RATING_LEDS, Premises, free_port, plan_counters
+from simulator.ports import free_port
+from simulator.premises import RATING_BUTTONS, RATING_LEDS, Premises, plan_counters
 
 PATIENCE_S = 20.0
 

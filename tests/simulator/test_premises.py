@@ -10,7 +10,8 @@ from center.config import read as read_center
 from firmware.config import load as load_device
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.registry import KINDS
-from simulator.premises import HOST, CameraPlace, Premises, Timing, free_port, plan_counters, port_is_free
+from simulator.ports import HOST, free_port, port_is_free
+from simulator.premises import CameraPlace, Premises, Timing, plan_counters
 
 
 def premises(tmp_path: Path) -> Premises:

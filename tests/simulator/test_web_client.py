@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from simulator.premises import HOST
+from simulator.ports import HOST
 from simulator.web_client import Answer, Browser, NoAnswerError
 
 OK = b'HTTP/1.1 201 Created\r\nContent-Length: 15\r\n\r\n{"ticket":"t1"}'

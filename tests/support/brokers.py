@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from simulator.ports import free_port
+
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
 
@@ -201,11 +203,3 @@ def _amqtt(configuration: str, log: str) -> None:
     os.dup2(said, 1)
     os.dup2(said, 2)
     broker_main(config_file=configuration, debug=False)
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port

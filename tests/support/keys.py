@@ -18,7 +18,7 @@ from center.keys import papers
 from center.keys.access import mosquitto_acl
 from center.keys.authority import Authority
 from firmware.config import BrokerConfig
-from tests.support.brokers import free_port
+from simulator.ports import free_port
 
 CENTER, ROOT = "bentre", "motcua"
 HOST = "127.0.0.1"

@@ -12,8 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from simulator.ports import free_port
 from simulator.sign_in import sign_in
-from tests.support.brokers import Broker, free_port
+from tests.support.brokers import Broker
 from tests.support.waiting import wait_for
 
 

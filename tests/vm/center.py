@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import httpx
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from simulator.ports import free_port
 from simulator.sign_in import sign_in
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Center:
     """`motcua center serve` on free ports of the loopback interface; `broker` are more lines of that section."""
 
     def __init__(self, folder: Path, *, broker: str = "") -> None:
-        self.mqtt_port, http_port = _free_port(), _free_port()
+        self.mqtt_port, http_port = free_port(), free_port()
         self._url = f"http://127.0.0.1:{http_port}"
         self._http_port, self._cookie = http_port, ""
         self._folder = folder
@@ -233,13 +233,6 @@ def wait_for(
         if time.monotonic() > deadline:
             raise AssertionError(f"{timeout_s:g} s were not enough for {what}:\n{log()}")
         time.sleep(every_s)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _kill_group(group: int) -> None:

@@ -20,7 +20,7 @@ from center.broker import BrokerProcess, make_broker
 from center.config import Broker
 from center.errors import BrokerError, BusyError
 from contract.topics import Address
-from tests.support.brokers import free_port
+from simulator.ports import free_port
 from tests.support.device import DeviceSide
 from tests.support.keys import Client, Site
 from tests.support.waiting import wait_for

@@ -32,7 +32,7 @@ from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
 from firmware.keys.renew import RenewError, renew
 from firmware.mqtt.transport import LinkUp, Transport
-from tests.support.brokers import free_port
+from simulator.ports import free_port
 from tests.support.keys import Client, put
 from tests.support.waiting import wait_for
 

@@ -1,7 +1,6 @@
 """A center on a free port that can be stopped and started again, and somebody who looks at its pages."""
 
 import hashlib
-import socket
 import threading
 import time
 import uuid
@@ -31,6 +30,7 @@ from center.web.app import create_app
 from center.web.gate import COOKIE
 from center.web.server import WebServer, web_server
 from center.web.stream import Hub
+from simulator.ports import free_port
 
 SERVICES = (
     ServiceConfig(id="dat-dai", letter="A", vi="Đất đai, nhà ở", en="Land and housing"),
@@ -46,14 +46,6 @@ COUNTERS = (
     CounterConfig(id="q03", label="3", services=("dat-dai", "nhan-ket-qua")),
     CounterConfig(id="q04", label="11", services=("doanh-nghiep", "chinh-sach")),
 )
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 PEOPLE: dict[str, tuple[str, Role]] = {

@@ -16,8 +16,9 @@ from playwright.sync_api import expect
 from center.audit import newest
 from center.config import Http, Oidc, PeopleConfig
 from center.people.model import Account
+from simulator.ports import free_port
 from tests.center.web.idp import CLIENT, SECRET, Idp
-from tests.center.web.site import PASSWORD, Center, Visitor, free_port, violations
+from tests.center.web.site import PASSWORD, Center, Visitor, violations
 
 ROLES = {"chiefs": "administrator", "watch": "supervisor", "desk": "officer"}
 WAY = "/login/oidc?to=/counter/q02"

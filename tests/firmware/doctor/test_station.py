@@ -21,7 +21,8 @@ from host.doctor.examine import examine
 from host.doctor.finding import Finding
 from host.doctor.holders import Processes
 from host.doctor.roots import Roots
-from tests.support.brokers import Mosquitto, free_port
+from simulator.ports import free_port
+from tests.support.brokers import Mosquitto
 from tests.support.center import CenterSide
 from tests.support.keys import Client, Site
 from tests.support.waiting import wait_for

@@ -23,7 +23,8 @@ from firmware.config import BrokerConfig
 from firmware.errors import ConfigError
 from firmware.mqtt.namesake import CLAIM_S
 from firmware.mqtt.transport import Arrived, LinkDown, LinkUp, NameTaken, Presence, Transport, backoff_s
-from tests.support.brokers import Broker, Mosquitto, free_port
+from simulator.ports import free_port
+from tests.support.brokers import Broker, Mosquitto
 from tests.support.center import CenterSide
 from tests.support.waiting import wait_for
 

@@ -13,7 +13,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from host.doctor import broker
 from host.doctor.broker import Door, VisitFacts
-from tests.support.brokers import Mosquitto, free_port
+from simulator.ports import free_port
+from tests.support.brokers import Mosquitto
 from tests.support.certificates import Office, Paper
 from tests.support.waiting import wait_for
 

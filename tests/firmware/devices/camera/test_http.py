@@ -16,7 +16,7 @@ from firmware.config import load
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.http import check_authority, connect, explain
 from firmware.errors import ConfigError
-from tests.support.brokers import free_port
+from simulator.ports import free_port
 from tests.support.certificates import Office, Paper
 
 TABLE = 'center = "bentre"\nstation = "q03"\nstate_dir = "/nowhere"\n[device.camera]\nsource = "picamera2"\n'

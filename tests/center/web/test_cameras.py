@@ -237,10 +237,11 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
     page.mouse.up()
 
 
-def test_a_zone_is_drawn_with_the_mouse(open_zones: Callable[..., Page]) -> None:
-    """A zone is added, its corners are dragged, one is added between two, and all of it is saved at once."""
-    settings = Settings()
-    page = open_zones(settings)
+def test_a_zone_is_drawn_with_the_mouse(center: Center, visitor: Visitor) -> None:
+    """A zone is added, its corners are dragged, one is added between two; it is saved, and nobody writes over it."""
+    report(center, "q01", "camera")
+    wait_for(lambda: "q01/camera" in center.hub.mirror.devices)
+    page, other = (visitor.open(f"{center.url}/cameras/q01", person=each) for each in ("dung", "hanh"))
     expect(page.get_by_text("Camera đang dùng vùng ghi trong tệp")).to_be_visible()
     expect(page.get_by_role("button", name="Lưu")).to_have_attribute("aria-disabled", "true")
     page.get_by_role("button", name="+ Vùng người dân").click()
@@ -250,14 +251,19 @@ def test_a_zone_is_drawn_with_the_mouse(open_zones: Callable[..., Page]) -> None
     expect(page.get_by_text("Có thay đổi chưa lưu")).to_be_visible()
     page.get_by_role("button", name="Lưu").click()
     expect(page.get_by_text("Đã lưu. Camera dùng ngay.")).to_be_visible()
-    (sent,) = settings.sent
-    assert sent.keys() == {"revision", "zones", "masks", "kinds", "hours"}
-    assert (sent["revision"], sent["masks"], sent["kinds"]) == (3, None, ["panic"])
-    (zone,) = sent["zones"]
+    known = center.http.get("/api/cameras/q01").json()
+    assert (known["masks"], known["kinds"], known["hours"]) == (None, None, None)
+    (zone,) = known["zones"]
     assert zone["name"] == "citizen"
     wanted = [(0.15, 0.3), (0.53, 0.25), (0.53, 0.95), (0.35, 0.8), (0.1, 0.95)]
     assert np.allclose(zone["points"], wanted, atol=0.01), zone
     expect(page.get_by_role("button", name="+ Vùng người dân")).to_have_attribute("aria-disabled", "true")
+    other.get_by_role("button", name="+ Vùng cán bộ").click()
+    other.get_by_role("button", name="Lưu").click()
+    expect(other.locator("[data-id=say]")).to_contain_text("Người khác vừa lưu")
+    other.get_by_role("button", name="Bỏ thay đổi").click()
+    expect(other.locator("[data-id=list]")).to_contain_text("Người dân")
+    assert center.http.get("/api/cameras/q01").json()["revision"] == known["revision"]
 
 
 def test_a_zone_is_drawn_with_the_keyboard_alone(open_zones: Callable[..., Page]) -> None:
@@ -344,21 +350,20 @@ def test_a_zone_is_drawn_with_a_finger(open_zones: Callable[..., Page]) -> None:
     assert violations(page) == []
 
 
-def test_an_interval_is_kept(open_zones: Callable[..., Page]) -> None:
-    """One press asks the camera to keep the last half minute and the next, with the reason."""
-    page = open_zones(Settings())
-    asked: list[Any] = []
-
-    def answer(route: Any) -> None:
-        asked.append((json.loads(route.request.post_data), route.request.headers["idempotency-key"]))
-        route.fulfill(status=201, json={"id": "k-1"})
-
-    page.route("**/keep", answer)
+def test_an_interval_is_kept(center: Center, visitor: Visitor) -> None:
+    """One press asks the camera to keep the last half minute and the next; a camera that is away is said."""
+    report(center, "q01", "camera")
+    wait_for(lambda: "q01/camera" in center.hub.mirror.devices)
+    page = visitor.open(f"{center.url}/cameras/q01", person="dung")
     page.get_by_label("Lý do").fill("Khách phàn nàn")
     page.get_by_role("button", name="Giữ lại đoạn này").click()
     expect(page.get_by_text("Đã yêu cầu camera giữ lại.")).to_be_visible()
-    assert asked[0][0] == {"before_s": 30, "after_s": 30, "note": "Khách phàn nàn"}
-    assert len(asked[0][1]) >= 16
+    (kept,) = center.http.get("/api/cameras/q01").json()["keeps"]
+    assert (kept["before_s"], kept["after_s"], kept["note"]) == (30, 30, "Khách phàn nàn")
+    report(center, "q01", "camera", state="lost")
+    page.get_by_role("button", name="Giữ lại đoạn này").click()
+    expect(page.locator("[data-id=keep-say] p:not(.good)")).to_be_visible()
+    assert len(center.http.get("/api/cameras/q01").json()["keeps"]) == 1
 
 
 # --- all cameras ------------------------------------------------------------------------------------------------------

@@ -210,6 +210,18 @@ class Courier:
     def _turn(self) -> float | None:
         """Bring a part of something; return after how many seconds to look again, None: when there is news."""
         self._pulse.beat()
+        try:
+            return self._try()
+        except _StopError as error:
+            self._failed(error)
+        except _EndError:
+            self._hang_up()
+        except Exception as error:  # noqa: BLE001 - a fault in here costs no picture
+            _log.exception("recordings cannot be sent; please report these lines")
+            self._failed(_StopError(f"{type(error).__name__} inside the program", after_s=RETRY_MAX_S))
+        return 0
+
+    def _try(self) -> float | None:
         now_ms = self._clock.monotonic_ms()
         if not self._up or now_ms < self._again_ms:
             self._hang_up()
@@ -229,13 +241,6 @@ class Courier:
             self._bring(clip, file)
         except _AsideError as error:
             self._put_aside(clip.id, error)
-        except _StopError as error:
-            self._failed(error)
-        except _EndError:
-            self._hang_up()
-        except Exception as error:  # noqa: BLE001 - a fault in here costs no picture
-            _log.exception("a recording cannot be sent; please report these lines")
-            self._failed(_StopError(f"{type(error).__name__} inside the program", after_s=RETRY_MAX_S))
         return 0
 
     def _hear(self, news: Answer | Contact | None) -> None:
@@ -304,6 +309,7 @@ class Courier:
     def _put_aside(self, id_: str, error: _AsideError) -> None:
         """Let others go before this one. It is said once of each."""
         self._hang_up()
+        self._ways = {key: way for key, way in self._ways.items() if key[0] != id_}
         self._aside[id_] = self._clock.monotonic_ms() + error.after_s * 1000
         level = logging.WARNING if id_ not in self._told else logging.DEBUG
         self._told.add(id_)

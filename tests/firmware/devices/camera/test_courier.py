@@ -305,6 +305,8 @@ def test_recordings_go_over_https(tmp_path: Path) -> None:
 
 TOKEN = "t0ken"  # noqa: S105
 Said = tuple[int, dict[str, str]]
+CUT = 0
+"""In the place of a status: half of the body counts, and the connection ends without an answer."""
 
 
 @dataclass
@@ -341,6 +343,10 @@ class Whim:
         if status == 204 and request.command == "PATCH" and not headers:
             assert int(request.headers["Upload-Offset"]) == len(there)
             there += body
+        if status == CUT:
+            there += body[: len(body) // 2]
+            request.close_connection = True
+            return
         if status == 460:
             there.clear()
         words = b'{"code": "x", "message": "because"}' if status >= 400 and request.command != "HEAD" else b""
@@ -388,6 +394,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize(
     ("status", "headers", "asks", "requests"),
     [
+        (CUT, {}, 1, ["PATCH", "HEAD", "PATCH"]),
         (401, {}, 2, ["PATCH", "PATCH"]),
         (410, {}, 2, ["PATCH", "PATCH"]),
         (409, {}, 1, ["PATCH", "HEAD", "PATCH"]),
@@ -404,9 +411,17 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     ],
 )
 def test_each_refusal_is_taken_as_it_is_meant(
-    tmp_path: Path, status: int, headers: dict[str, str], asks: int, requests: list[str]
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    headers: dict[str, str],
+    asks: int,
+    requests: list[str],
 ) -> None:
-    """The table of statuses: another token, another look at the offset, or later; then the file comes whole."""
+    """The table of statuses: another token, another look at the offset, or later; then the file comes whole.
+
+    What happens on any day is no line in the log.
+    """
     with whimsical((status, headers)) as (whim, port), Device(tmp_path, whim.answer, port=port) as device:
         device.add("i-1", size=5_000)
         device.courier.wake()
@@ -414,6 +429,8 @@ def test_each_refusal_is_taken_as_it_is_meant(
     assert whim.files["/i-1/shown"] == content("i-1", 5_000)
     assert [command for command, _, _ in whim.heard] == requests
     assert len(device.asked) == asks
+    said = [line.partition(f":{port} ")[2].partition(":")[0] for line in lines(caplog)]
+    assert said == ([] if status in (CUT, 401, 409, 410, 423) else [f"says {status}"])
 
 
 def test_a_recording_that_arrives_with_another_hash_lets_others_go_first(
@@ -694,6 +711,35 @@ def test_a_newer_recording_goes_before_one_that_has_begun(tmp_path: Path, monkey
         ("/i-old/shown", "2000"),
     ]
     assert len(device.asked) == 2
+
+
+def test_a_fault_in_the_program_is_no_end_of_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody thought of is logged with its trace and tried again; the camera goes on."""
+    clock = ManualClock()
+    with whimsical() as (whim, port), Device(tmp_path, whim.answer, port=port, clock=clock) as device:
+        before, device.folder.start_of = device.folder.start_of, Whim.do  # type: ignore[method-assign, assignment]
+        device.add("i-1", size=10)
+        clock.advance(1_000)
+        device.courier.wake()
+        wait_for(lambda: device.courier._failures)
+        device.folder.start_of = before  # type: ignore[method-assign]
+        clock.advance(600_000)
+        device.courier.wake()
+        device.wait_empty()
+    assert [bool(record.exc_info) for record in caplog.records if record.name == module.__name__] == [True, False]
+
+
+def test_many_damaged_files_hinder_nobody(tmp_path: Path) -> None:
+    """More of them than may be on their way at a time; what is whole goes."""
+    with whimsical() as (whim, port):
+        device = Device(tmp_path, whim.answer, port=port)
+        for number in range(OPEN + 2):
+            device.add(f"i-{number}", size=10, age_s=number)
+            device.folder.video(f"i-{number}").write_bytes(b"")
+        device.add("i-whole", size=10, age_s=100)
+        with device:
+            wait_for(lambda: "i-whole" not in device.left())
+    assert len(device.left()) == OPEN + 2
 
 
 def test_the_oldest_goes_between_newer_ones(tmp_path: Path) -> None:

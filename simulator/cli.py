@@ -19,16 +19,8 @@ from simulator.cameras import HOW, CameraError, choose_camera, lacking
 from simulator.control import ControlServer
 from simulator.daytime import DayPlan, morning_zone, play_day
 from simulator.folders import Folders, FoldersError, folders
-from simulator.premises import (
-    MQTT_PORT,
-    TIMEZONE,
-    CameraPlace,
-    Premises,
-    Timing,
-    free_port,
-    plan_counters,
-    port_is_free,
-)
+from simulator.ports import free_port, port_is_free
+from simulator.premises import MQTT_PORT, TIMEZONE, CameraPlace, Premises, Timing, plan_counters
 from simulator.processes import ProgramError
 from simulator.report import Verdict
 from simulator.welcome import set_the_scene
@@ -193,8 +185,8 @@ def addresses(premises: Premises, *, lacking: bool = False) -> str:
         ("/kiosk", "take a number"),
         ("/board", "the hall board"),
         *((f"/counter/{counter.id}", f"the desk of counter {counter.label}") for counter in premises.counters),
-        ("/devices", "the devices"),
-        *([("/review", _to_watch(premises.camera))] if premises.camera else []),
+        ("/demo/devices", "the devices"),
+        *([("/demo/review", _to_watch(premises.camera))] if premises.camera else []),
     ]
     width = max(len(path) for path, _ in pages)
     lines = [

@@ -22,6 +22,8 @@ def make_keys(premises: Premises) -> None:
     premises.keys_dir.mkdir(parents=True, exist_ok=True)
     (premises.keys_dir / "root.pem").write_bytes(authority.root_pem())
     wanted = [*(f"{counter.id}/{device}" for counter in premises.counters for device in DEVICES), EAR]
+    if premises.camera is not None:
+        wanted.append(f"{premises.camera.counter}/camera")
     missing = [identity for identity in wanted if not _file(premises, identity).exists()]
     for identity, pair in authority.issue(missing).items():
         _file(premises, identity).parent.mkdir(exist_ok=True)

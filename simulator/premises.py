@@ -4,7 +4,6 @@ The files are the ones an operator would write: every program reads them as it d
 """
 
 import json
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import Literal
 
 from contract.scales import SCALES
 from contract.states import Zone
+from host.files import replace_file
+from simulator.ports import HOST
 
 CENTER_ID = "bentre"
 CENTER_NAME = "Trung tâm Phục vụ hành chính công phường Bến Tre"
 SCALE = "vn-3"
 TIMEZONE = "Asia/Ho_Chi_Minh"
-HOST = "127.0.0.1"
 MQTT_PORT = 1883
 
 Codec = Literal["modbus-led", "cd5220"]
@@ -162,10 +162,19 @@ class Premises:
         """What is seen there, for the demo's page."""
         return self.run / "lens.jpg"
 
+    @property
+    def clips_key(self) -> Path:
+        """The center's private key for the clear versions of recordings."""
+        return self.folder / "clips.pem"
+
     def write(self) -> None:
         """Make the folders and write all configuration files."""
         for folder in (self.run, self.logs, self.center_data):
             folder.mkdir(parents=True, exist_ok=True)
+        if self.camera is not None and not self.clips_key.exists():
+            from host.sealing import make_keys
+
+            replace_file(self.clips_key, make_keys()[0].encode())
         self.center_config.write_text(center_toml(self), "utf-8")
         for counter in self.counters:
             self.station_state(counter.id).mkdir(parents=True, exist_ok=True)
@@ -226,6 +235,8 @@ def center_toml(premises: Premises) -> str:
         "per_minute = 1000000",
         f"kiosks = [{_text(HOST)}]",
     ]
+    if premises.camera is not None:
+        lines += ["", "[clips]", f"reveal_key_file = {_text(str(premises.clips_key))}"]
     for service in SERVICES:
         lines += ["", "[[service]]"]
         lines += [f"{name} = {_text(getattr(service, name))}" for name in ("id", "letter", "vi", "en")]
@@ -283,6 +294,7 @@ def station_toml(premises: Premises, counter: CounterPlace) -> str:
 
 
 def _camera_toml(premises: Premises, place: CameraPlace) -> list[str]:
+    from host.sealing import public_text, read_private_key
     from simulator.scene import SCREEN, ZONES  # draws by OpenCV, which is there where a camera is
 
     def areas(key: str, zones: Sequence[Zone]) -> list[str]:
@@ -298,30 +310,12 @@ def _camera_toml(premises: Premises, place: CameraPlace) -> list[str]:
         f"waiting_s = {premises.timing.waiting_s}",
         *([f"model = {_text(str(place.model))}"] if place.model else []),
         f"center = {_text(premises.base_url)}",
+        f"center_key = {_text(public_text(read_private_key(premises.clips_key.read_text('utf-8'))))}",
         "quota_mb = 500",
         *areas("zones", ZONES),
         *([] if place.video else areas("masks", SCREEN)),
         "",
     ]
-
-
-def port_is_free(port: int) -> bool:
-    """Whether a program may listen on this port of the loopback."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free for a listener
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _text(value: str) -> str:

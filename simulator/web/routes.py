@@ -15,7 +15,7 @@ from litestar.exceptions import NotFoundException
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from markupsafe import Markup
 
-from center.people.model import Role
+from center.people.model import Right, Role
 from center.web.drawing import to_page
 from center.web.gate import address_of, people_of, person_of
 from center.web.people import inside, session_cookies
@@ -24,6 +24,9 @@ from simulator.web.words import Language, words
 
 VISITOR: tuple[str, str, Role] = ("khach", "Khách tham quan", "administrator")
 """Who looks around in the demo; an account whose password nobody knows."""
+
+REVIEWER: tuple[str, str, Role] = ("giam-sat", "Giám sát viên", "supervisor")
+"""Who looks at what the camera found: whoever runs the machines may not."""
 
 BEAT_S = 15.0
 _YEAR_S = 365 * 86_400
@@ -81,6 +84,16 @@ def demo_routes(world: Path, *, center: str, counters: Mapping[str, str]) -> Seq
         answer.cookies.extend(cookies)
         return answer
 
+    @get("/demo/review", include_in_schema=False)
+    async def review(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """To what the camera found, as a supervisor."""
+        return await _in_as(request, "review", REVIEWER)
+
+    @get("/demo/devices", include_in_schema=False)
+    async def devices(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """To the devices, as somebody who runs them."""
+        return await _in_as(request, "see_devices", VISITOR, to="/devices")
+
     @post("/demo/enter", status_code=200, include_in_schema=False)
     async def sit_down(data: Entering, request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
         """Log in the officer of a counter, or the visitor."""
@@ -118,12 +131,23 @@ def demo_routes(world: Path, *, center: str, counters: Mapping[str, str]) -> Seq
         """The world, live."""
         await _stream(world, receive, send)
 
-    return (page, enter, sit_down, file, do, stream)
+    return (page, enter, review, devices, sit_down, file, do, stream)
 
 
 async def _visitor(request: Request[Any, Any, Any]) -> list[Cookie]:
     """Return the cookies that log the demo's visitor in; none where somebody is logged in."""
     return [] if person_of(request) else await _admit(request, *VISITOR)
+
+
+async def _in_as(
+    request: Request[Any, Any, Any], right: Right, who: tuple[str, str, Role], *, to: str = "/review"
+) -> Response[bytes]:
+    """Send a browser on to a page, logged in as somebody who may see it."""
+    person = person_of(request)
+    answer = to_page(to)
+    if person is None or not person.may(right):
+        answer.cookies.extend(await _admit(request, *who))
+    return answer
 
 
 async def _admit(request: Request[Any, Any, Any], name: str, full_name: str, role: Role) -> list[Cookie]:

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from center.web.words import WORDS as PAGES
+
 Language = Literal["vi", "en"]
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -63,15 +65,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "incidents_n": ("{n} sự kiện", "Incidents: {n}"),
     "incident_line": ("{time} {kind}", "{time} {kind}"),
     "incident_on": ("{time} {kind}, đang diễn ra", "{time} {kind}, going on"),
-    "kind_waiting_alone": ("Người dân chờ, không có cán bộ", "A citizen waits alone"),
-    "kind_officer_absent": ("Quầy vắng cán bộ", "No officer at the counter"),
-    "kind_crowding": ("Đông người trước quầy", "A crowd at the counter"),
-    "kind_after_hours": ("Có người ngoài giờ làm việc", "Somebody there after hours"),
-    "kind_covered": ("Camera bị che", "The camera is covered"),
-    "kind_defocused": ("Hình camera bị mờ", "The camera's picture is blurred"),
-    "kind_moved": ("Camera bị xoay lệch", "The camera was turned"),
-    "kind_frozen": ("Hình camera đứng yên", "The camera's picture stands still"),
-    "kind_panic": ("Cán bộ gọi trợ giúp", "The officer calls for help"),
     "review": ("Xem lại", "Review"),
     "broker": ("Máy chủ MQTT", "MQTT broker"),
     "broker_on": ("Đang chạy ({kind})", "Running ({kind})"),
@@ -88,6 +81,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "refused": ("Không được: {message}", "Refused: {message}"),
     "unreachable": ("Chưa liên lạc được với trung tâm", "The center does not answer"),
 }
+
+TAMPER = ("covered", "defocused", "moved", "frozen")
+INCIDENTS = ("waiting_alone", "officer_absent", "crowding", "after_hours", "panic")
+WORDS |= {f"kind_{kind}": PAGES[f"incident_{kind}"] for kind in INCIDENTS}
+WORDS |= {f"kind_{kind}": PAGES["incident_tamper"] for kind in TAMPER}
 
 
 def words(language: Language) -> dict[str, str]:

@@ -247,6 +247,16 @@ def test_a_hand_before_the_lens_is_an_incident(page: Page, demo: Demo) -> None:
     expect(camera.locator(".lens")).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
 
 
+@browser
+def test_each_page_is_opened_by_who_may_see_it(page: Page, demo: Demo) -> None:
+    """The demo's own ways lead to what the camera found and to the devices, which no role may both see."""
+    for way, where in (("review", "/review"), ("devices", "/devices"), ("review", "/review")):
+        page.goto(f"{demo.url}/demo/{way}")
+        expect(page).to_have_url(f"{demo.url}{where}")
+        expect(page.locator("main")).to_be_visible()
+        assert page.locator("h1").inner_text() != "Trung tâm Phục vụ hành chính công phường Bến Tre"  # of a refusal
+
+
 # --- beginning and end -----------------------------------------------------------------------------------------------
 
 

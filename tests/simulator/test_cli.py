@@ -31,7 +31,7 @@ def test_all_desks_are_named_in_aligned_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("camera", "lacking", "said"),
     [
-        (CameraPlace(counter="q01"), False, "/review"),
+        (CameraPlace(counter="q01"), False, "/demo/review"),
         (CameraPlace(counter="q01", video=Path("/x/street.avi")), False, "in street.avi"),
         (None, True, "pip install 'motcua[camera]'"),
     ],
@@ -42,7 +42,7 @@ def test_what_the_camera_shows_is_said(tmp_path: Path, camera: CameraPlace | Non
     place = Premises(folder=tmp_path, run=tmp_path, http_port=8080, mqtt_port=1883, counters=counters, camera=camera)
     assert said in addresses(place, lacking=lacking)
     without = addresses(replace(place, camera=None))
-    assert "/review" not in without
+    assert "/demo/review" not in without
     assert "pip install" not in without
 
 

@@ -8,12 +8,20 @@ from firmware.config import load
 from firmware.devices.registry import KINDS
 from firmware.mqtt.tls import tls_context
 from simulator.keys import DEVICES, ear_file, keys_of_broker, make_keys
-from simulator.premises import Premises, plan_counters
+from simulator.premises import CameraPlace, Premises, plan_counters
 
 
 def premises(folder: Path) -> Premises:
     """Return a center in a box that asks for keys."""
-    return Premises(folder=folder, run=folder / "run", http_port=1, mqtt_port=2, counters=plan_counters(2), keys=True)
+    return Premises(
+        folder=folder,
+        run=folder / "run",
+        http_port=1,
+        mqtt_port=2,
+        counters=plan_counters(2),
+        keys=True,
+        camera=CameraPlace(counter="q02"),
+    )
 
 
 def test_every_program_of_a_demo_has_its_key(tmp_path: Path) -> None:
@@ -28,7 +36,7 @@ def test_every_program_of_a_demo_has_its_key(tmp_path: Path) -> None:
     )
     acl = keys_of_broker(one).acl_file.read_text(encoding="utf-8")
     for counter in one.counters:
-        for device in DEVICES:
+        for device in (*DEVICES, *(["camera"] if counter.id == "q02" else [])):
             broker = load(one.station_config(counter.id), device, KINDS).broker
             assert tls_context(broker) is not None
             own = Address(center="bentre", station=counter.id, device=device)

@@ -10,6 +10,7 @@ from center.config import read as read_center
 from firmware.config import load as load_device
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.registry import KINDS
+from host.sealing import public_text, read_private_key
 from simulator.ports import HOST, free_port, port_is_free
 from simulator.premises import CameraPlace, Premises, Timing, plan_counters
 
@@ -58,6 +59,8 @@ def test_a_camera_reads_its_file(tmp_path: Path, video: str | None) -> None:
     assert (config.options.loop, config.options.center) == (True, place.base_url)
     assert {zone.name for zone in config.options.zones} == {"citizen", "officer"}
     assert bool(config.options.masks) == (video is None)
+    pem = Path(read_center(place.center_config).clips.reveal_key_file or "").read_text("utf-8")
+    assert config.options.center_key == public_text(read_private_key(pem))
     assert "device.camera" not in place.station_config("q01").read_text()
 
 

@@ -15,7 +15,7 @@ from center import audit
 from center.answers import Panic
 from center.cameras import sample
 from center.cameras.desired import LOWEST, Setting
-from center.queue.model import AnyEvent, CounterClosed, CounterOpened, DayStarted, TicketServed
+from center.queue.model import AnyEvent, CounterOpened, DayStarted, TicketServed
 from center.storage.tables import camera_setting, camera_wish, device_event, queue_event, rating, sample_week
 from contract.events import NAMES, CallpadPanic
 from contract.states import Keep
@@ -95,13 +95,13 @@ class Left(msgspec.Struct, frozen=True):
 
 
 def load(connection: sa.Connection, *, since: int, panics_since: int) -> Left:
-    """Return what the last run left: of recordings since an instant, of panics since another."""
+    """Return what the last run left; of low ratings those since an instant, of panics since another."""
     settings = {
         row.station: Known(revision=row.revision, setting=_settings.decode(row.body))
         for row in connection.execute(sa.select(camera_setting))
     }
     wish = camera_wish
-    still = sa.and_(wish.c.done_at.is_(None), wish.c.gone_at.is_(None), wish.c.asked_at >= since)
+    still = sa.and_(wish.c.done_at.is_(None), wish.c.gone_at.is_(None))
     rows = connection.execute(sa.select(wish).where(still).order_by(wish.c.asked_at, wish.c.id)).mappings()
     unasked = sa.and_(
         rating.c.level == LOWEST,
@@ -249,8 +249,6 @@ def services(events: Any, officers: dict[str, str | None], *, day: str, since: i
                 officers.clear()
             case CounterOpened():
                 officers[event.counter] = event.officer
-            case CounterClosed():
-                officers.pop(event.counter, None)
             case TicketServed() if event.counter is not None and event.at >= since:
                 # Who opened a counter by its call pad is not named: then the counter stands for whoever sits there.
                 officer = officers.get(event.counter) or f"/{event.counter}"

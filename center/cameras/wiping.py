@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from center.cameras.incidents import TYPES
 from center.cameras.uploads import HALF_DAYS, needed
 from center.cameras.vault import Vault
-from center.storage.tables import clip, device_event, incident, upload
+from center.storage.tables import camera_wish, clip, device_event, incident, upload
 
 T = TypeVar("T")
 
@@ -40,31 +40,43 @@ def steps(vault: Vault, before: int | None, *, now_ms: int) -> Sequence[tuple[st
     """Return what there is to do, each with the name of what it takes out; `before`: what is older goes."""
     halves_before = now_ms - HALF_DAYS * _DAY_MS
     found: list[tuple[str, Step]] = [("half recordings", lambda do: _halves(vault, do, halves_before))]
+    found.append(("recordings out of the sample", lambda do: _recordings(vault, do, _drawn_out(), now_ms)))
     if before is not None:
         found.append(("thumbnails", lambda do: do(lambda connection: _thumbnails(connection, before))))
-        found.append(("recordings", lambda do: _recordings(vault, do, before, now_ms)))
+        found.append(("recordings", lambda do: _recordings(vault, do, _old(before), now_ms)))
     return found
 
 
-def _recordings(vault: Vault, do: Do, before: int, now_ms: int) -> int:
-    rows = do(lambda connection: _old_ones(connection, before))
+def _recordings(vault: Vault, do: Do, which: sa.Select[Any], now_ms: int) -> int:
+    rows = do(lambda connection: connection.execute(which.limit(CLIPS)).all())
     for row in rows:
         with vault.alone():
-            if do(partial(_first, query=_old(before).where(clip.c.id == row.id))) is None:
+            if do(partial(_first, query=which.where(clip.c.id == row.id))) is None:
                 continue  # somebody has held it meanwhile
             _delete_files(vault, do, row)
             _say_wiped(do, row.id, now_ms)
     return len(rows)
 
 
-def _old_ones(connection: sa.Connection, before: int) -> Sequence[Any]:
-    return connection.execute(_old(before).limit(CLIPS)).all()
-
-
 def _old(before: int) -> sa.Select[Any]:
+    return _here().where(clip.c.made_at < before)
+
+
+def _drawn_out() -> sa.Select[Any]:
+    """Return the services of which another took the place in the sample: nobody was to see more than that."""
+    asked = sa.select(camera_wish.c.id).where(
+        camera_wish.c.ticket == clip.c.ticket, camera_wish.c.station == clip.c.station
+    )
+    displaced = asked.where(camera_wish.c.why == "sample", camera_wish.c.gone_at.is_not(None)).exists()
+    wanted = asked.where(camera_wish.c.gone_at.is_(None)).exists()
+    return _here().where(clip.c.why == "sample", clip.c.reviewed_at.is_(None), displaced, ~wanted)
+
+
+def _here() -> sa.Select[Any]:
+    """Return the recordings that are here and that nobody holds."""
     here = sa.or_(clip.c.arrived_at.is_not(None), clip.c.sealed_at.is_not(None))
-    old = sa.and_(clip.c.made_at < before, clip.c.held.is_(False), clip.c.wiped_at.is_(None), here)
-    return sa.select(clip.c.id, clip.c.sha256, clip.c.sealed_sha256).where(old)
+    query = sa.select(clip.c.id, clip.c.sha256, clip.c.sealed_sha256)
+    return query.where(clip.c.held.is_(False), clip.c.wiped_at.is_(None), here)
 
 
 def _say_wiped(do: Do, name: str, now_ms: int) -> None:

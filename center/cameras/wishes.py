@@ -24,7 +24,6 @@ from center.cameras.desired import Setting
 from center.config import Config
 from center.errors import StoreError
 from center.hall import Hall
-from center.queue.model import DayStarted
 from center.queue.state import State
 from contract.codec import encode
 from contract.states import CameraDesired, Look
@@ -222,10 +221,9 @@ class Wishes:
         for served in book.services(change.events, self._officers, day=state.day):
             if self._most and served.station in self._cameras:
                 self._draw(served)
-        started = any(isinstance(event, DayStarted) for event in change.events)
         for station, camera in self._cameras.items():
             counter = state.counters.get(station)
-            if started or (counter is not None and counter.revision != camera.counter_revision):
+            if counter is not None and counter.revision != camera.counter_revision:
                 self._tell(state, station)
 
     def _meet(self, station: str) -> bool:

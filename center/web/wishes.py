@@ -166,7 +166,7 @@ def _kept(wish: Wish) -> Kept:
         asked_at=wish.asked_at,
         asked_by=wish.asked_by,
         done_at=wish.done_at,
-        missed=wish.gone_at is not None and wish.done_at is None,
+        missed=wish.gone_at is not None and wish.done_at is None and wish.why != "sample",
     )
 
 

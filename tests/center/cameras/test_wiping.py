@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
+from center.cameras import book
+from center.cameras.book import Wish
 from center.cameras.incidents import astray
 from center.cameras.names import name_of
 from center.cameras.uploads import make_vault, needed
@@ -75,6 +77,26 @@ def sweep(hall: Hall, config: Config, *, days: int = 40) -> dict[str, int]:
 
     hall.transact(fill).result(5)
     return Sweeper(hall, config, pause_s=0, quiet_s=0).sweep()
+
+
+def test_what_is_out_of_the_sample_goes_at_once(hall: Hall, config: Config, vault: Vault) -> None:
+    """A service whose place in the sample another took is wiped with the next sweep, unless it is wanted otherwise."""
+
+    def wish(connection: sa.Connection, ticket: str, why: str, gone_at: int | None) -> None:
+        row = Wish(id=f"{why}-{ticket}", station="q01", why=why, ticket=ticket, asked_at=NOW, gone_at=gone_at)  # type: ignore[arg-type]
+        book.add(connection, row)
+
+    for ticket, why in [("out", "sample"), ("in", "sample"), ("low", "sample"), ("seen", "sample"), ("kept", "sample")]:
+        hall.transact(lambda rows, ticket=ticket: wish(rows, ticket, "sample", None if ticket == "in" else NOW)).result(
+            5
+        )  # type: ignore[misc]
+        changes = {"seen": {"reviewed_at": NOW}, "kept": {"held": True}}.get(ticket, {})
+        put(hall, vault, ticket, ticket.encode(), age_days=1, ticket=ticket, why=why, **changes)
+    put(hall, vault, "incident", b"incident", age_days=1, ticket="out", why="waiting_alone")
+    hall.transact(lambda rows: wish(rows, "low", "low_rating", None)).result(5)
+    assert sweep(hall, config)["recordings out of the sample"] == 1
+    assert [name for name, gone in wiped(hall).items() if gone] == ["out"]
+    assert not vault.path(hashlib.sha256(b"out").hexdigest()).exists()
 
 
 def test_recordings_go_after_their_days_and_held_ones_never(hall: Hall, config: Config, vault: Vault) -> None:

@@ -27,6 +27,7 @@ from center.queue.model import (
     Issue,
     OpenCounter,
     PauseCounter,
+    Recall,
     Rules,
     Start,
 )
@@ -305,6 +306,34 @@ def test_what_a_stranger_reports_in_a_camera_s_place_breaks_nothing(site: Site, 
     assert site.last().revision < 2**52
 
 
+def test_any_revision_in_which_a_wish_stood_confirms_it(site: Site) -> None:
+    """A camera that is a word behind has carried out what stood in the word it heard."""
+    site.mount()
+    ask(site)
+    behind = site.last().revision
+    site.do(CloseCounter(at=site.now(), counter="q01"))
+    assert site.last().revision > behind
+    site.see("q01", reported=f'{{"revision": {behind - 1}}}')
+    assert len(site.last().keep) == 1
+    site.see("q01", reported=f'{{"revision": {behind}}}')
+    assert site.last().keep == ()
+
+
+def test_an_old_word_confirms_nothing_that_a_new_run_has_asked(site: Site) -> None:
+    """What a camera says late about the last run's revisions is not taken for this run's."""
+    site.mount()
+    site.converse()
+    old = site.last().revision
+    site.stop()
+    site.clock.advance(1)
+    site.start()
+    ask(site)
+    site.do(CloseCounter(at=site.now(), counter="q01"))
+    for late in range(old, old + 8):
+        site.see("q01", reported=f'{{"revision": {late}}}')
+    assert len(site.last().keep) == 1
+
+
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
@@ -508,9 +537,11 @@ def test_each_officer_gives_the_same_number(site: Site) -> None:
         who: sorted(tickets) for who, tickets in wanted.items()
     }
     rows = site.rows("id")
+    site.converse()
     site.stop()
     site.start()  # draws again what ended within the hour
     site.settle()
+    assert site.last().keep == ()
     assert site.rows("id") == rows
     site.converse()
     assert site.last().keep == ()
@@ -519,6 +550,23 @@ def test_each_officer_gives_the_same_number(site: Site) -> None:
     entries = site.hall.transact(lambda rows: newest(rows, None, 9)).result(5)
     begun = [(one.object, one.detail) for one in entries if one.action == "sample_begun"]
     assert begun == [("2026-W48", f"2 of each officer, key {sample.sealed(key)}")]
+
+
+def test_a_camera_that_missed_a_service_is_asked_for_another(site: Site) -> None:
+    """What no camera kept has no place in the sample: the next service of that officer gets it."""
+    site.stop()
+    site.config = replace(site.config, clips=Clips(sample_per_week=1))
+    site.start()
+    site.mount()
+    for day in range(3):
+        site.serve(f"t{day}")
+        site.passes(KEPT_MS / 1000 + 1)
+        site.stop()
+        site.start()  # a restart gives up what is too old, too
+        site.do(OpenCounter(at=site.now(), counter="q01", officer="Trần Thu Hà"))
+    assert [(ticket, gone is not None) for ticket, gone in site.rows("ticket", "gone_at")] == [
+        ("t0", True), ("t1", True), ("t2", True),
+    ]  # fmt: skip
 
 
 def test_who_opened_a_counter_before_it_had_a_camera_is_known(site: Site) -> None:
@@ -630,11 +678,14 @@ def test_a_panic_outlives_the_center_s_restart(site: Site) -> None:
 
 
 def test_the_number_of_messages_of_an_ordinary_service(site: Site) -> None:
-    """Call, start and finish tell the counter's camera three times, and nobody else's: no more than before."""
+    """Call, start and finish tell the counter's camera three times, others nothing; a recall is no news to a camera."""
     site.mount()
     site.mount("q02")
     before = {station: len(told) for station, told in site.published.items()}
-    site.serve("t1")
+    now = site.now()
+    site.do(Issue(at=now, ticket_id="t1", service="dat-dai"), CallNext(at=now, counter="q01"))
+    site.do(Recall(at=now, counter="q01"), Start(at=now, counter="q01"), Finish(at=now, counter="q01"))
+    site.rate("t1", 2)
     site.converse()
     assert {station: len(told) - before[station] for station, told in site.published.items()} == {"q01": 3, "q02": 0}
 

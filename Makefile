@@ -42,8 +42,8 @@ check: .venv/dev ## Format, lint, types, imports, documents: everything but the 
 bench: .venv/dev ## Speed and memory, beside the peer or the physical floor
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: .venv/dev ## A million hostile payloads, ten thousand presses under 220 kills, a month of days (about an hour)
-	@$(BIN)/python -m benchmarks hostile kills month
+soak: .venv/dev ## A million hostile payloads, ten thousand presses under 220 kills, a month of days, a camera's week (about an hour)
+	@$(BIN)/python -m benchmarks hostile kills month camera_week
 
 format: .venv/dev ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
@@ -89,4 +89,5 @@ clean: ## Remove what was made here
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Setting up (once, about two minutes) …"
 	@$(PIP) --editable '.[dev]'
+	@$(BIN)/motcua camera model >/dev/null || echo "So tests that look for people in real pictures are skipped."
 	@touch $@ .venv/demo

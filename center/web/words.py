@@ -703,8 +703,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "Drag the dots with mouse or finger. Keyboard: Tab to a dot, arrows move it, + adds one, Delete removes it.",
     ),
     "zone_own": (
-        "Camera đang dùng vùng ghi trong tệp của máy. Vẽ và lưu ở đây sẽ thay thế.",
-        "The camera uses the zones of its own file. What is drawn and saved here comes before them.",
+        "Vùng: camera đang dùng tệp của máy; vùng lưu ở đây sẽ thay thế.",
+        "Zones: the camera uses its own file; what is saved here takes their place.",
+    ),
+    "zone_own_masks": (
+        "Mặt nạ: camera đang dùng tệp của máy; mặt nạ lưu ở đây sẽ thay thế tất cả.",
+        "Masks: the camera uses its own file; what is saved here takes the place of all of them.",
     ),
     "zone_zone": ("Vùng", "Zone"),
     "zone_mask": ("Mặt nạ", "Mask"),

@@ -156,7 +156,8 @@ function take(settings) {
   drawing.zones = [...of("zone", settings.zones), ...of("mask", settings.masks)];
   before = asText();
   wrong = -1;
-  nodes.own.hidden = settings.zones !== null || settings.masks !== null;
+  nodes.own.hidden = settings.zones !== null;
+  nodes["own-masks"].hidden = settings.masks !== null;
   drawing.choose(drawing.zones.length ? 0 : -1);
 }
 

@@ -242,7 +242,7 @@ def test_a_zone_is_drawn_with_the_mouse(center: Center, visitor: Visitor) -> Non
     report(center, "q01", "camera")
     wait_for(lambda: "q01/camera" in center.hub.mirror.devices)
     page, other = (visitor.open(f"{center.url}/cameras/q01", person=each) for each in ("dung", "hanh"))
-    expect(page.get_by_text("Camera đang dùng vùng ghi trong tệp")).to_be_visible()
+    expect(page.get_by_text("Vùng: camera đang dùng tệp của máy")).to_be_visible()
     expect(page.get_by_role("button", name="Lưu")).to_have_attribute("aria-disabled", "true")
     page.get_by_role("button", name="+ Vùng người dân").click()
     drag(page, (0.05, 0.25), (0.1, 0.3))
@@ -251,6 +251,8 @@ def test_a_zone_is_drawn_with_the_mouse(center: Center, visitor: Visitor) -> Non
     expect(page.get_by_text("Có thay đổi chưa lưu")).to_be_visible()
     page.get_by_role("button", name="Lưu").click()
     expect(page.get_by_text("Đã lưu. Camera dùng ngay.")).to_be_visible()
+    expect(page.get_by_text("Vùng: camera đang dùng tệp của máy")).to_be_hidden()
+    expect(page.get_by_text("Mặt nạ: camera đang dùng tệp của máy")).to_be_visible()
     known = center.http.get("/api/cameras/q01").json()
     assert (known["masks"], known["kinds"], known["hours"]) == (None, None, None)
     (zone,) = known["zones"]

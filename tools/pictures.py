@@ -34,6 +34,7 @@ from contract.events import DeviceHealth
 from contract.ids import uuid7
 from contract.states import Status
 from simulator.premises import SERVICES
+from tests.support.film import arrive, film, happen, walking
 
 PORT = 18_987
 MORNING = datetime(2026, 11, 23, 1, 58, tzinfo=UTC)  # 08:58 in Vietnam
@@ -86,6 +87,7 @@ class Scene:
         self._remember_the_night()
         self._app = create_app(self.hall, self.config)
         self.people: People = self._app.state["people"]
+        self.vault = self._app.state["uploads"].vault
         self._app.state["fleet"].revoked = lambda: frozenset({("q03", "display")})
         self._server = web_server(self._app, self._app.state["hub"], http=replace(self.config.http, port=PORT))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -244,6 +246,53 @@ def play(scene: Scene, open_page: Callable[..., Page], folder: Path) -> None:
     devices.goto(f"{home}/devices")
     devices.locator(".mark[data-level=lost]").wait_for()
     shoot(devices, folder / "devices.png")
+
+    review(scene, open_page(cookies["supervisor"], width=1100, height=620), folder)
+
+
+def review(scene: Scene, page: Page, folder: Path) -> None:
+    """Take pictures of the supervisor's pages, with recordings of the drawn counter."""
+    alone = film(walking((1, 40), (20, 40)), seconds=30, size=(640, 480), picture_at=0.5)
+    absent = film(walking(None, (0, 8)), seconds=30, size=(640, 480), picture_at=0.8)
+    crowd = film(walking((0, 40), (0, 40)), seconds=30, size=(640, 480))
+    keys = []
+    for number, (kind, station, minutes, made) in enumerate(
+        (
+            ("waiting_alone", "q01", 4, alone),
+            ("officer_absent", "q02", 9, absent),
+            ("crowding", "q03", 26, crowd),
+            ("officer_absent", "q01", 31, absent),
+        )
+    ):
+        at = scene.clock.now_ms() - minutes * MINUTE_MS
+        arrive(scene.hall, scene.vault, made, name=f"c{number}", start=at - 10_000, station=station)
+        keys.append(
+            happen(
+                scene.hall, name=f"i{number}", at=at, kind=kind, station=station, jpeg=made.jpeg, recorded=f"c{number}",
+                seconds=30, lasted_ms=10_000,
+            )
+        )  # fmt: skip
+    arrive(
+        scene.hall,
+        scene.vault,
+        crowd,
+        name="s1",
+        start=scene.clock.now_ms() - 40 * MINUTE_MS,
+        station="q03",
+        why="sample",
+    )
+    home = f"http://127.0.0.1:{PORT}/review"
+    page.goto(f"{home}/{keys[3]}")
+    page.get_by_label("Ghi chú").fill("Cán bộ đi lấy hồ sơ, có báo trước với tổ trưởng.")
+    page.get_by_role("button", name="Đã xem", exact=True).click()
+    page.goto(f"{home}/{keys[0]}")
+    page.get_by_role("button", name="Từ lúc sự kiện bắt đầu").click()
+    page.wait_for_timeout(1000)
+    page.locator("video").evaluate("one => { one.pause(); one.controls = false; }")
+    shoot(page, folder / "incident.png")
+    page.goto(home)
+    page.locator(".grid img").first.evaluate("image => image.decode()")
+    shoot(page, folder / "review.png")
 
 
 def shoot(page: Page, file: Path) -> None:

@@ -71,7 +71,7 @@ def entries(hall: Hall) -> list[tuple[str, str, str, str]]:
 ITEMS = st.lists(
     st.tuples(
         st.sampled_from(["incident", "clip"]),
-        st.integers(0, 4),  # when: many at the same time
+        st.integers(0, 2),  # when: many at the same time
         st.sampled_from(["q01", "q02"]),
         st.integers(0, 5),
         st.booleans(),
@@ -80,15 +80,15 @@ ITEMS = st.lists(
 )
 FILTERS = st.builds(
     Wanted,
-    station=st.sampled_from([None, "q01"]),
-    kind=st.sampled_from([None, "crowding", "low_rating"]),
+    station=st.sampled_from([None, None, "q01"]),
+    kind=st.sampled_from([None, None, "crowding", "low_rating"]),
     unseen=st.booleans(),
-    from_ms=st.sampled_from([None, NOW + 1]),
-    until_ms=st.sampled_from([None, NOW + 4]),
+    from_ms=st.sampled_from([None, None, NOW + 1]),
+    until_ms=st.sampled_from([None, None, NOW + 2]),
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ITEMS, FILTERS, st.integers(1, 4))
 def test_pages_show_everything_once_and_in_order(
     store: Store, items: list[tuple[str, int, str, int, bool]], wanted: Wanted, size: int

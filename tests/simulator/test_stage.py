@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from firmware.devices.camera.config import KINDS
-from firmware.devices.camera.incidents import Counter, Incidents, Started
+from firmware.devices.camera.incidents import Counter, Ended, Incidents, Started
 from firmware.devices.camera.motion import Motion
 from firmware.devices.camera.signals import Seen
 from firmware.devices.camera.sources.pictures import shrink
@@ -69,12 +69,15 @@ def test_a_demo_that_is_left_alone_has_its_incident_within_two_minutes() -> None
     incidents = Incidents(waiting_s=Timing().waiting_s, absent_s=120, crowd=5, new_id=lambda: next(names))
     incidents.allow(KINDS, 0)
     counter = Counter(open=True, zones=frozenset(zone.name for zone in ZONES))
-    begun = {}
+    begun, ended = {}, {}
     for tick in range(round(120 / STEP_S)):
         picture = scene.draw(tick * STEP_S, stage.step(STEP_S, "open"))
         y = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8)[:480]
         at_ms = round(tick * STEP_S * 1000)
         seen = Seen(at_ms=at_ms, motion=motion.look(shrink(y)), people=None, faults=frozenset(), now=None)
-        begun |= {one.incident.kind: at_ms for one in incidents.look(seen, counter) if isinstance(one, Started)}
+        changes = incidents.look(seen, counter)
+        begun |= {one.incident.kind: at_ms for one in changes if isinstance(one, Started)}
+        ended |= {one.incident.kind: at_ms for one in changes if isinstance(one, Ended)}
     assert begun.keys() == {"waiting_alone"}
-    assert 60_000 < begun["waiting_alone"] < 110_000
+    assert 60_000 < begun["waiting_alone"] < 90_000
+    assert ended["waiting_alone"] < 110_000  # so that its recording is there soon, too

@@ -118,6 +118,7 @@ class Pages:
             counters=counters,
             extra=self._links,
             alerts=self._hub.board().open,
+            panics=looks.panics(self._hub.board(), state, self._config.zone, lang),
             missing=missing,
             status=404 if missing else 200,
         )

@@ -28,6 +28,7 @@ from center.hall import Hall
 from center.people.model import PeopleError, Person
 from center.people.register import People
 from center.web import ranges
+from center.web.devices import panics
 from center.web.drawing import Drawing, PageRequest, language_of_page, to_page
 from center.web.gate import Problem, RefusedError, needs, people_of, person_of, refused, unstored
 from center.web.stream import Hub
@@ -102,6 +103,7 @@ class ReviewPages:
             request,
             "review",
             asked=asked,
+            panics=panics(self._hub.board(), self._hub.mirror.state, self._config.zone, lang),
             counters=[(one.id, one.label) for one in self._hub.mirror.state.counters.values()],
             kinds=(*KINDS, *(one for one in KEPT if one != "service")),
             days=days,

@@ -551,6 +551,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "why_restarts": ("máy chủ MQTT khởi động lại nhiều lần", "the MQTT broker starts again and again"),
     "why_center_disk": ("ổ đĩa của trung tâm gần đầy", "the center’s disk is almost full"),
     "why_center_clock": ("đồng hồ của trung tâm có thể sai", "the center’s own clock seems to be wrong"),
+    "panic_now": (
+        "{place} gọi khẩn cấp lúc {time}. Xin đến ngay.",
+        "{place} called for help at {time}. Go there at once.",
+    ),
     "why_panic": ("cán bộ bấm nút khẩn cấp, xin đến ngay", "an officer pressed the panic keys, go there at once"),
     "why_clock": ("đồng hồ chưa đồng bộ", "the clock is not synchronised"),
     "alerts_title": ("Cảnh báo", "Alerts"),

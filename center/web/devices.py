@@ -1,11 +1,15 @@
 """A device as an operator looks at it: one word for how it is, why, its last day, and the figures behind it."""
 
+from datetime import datetime, tzinfo
+
 import msgspec
 
 from center.answers import Device
 from center.fleet.alerts import Alert
+from center.fleet.fleet import Board
 from center.fleet.signs import Kind, Level, level, signs
 from center.fleet.strip import LOST, NONE, WARN, WELL
+from center.queue.state import State
 from center.web.words import WORDS, Language, say
 
 PROBLEMS: frozenset[Level] = frozenset({"lost", "revoked", "warn"})
@@ -135,3 +139,15 @@ def disk(megabytes: int | None) -> str:
     if megabytes is not None and megabytes >= 10_000:
         return unit(megabytes / 1000, "GB")
     return unit(megabytes, "MB")
+
+
+def panics(board: Board, state: State, zone: tzinfo, lang: Language) -> list[str]:
+    """Say where somebody calls for help now."""
+    said = []
+    for alert in board.alerts:
+        if alert.kind == "panic" and alert.ended_at is None:
+            counter = state.counters.get(alert.station)
+            place = f"{say('counter', lang)} {counter.label}" if counter is not None else alert.station
+            time = datetime.fromtimestamp(alert.begun_at / 1000, zone).strftime("%H:%M")
+            said.append(say("panic_now", lang, place=place, time=time))
+    return said

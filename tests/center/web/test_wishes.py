@@ -1,10 +1,12 @@
 """Settings of cameras and what people have kept, over HTTP."""
 
+from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from center.answers import Arrival, Delivery, Panic
 from contract.codec import decode
 from contract.states import CameraDesired
 from tests.center.web.site import Center
@@ -142,3 +144,23 @@ def test_a_camera_that_is_away_keeps_nothing(center: Center, told: list[CameraDe
     assert (answer.status_code, answer.json()["code"]) == (409, "camera_away")
     assert "Camera đang mất liên lạc" in answer.json()["message"]
     assert told[-1].keep == ()
+
+
+def test_who_may_come_to_help_is_told_where(center: Center) -> None:
+    """Panic keys stand above the first page and the review, with counter and time; officers see nothing."""
+    at = center.hall.now_ms()
+    row = {
+        "id": "p-1", "type": "vn.motcua.callpad.panic.v1", "source": "/bentre/q01/callpad", "stream": "s",
+        "sequence": 1, "time": at, "clock_synced": True, "occurred_at": at, "received_at": at, "body": "{}",
+    }  # fmt: skip
+    told = Arrival(row=row, panic=Panic("p-1", "q01", "callpad", at))
+    assert center.hall.ingest(Delivery(arrivals=[told])).result(5) == "stored"
+    wait_for(lambda: center.fleet.board.alerts)
+    when = datetime.fromtimestamp(at / 1000, center.config.zone).strftime("%H:%M")
+    said = f"Quầy 1 gọi khẩn cấp lúc {when}. Xin đến ngay."
+    for who, path, shown in [
+        ("dung-1", "/", True), ("dung-2", "/review", True), ("chi-1", "/", True),
+        ("ha-1", "/", False), ("", "/", False),
+    ]:  # fmt: skip
+        with center.client(who) as client:
+            assert (said in client.get(path).text) is shown, (who, path)

@@ -104,6 +104,25 @@ def test_a_panic_key_alone_does_what_it_always_does(pad: Any, for_ms: int) -> No
     assert pad.facts == []
 
 
+def test_a_short_press_is_not_kept_waiting(pad: Any) -> None:
+    """A panic key that was let go asks as soon as that is sure."""
+    pad.close(RECALL)
+    pad.at(1030)
+    pad.open(RECALL)
+    pad.at(1050)
+    assert [one.action for one in pad.asks] == ["recall"]
+
+
+def test_a_hand_on_three_keys_calls_nobody_up(bench: type) -> None:
+    """Where next is a panic key, too, a hand that falls on it first calls for help and no number."""
+    pad = made(bench, CallpadConfig(**KEYS, panic_keys=("next", "recall", "pause")))
+    pad.close(NEXT)
+    pad.at(1050)
+    pad.close(RECALL, PAUSE)
+    pad.at(3000)
+    assert (len(pad.facts), pad.asks) == (1, [])
+
+
 def test_other_keys_wait_for_nothing(pad: Any) -> None:
     """A key that is no panic key asks as soon as its contact has settled."""
     pad.close(NEXT)

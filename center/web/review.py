@@ -159,7 +159,7 @@ class ReviewPages:
             words=self._words(lang),
             fault=fault,
             typed={name: (typed or {}).get(name, "") for name in ("do", "reason")},
-            said=say(f"review_done_{done}", lang) if done in _DONE and not fault else "",
+            said=say(f"done_{done}", lang) if done in _DONE and not fault else "",
             least=reviews.REASON_LEAST,
             status=status,
         )

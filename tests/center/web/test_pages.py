@@ -165,7 +165,7 @@ def test_every_trouble_of_our_devices_has_words() -> None:
 
 def test_every_word_is_used() -> None:
     """No word is kept that no page, script or message asks for: by its name, or by its group and a value of it."""
-    folders = (CENTER / "web", CENTER / "people", CENTER / "keys", CENTER / "fleet")
+    folders = [CENTER / name for name in ("web", "people", "keys", "fleet", "cameras")]
     files = [file for folder in folders for file in folder.rglob("*.*") if file.suffix in (".py", ".html", ".js")]
     asking = "".join(file.read_text(encoding="utf-8") for file in files if file.name != "words.py")
     named = set(re.findall(r"""["']([a-z0-9_]+)["']""", asking)) | set(get_args(Outcome)) | set(get_args(Trouble))

@@ -252,6 +252,23 @@ def test_a_hold_needs_a_reason_and_is_told(center: Center, made: Film) -> None:
     ]
 
 
+def test_ticket_and_rating_stand_beside_the_player(center: Center, made: Film) -> None:
+    """Who judges sees the number, how long its citizen waited and was served, and how they rated; the list does not."""
+    center.at("q01", "open")
+    center.issue()
+    center.at("q01", "call_next")
+    ticket = center.state()["counters"][0]["ticket"]
+    center.at("q01", "start")
+    center.at("q01", "finish", outcome="accepted")
+    center.ask("/api/counters/q01/rating", ticket=ticket, level=1)
+    key = report(center, made, ticket=ticket)
+    with center.client("dung-0") as dung:
+        page = re.sub(r"<[^>]+>", " ", dung.get(f"/review/{key}").text)
+        for words in ("Số phiếu A001", "Quầy 1", "Đã chờ dưới 1 phút", "Đã tiếp nhận", "Đánh giá Không hài lòng (1/3)"):
+            assert words in " ".join(page.split())
+        assert "Không hài lòng" not in dung.get("/review").text
+
+
 # --- clear versions ------------------------------------------------------------------------------------------------
 
 

@@ -97,14 +97,14 @@ class Revealing:
         return found
 
     def pieces(self, grant: Grant, start: int, length: int) -> Iterator[bytes]:
-        """Yield a part of a clear version; ends early where the file has changed since it was examined."""
+        """Yield a part of a clear version; ends early where the file or its key went since it was examined."""
         try:
             for piece in self._pieces(grant.recording, start):
                 yield piece[:length]
                 length -= len(piece)
                 if length <= 0:
                     return
-        except (SealError, OSError):
+        except (ReviewError, SealError, OSError):
             return  # the player sees that it ends
 
     def _pieces(self, recording: Recording, start: int) -> Iterator[bytes]:
@@ -151,7 +151,9 @@ def make_key(config: Config) -> str:
 
 
 def _owner(data_dir: Path) -> tuple[int, int] | None:
-    if os.geteuid() != 0 or not data_dir.is_dir():
+    if os.geteuid() != 0:
         return None
+    if not data_dir.is_dir():
+        raise ConfigError(f"{data_dir}: is not there yet; start the center once, the key will belong to its user")
     owner = data_dir.stat()
     return owner.st_uid, owner.st_gid

@@ -241,7 +241,10 @@ class ReviewPages:
         if part is None:
             return _beyond(grant.length)
         pieces = self._revealing.pieces(grant, part.start, part.length)
-        return _stream(_drawn_from(pieces), part, grant.length, etag)
+        first = await asyncio.to_thread(next, pieces, None)
+        if first is None:
+            raise NotFoundException(detail="this was wiped, or its key is gone")
+        return _stream(_drawn_from(first, pieces), part, grant.length, etag)
 
     async def _look(self, found: Recording, person: Person, lang: Language) -> None:
         now, who = self._hall.now_ms(), (found.id, person.actor)
@@ -389,7 +392,8 @@ async def _read(file: BinaryIO, length: int) -> AsyncIterator[bytes]:
         file.close()
 
 
-async def _drawn_from(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _drawn_from(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece
 

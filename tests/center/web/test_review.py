@@ -344,6 +344,21 @@ def test_what_cannot_be_opened_is_said_in_a_line(center: Center, made: Film) -> 
     assert [what for _, what, _, _ in entries(center)] == ["clip_revealed"]
 
 
+def test_what_is_wiped_while_somebody_watches_ends_there(center: Center, made: Film) -> None:
+    """A grant does not keep a recording: once its file or the key is gone the next part is not there."""
+    key = report(center, made)
+    with center.client("dung-0") as dung:
+        address = grant_of(act(dung, key, "reveal", reason=REASON))
+        file = Path(str(center.config.clips.reveal_key_file))
+        pem = file.read_text()
+        file.unlink()
+        assert dung.get(address).status_code == 404
+        file.write_text(pem)
+        assert dung.get(address, headers={"Range": "bytes=9-"}).status_code == 206
+        center.uploads.vault.delete(hashlib.sha256(made.sealed).hexdigest())
+        assert dung.get(address, headers={"Range": "bytes=9-"}).status_code == 404
+
+
 def replace_sealed(made: Film, sealed: bytes) -> Film:
     """Return a recording with other sealed bytes."""
     return Film(made.shown, sealed, made.clear, made.jpeg, made.seconds)
@@ -383,6 +398,10 @@ services = ["dat-dai"]
     assert ask() == (2, "")
     file.chmod(0o600)
     file.write_text("nothing")
+    assert ask() == (2, "")
+    file.unlink()
+    config.write_text(text.replace(f'data_dir = "{tmp_path}"', f'data_dir = "{tmp_path}/none"'))
+    monkeypatch.setattr("os.geteuid", lambda: 0)  # whose it should be nobody knows yet
     assert ask() == (2, "")
     config.write_text(text.replace("reveal_key_file", "#"))
     assert ask() == (2, "")

@@ -20,6 +20,7 @@ from firmware.devices.camera.signals import Hold
 from firmware.ports import Drive, Record, Remember, Report
 from tests.support.brokers import Mosquitto
 from tests.support.device import DeviceSide, rated, sealed
+from tests.support.lens import Lens
 from tests.support.program import Program
 from tests.support.waiting import wait_for
 
@@ -68,9 +69,15 @@ class Camera:
 
 
 @pytest.fixture
-def program(tmp_path: Path, make_mosquitto: Callable[..., Mosquitto]) -> Iterator[Program]:
+def broker(make_mosquitto: Callable[..., Mosquitto]) -> Mosquitto:
+    """A broker that outlives the center."""
+    return make_mosquitto()
+
+
+@pytest.fixture
+def program(tmp_path: Path, broker: Mosquitto) -> Iterator[Program]:
     """A center whose broker outlives it."""
-    one = Program(tmp_path, "external", broker=make_mosquitto())
+    one = Program(tmp_path, "external", broker=broker)
     yield one
     one.end(signal.SIGKILL)
 
@@ -130,3 +137,49 @@ def test_whatever_is_killed_each_wish_is_carried_out_once(program: Program) -> N
     assert program.rows("SELECT count(*), count(done_at) FROM camera_wish") == [(len(low), len(low))]
     assert [one.kind for one in camera.recorded if isinstance(one, CameraStarted)] == ["panic"] * panics
     assert program.rows("SELECT count(*) FROM alert WHERE kind = 'panic'") == [(1,)]
+
+
+@pytest.mark.mosquitto
+@pytest.mark.e2e
+@pytest.mark.long
+def test_what_is_asked_of_a_whole_camera_ends_as_recordings_at_the_center(
+    program: Program, broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Both real programs: an interval, a low rating and a panic are confirmed, recorded, and lie at the center."""
+    with program.config.open("a", encoding="utf-8") as file:
+        file.write("[clips]\nspare_gb = 0\nsample_per_week = 0\n")
+    program.start()
+    (tmp_path / "lens").mkdir()
+    lens = Lens(tmp_path / "lens", broker, program.http_port)
+    text = lens.config.read_text().replace("kinds = []\n", "").replace("service_clips = false\n", "post_roll_s = 1\n")
+    lens.config.write_text(text)
+    lens.start()
+    callpad, rating = (Address(center="bentre", station="q01", device=name) for name in ("callpad", "rating"))
+
+    def done() -> dict[str, bool]:
+        return dict(program.rows("SELECT why, done_at IS NOT NULL FROM camera_wish"))
+
+    try:
+        wait_for(lambda: program.rows("SELECT 1 FROM device WHERE reported IS NOT NULL"), timeout_s=30)
+        ticket = program.post("/api/tickets", "take", {"service": "dat-dai"})["ticket"]["id"]
+        for action in ("open", "call_next", "start"):
+            program.post(f"/api/counters/q01/{action}", action, {})
+        body = {"before_s": 5, "after_s": 1, "note": "to tiếng"}
+        wait_for(lambda: program.refusal("/api/cameras/q01/keep", "keep", body) is None, timeout_s=10)
+        wait_for(lambda: done() == {"asked": True}, timeout_s=10)
+        arrived = "SELECT why, ticket FROM clip WHERE arrived_at IS NOT NULL ORDER BY why"
+        wait_for(lambda: program.rows(arrived) == [("asked", ticket)], timeout_s=30)  # the service has pictures by then
+        program.post("/api/counters/q01/finish", "finish", {})
+        with (
+            DeviceSide("127.0.0.1", program.mqtt_port, callpad) as pad,
+            DeviceSide("127.0.0.1", program.mqtt_port, rating) as buttons,
+        ):
+            buttons.tell(rated(1, ticket=ticket), sequence=1)
+            wait_for(lambda: done() == {"asked": True, "low_rating": True}, timeout_s=10)
+            event = sealed(CallpadPanic(held_ms=500), sequence=1, source=callpad.source, synced=False)
+            pad.say(Channel.EVENT, event)
+            wait_for(lambda: program.rows("SELECT kind FROM incident") == [("panic",)], timeout_s=10)
+            wait_for(lambda: program.rows("SELECT kind FROM alert WHERE kind = 'panic'"), timeout_s=10)
+        wait_for(lambda: program.rows(arrived) == [("asked", ticket), ("low_rating", ticket)], timeout_s=40)
+    finally:
+        lens.end(signal.SIGKILL)

@@ -16,7 +16,7 @@ from center.answers import Panic
 from center.cameras import sample
 from center.cameras.desired import LOWEST, Setting
 from center.queue.model import AnyEvent, CounterOpened, DayStarted, TicketServed
-from center.storage.tables import camera_setting, camera_wish, device_event, queue_event, rating, sample_week
+from center.storage.tables import camera_setting, camera_wish, clip, device_event, queue_event, rating, sample_week
 from contract.events import NAMES, CallpadPanic
 from contract.states import Keep
 
@@ -28,6 +28,9 @@ LISTED = 50
 """So many of the last wishes are shown of a camera."""
 
 _events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+BY_CHANCE = ("sample", "service")
+"""Why a recording is there of which nobody has complained."""
+
 _settings = msgspec.json.Decoder(Setting)
 
 
@@ -167,7 +170,21 @@ def add(connection: sa.Connection, wish: Wish) -> bool:
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = msgspec.structs.asdict(wish)
     new = insert(camera_wish).values(values).on_conflict_do_nothing(index_elements=["id"])
-    return connection.execute(new).rowcount > 0
+    if connection.execute(new).rowcount == 0:
+        return False
+    if wish.why == "low_rating":
+        drawn = sa.and_(clip.c.station == wish.station, clip.c.ticket == wish.ticket, clip.c.why.in_(BY_CHANCE))
+        connection.execute(sa.update(clip).where(drawn).values(why=wish.why))
+    return True
+
+
+def reason(connection: sa.Connection, station: str, ticket: str | None, why: str | None) -> str | None:
+    """Return why a recording is kept, of which its camera knows but a part: a low rating comes before a drawn lot."""
+    if ticket is None or why not in BY_CHANCE:
+        return why
+    wish = camera_wish
+    low = sa.select(wish.c.id).where(wish.c.ticket == ticket, wish.c.station == station, wish.c.why == "low_rating")
+    return why if connection.execute(low).first() is None else "low_rating"
 
 
 def ask(connection: sa.Connection, wish: Wish) -> Wish:

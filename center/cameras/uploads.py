@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 
+from center.cameras.book import reason
 from center.cameras.names import name_of
 from center.cameras.vault import FOLDER, Known, MismatchError, Partial, Vault, VaultError
 from center.config import Config
@@ -370,6 +371,7 @@ def _enter(connection: sa.Connection, said: dict[str, Any], way: Way, now: int) 
     """Write clip and upload; returns whether this very file is here already."""
     clip, upload = tables.clip, tables.upload
     columns = _columns(way.file)
+    said = said | {"why": reason(connection, said["station"], said["ticket"], said["why"])}
     found = connection.execute(sa.select(clip).where(clip.c.id == way.clip)).mappings().first()
     here = found is not None and found[columns["at"]] is not None
     if found is not None and found["wiped_at"] is not None:

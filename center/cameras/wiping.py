@@ -68,7 +68,7 @@ def _drawn_out() -> sa.Select[Any]:
         camera_wish.c.ticket == clip.c.ticket, camera_wish.c.station == clip.c.station
     )
     displaced = asked.where(camera_wish.c.why == "sample", camera_wish.c.gone_at.is_not(None)).exists()
-    wanted = asked.where(camera_wish.c.gone_at.is_(None)).exists()
+    wanted = asked.where(sa.or_(camera_wish.c.gone_at.is_(None), camera_wish.c.why != "sample")).exists()
     return _here().where(clip.c.why == "sample", clip.c.reviewed_at.is_(None), displaced, ~wanted)
 
 

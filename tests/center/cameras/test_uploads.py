@@ -17,7 +17,9 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
+from center.cameras import book
 from center.cameras import uploads as module
+from center.cameras.book import Wish
 from center.cameras.vault import Vault
 from center.config import Clips
 from center.errors import StoreError
@@ -161,6 +163,25 @@ def test_a_recording_in_three_parts(center: Center, vault: Vault) -> None:
     assert send(center, leave, b"", len(CONTENT)).status_code == 204
     assert send(center, leave, b"x", 0).status_code == 409
     assert Camera(center).leave(wanted).offset == len(CONTENT)
+
+
+@pytest.mark.parametrize("rated", ["before", "after"])
+def test_a_low_rating_comes_before_a_drawn_lot(center: Center, rated: str) -> None:
+    """A service that was drawn for the sample and rated low is there for its rating, whichever was heard of first."""
+    low = Wish(id=f"r-{rated}", station="q01", why="low_rating", ticket=f"t-{rated}", asked_at=0)
+
+    def rate() -> None:
+        center.hall.transact(lambda rows: book.add(rows, low)).result(5)
+
+    if rated == "before":
+        rate()
+    Camera(center).leave(clip(), why="sample", ticket=low.ticket)
+    Camera(center).leave(clip(name="c-2"), why="waiting_alone", ticket=low.ticket)
+    Camera(center).leave(clip(name="c-3"), why="sample", ticket="t-other")
+    if rated == "after":
+        rate()
+    Camera(center).leave(clip(), file="sealed", why="sample", ticket=low.ticket)
+    assert [row_of(center, name).why for name in ("c-1", "c-2", "c-3")] == ["low_rating", "waiting_alone", "sample"]
 
 
 def test_the_two_files_of_a_recording_are_two_uploads(center: Center, vault: Vault) -> None:

@@ -13,7 +13,7 @@ HARDWARE = (
     *("-M", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-smp", "2", "-m", "768"),
     *("-nodefaults", "-display", "none", "-device", "virtio-rng-pci"),
     # Where disks are plugged in while the machine runs.
-    *("-device", "pcie-root-port,id=socket1,chassis=1", "-device", "pcie-root-port,id=socket2,chassis=2"),
+    *(part for number in (1, 2, 3) for part in ("-device", f"pcie-root-port,id=socket{number},chassis={number}")),
     *("-device", "isa-serial,chardev=line,index=1"),
     *("-append", "root=/dev/vda rw quiet mitigations=off nokaslr apparmor=0 audit=0 random.trust_cpu=on console=ttyS0"),
 )
@@ -123,13 +123,17 @@ class Machine:
         """
         self._plug("socket1", "/dev/vdb", {"driver": "blklogwrites", "file": _raw(disk), "log": _raw(log)})
 
-    def plug_read_only_disk(self, disk: Path) -> None:
-        """Plug a second disk in, as /dev/vdc, that nobody writes."""
-        self._plug("socket2", "/dev/vdc", {**_raw(disk), "read-only": True})
+    def plug_read_only_disk(self, disk: Path, *, name: str) -> str:
+        """Plug a disk in that nobody writes; return its device. `name` is its serial number, of up to 20 letters."""
+        socket_name = "socket2" if name == "center" else "socket3"
+        device = f"/dev/disk/by-id/virtio-{name}"
+        self._plug(socket_name, device, {**_raw(disk), "read-only": True}, serial=name)
+        return device
 
-    def _plug(self, socket_name: str, device: str, node: dict[str, Any]) -> None:
+    def _plug(self, socket_name: str, device: str, node: dict[str, Any], **more: str) -> None:
         self._qmp("blockdev-add", {**node, "node-name": f"in-{socket_name}"})
-        self._qmp("device_add", {"driver": "virtio-blk-pci", "drive": f"in-{socket_name}", "bus": socket_name})
+        drive = {"driver": "virtio-blk-pci", "drive": f"in-{socket_name}", "bus": socket_name}
+        self._qmp("device_add", drive | more)
         self.run(f"for _ in $(seq 200); do test -b {device} && exit; sleep 0.1; done; exit 1")
 
     def monitor(self, command: str) -> str:

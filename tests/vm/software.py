@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from tests.vm.image import ROOT, digest, locked, stage
 from tests.vm.machine import Machine
@@ -36,14 +37,14 @@ def install(machine: Machine) -> None:
     machine.put(f"{PREFIX}/bin/motcua", re.sub(r"\A#!.*", f"#!{PREFIX}/bin/python3", script), mode="755")
 
 
-def install_center(machine: Machine) -> None:
-    """Add what the extra `center` needs, on a disk of its own: it is too much to be copied each time."""
-    needs = _dependencies("center")
+def install_extra(machine: Machine, extra: Literal["center", "camera"]) -> None:
+    """Add what an extra needs, on a disk of its own: it is too much to be copied each time."""
+    needs = _dependencies(extra)
     with locked():
-        made = stage("center-disk", digest(needs.name), functools.partial(_make_disk, needs))
-    machine.plug_read_only_disk(made / "disk.raw")
-    machine.run(f"mkdir -p {PREFIX}/center && mount -t ext4 -o ro /dev/vdc {PREFIX}/center")
-    machine.put(f"{PREFIX}/{SITE}/center.pth", f"{PREFIX}/center\n")
+        made = stage(f"{extra}-disk", digest(needs.name), functools.partial(_make_disk, needs))
+    device = machine.plug_read_only_disk(made / "disk.raw", name=extra)
+    machine.run(f"mkdir -p {PREFIX}/{extra} && mount -t ext4 -o ro {device} {PREFIX}/{extra}")
+    machine.put(f"{PREFIX}/{SITE}/{extra}.pth", f"{PREFIX}/{extra}\n")
 
 
 def _make_disk(content: Path, out: Path) -> None:

@@ -193,7 +193,7 @@ def press(
 
 def visit(machine: Machine, center: Center, disk: Disk, count: int) -> Story:
     """Let a center in the machine serve a full hall; return the record."""
-    software.install_center(machine)
+    software.install_extra(machine, "center")
     config = CENTER.format(data_dir=CENTER_STATE, host=HOST, port=center.mqtt_port)
     machine.put("/etc/motcua/center.toml", config)
     machine.run(f"{software.PREFIX}/bin/motcua install-units --center")

@@ -57,7 +57,7 @@ cp "$work/module/gpio-sim.ko" "$root/lib/modules/$abi/extra/"
 depmod -b "$root" "$abi"
 mkdir -p "$out/modules/lib/modules/$abi"
 for module in virtio_pci virtio_blk virtio_net virtio_rng ext4 crc32c_generic configfs autofs4 gpio-sim \
-    usbserial cdc-acm; do
+    usbserial cdc-acm vivid; do
     modprobe -d "$root" -S "$abi" --show-depends "$module"
 done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | sort -u | while read -r file; do
     install -D -m 644 "$file" "$out/modules/${file#"$root"/}"

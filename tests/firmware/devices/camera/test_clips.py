@@ -208,14 +208,26 @@ def test_the_clips_of_a_ticket_are_held_by_the_name_they_are_asked_for(path: Pat
 def test_a_hold_survives_the_end_of_the_recording(path: Path) -> None:
     """A clip that is asked for while it is recorded stays held when it is finished."""
     folder = _folder(path)
-    folder.add(_clip(recording=True, ticket="t-1"))
+    service = msgspec.structs.replace(_clip(ticket="t-1"), why="service")
+    folder.add(msgspec.structs.replace(service, recording=True))
     folder.hold("t-1", "keep-7", "low_rating")
 
-    folder.change(_clip(ticket="t-1"))
+    folder.change(service)
 
     found = folder.clip("c-1")
     assert found is not None
     assert (found.recording, found.held, found.asked) == (False, True, ("keep-7",))
+    assert (found.name, found.why) == ("keep-7", "low_rating")
+
+
+def test_a_service_that_was_drawn_and_then_rated_low_is_one_that_was_rated_low(path: Path) -> None:
+    """Whoever looks for low ratings finds it; one that was rated low and drawn stays one that was rated low."""
+    folder = _folder(path)
+    for id_, asked in (("s-1", ("sample", "low_rating")), ("s-2", ("low_rating", "sample"))):
+        _put(folder, msgspec.structs.replace(_clip(id_, ticket=id_), why="service"))
+        for why in asked:
+            folder.hold(id_, f"{why}-{id_}", why)
+    assert {clip.why for clip in _folder(path).clips()} == {"low_rating"}
 
 
 def test_the_center_knows_the_service_by_the_name_it_asked_for(path: Path) -> None:
@@ -232,6 +244,9 @@ def test_the_center_knows_the_service_by_the_name_it_asked_for(path: Path) -> No
         "s-1": ("keep-7", "low_rating", both),
         "s-2": (None, "low_rating", both),
     }
+    _put(folder, msgspec.structs.replace(_clip("s-0", age_s=60, ticket="t-1"), why="service"))
+    (late,) = [clip for clip in folder.hold("t-1", "keep-7", "low_rating") if clip.id == "s-0"]
+    assert late.name is None, "one name is one clip"
 
 
 def test_strange_files_are_left_alone(path: Path) -> None:

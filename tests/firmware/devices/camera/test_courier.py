@@ -545,6 +545,16 @@ def test_contact_that_is_lost_during_an_ask_is_no_fault(tmp_path: Path, caplog: 
     assert lines(caplog) == []
 
 
+def test_not_all_begin_at_once_after_a_blackout(tmp_path: Path) -> None:
+    """Cameras that hear of the center at the same moment begin at moments of their own."""
+    clock, moments = ManualClock(), set()
+    for number in range(5):
+        with Device(tmp_path / str(number), Whim().answer, clock=clock) as device:
+            wait_for(lambda device=device: device.courier._again_ms)
+            moments.add(device.courier._again_ms)
+    assert len(moments) > 1
+
+
 def test_without_contact_nothing_is_tried(tmp_path: Path) -> None:
     """Until the center can be asked no recording asks."""
     with whimsical() as (whim, port), Device(tmp_path, whim.answer, port=port) as device:

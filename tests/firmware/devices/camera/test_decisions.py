@@ -682,8 +682,9 @@ def test_a_recording_gets_the_answer_to_its_own_ask() -> None:
     assert (second.action, second.seen) == ("upload", None)
     assert second.args == Args(clip=clip, file="sealed", why="low_rating", ticket="t1")
     leave = Upload(path="/api/uploads/x", token="t0ken", offset=7)  # noqa: S106
-    for request_id in (first.request_id, second.request_id, second.request_id):
-        camera.do(camera.decisions.on_reply(Reply(id=request_id, ok=True, upload=leave), camera.now_ms))
+    early = Upload(path="/api/uploads/y", token="t0ken", offset=7)  # noqa: S106
+    for request_id, upload in ((first.request_id, early), (second.request_id, leave), (second.request_id, early)):
+        camera.do(camera.decisions.on_reply(Reply(id=request_id, ok=True, upload=upload), camera.now_ms))
     assert camera.told(Answer) == [Answer(ask=2, upload=leave)]
     camera.signal(msgspec.structs.replace(wants, ask=3))
     no = Reply(id=camera.asks[-1].request_id, ok=False, code="disk_low", message="later")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.figures import Row, render
 
-SOAKS = ("hostile", "kills", "month")
+SOAKS = ("hostile", "kills", "month", "camera_week")
 """What takes many minutes and runs only by name: `make soak`."""
 
 NAMES = (
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="*",
         choices=[*NAMES, *SOAKS, []],
         metavar="NAME",
-        help=f"any of {', '.join((*NAMES, *SOAKS))}; all but the last three where none is named",
+        help=f"any of {', '.join((*NAMES, *SOAKS))}; all but the last four where none is named",
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each; the table shows medians (default 3)")
     parser.add_argument("--json", type=Path, help="write the rows there as well")

@@ -283,6 +283,8 @@ def tampering(episodes: int, *, seed: int = 13) -> dict[str, Score]:
             plan += [(between(13, 17), TAMPER[index]), (between(14, 18), ""), (between(6, 10), "light")]
     for seconds, what in plan:
         stage.citizens, stage.officer = int(stage.random.integers(0, 4)), bool(stage.random.random() < 0.8)
+        if number == 0:  # what stands there when the camera begins is a part of the place to it
+            stage.citizens, stage.officer = 0, True
         stage.light = float(between(0.6, 1.15)) if what == "light" else 1.0
         stage.lamp = float(between(0.5, 1.0)) if what == "light" else 1.0
         spoil = _spoiler(what, stage.random)

@@ -188,7 +188,8 @@ class Folder:
         """Keep every clip of a ticket until the center has it, asked for by this name; return them.
 
         The center knows the first of its services by that name; the others, and its incidents, by their own ids. It
-        holds in memory even where the sidecar cannot be written, so that nobody makes room for it with the clip.
+        holds in memory even where the sidecar cannot be written, so that nobody makes room for it with the clip. A low
+        rating says more of a service than that it was drawn by lot.
         """
         with self._lock:
             found = [
@@ -196,7 +197,7 @@ class Folder:
                     clip,
                     held=True,
                     asked=tuple(dict.fromkeys((*clip.asked, name))),
-                    why=why if clip.why == SERVICE else clip.why,
+                    why=why if clip.why == SERVICE or (clip.why, why) == ("sample", "low_rating") else clip.why,
                 )
                 for clip in self._clips.values()
                 if clip.ticket == ticket

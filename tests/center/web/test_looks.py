@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, IncompleteRead
+from pathlib import Path
 
 import cv2
 import httpx
@@ -189,6 +190,18 @@ def test_a_live_look_ends_with_its_last_viewer(center: Center, camera: Camera) -
     assert ended[:3] == ("person:hanh", "camera_left", "q01")
     assert int(ended[3].split()[2]) >= 3
     assert camera.post(look).status_code == 410
+
+
+@pytest.mark.usefixtures("camera")
+def test_no_picture_and_no_token_is_on_the_disk(center: Center) -> None:
+    """Whatever was seen is in no file of the center, and neither is what lets a camera send it."""
+    with Looking(center) as page:
+        wait_for(lambda: len(page.parts) >= 2)
+        look = center.hub.looks.wanted("q01")
+    assert look is not None
+    files = [each.read_bytes() for each in Path(center.config.data_dir).rglob("*") if each.is_file()]
+    assert any(b"camera_looked" in each for each in files)
+    assert not any(secret in each for each in files for secret in (page.parts[0], look.token.encode()))
 
 
 def test_ten_viewers_cost_the_camera_one_upload(

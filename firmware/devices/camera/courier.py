@@ -523,9 +523,9 @@ def _name(clip: Clip) -> str:
 
 def _other_name(clip: Clip) -> str | None:
     """Return the name to try when the center has another recording by the present one."""
-    if clip.name is None:
+    if _name(clip) == clip.id:
         return f"{clip.id[:55]}-{clip.sha256[:8]}"
-    return clip.id if clip.name == (clip.asked[0] if clip.asked else None) else None
+    return clip.id if clip.name in clip.asked else None
 
 
 def _number(text: str | None) -> int | None:

@@ -230,10 +230,12 @@ def test_a_name_that_is_taken_gives_way_to_another(center: Center, tmp_path: Pat
             device.courier.wake()
             device.wait_empty()
         device.add("s-2", size=70_000)
+        device.add("s-1", size=60_000, why=SERVICE, ticket="t-1")
+        device.folder.hold("t-1", "keep-1", "sample")
         device.courier.wake()
         device.wait_empty()
-    sha256 = hashlib.sha256(content("s-2", 70_000)).hexdigest()
-    assert set(rows(center, "a03")) == {"keep-1", "s-1", "s-2", f"s-2-{sha256[:8]}"}
+    one, two = (hashlib.sha256(content(*each)).hexdigest() for each in (("s-1", 60_000), ("s-2", 70_000)))
+    assert set(rows(center, "a03")) == {"keep-1", "s-1", "s-2", f"s-1-{one[:8]}", f"s-2-{two[:8]}"}
 
 
 def test_one_that_was_wiped_at_the_center_goes_here_too(center: Center, tmp_path: Path) -> None:

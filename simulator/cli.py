@@ -169,10 +169,14 @@ def _any_port(but: int) -> int:
     return port
 
 
-def _to_watch(camera: CameraPlace) -> str:
+def _of_camera(camera: CameraPlace | None) -> list[tuple[str, str]]:
+    if camera is None:
+        return []
     if camera.video is not None:
-        return f"what the camera of {camera.counter} finds in {camera.video.name}"
-    return f"the camera of {camera.counter}: leave it alone for 75 s, and a citizen waits there without an officer"
+        to_watch = f"what it finds in {camera.video.name}"
+    else:
+        to_watch = "what it finds: leave the counter alone for 75 s, and a citizen waits there without an officer"
+    return [(f"/cameras/{camera.counter}", "what its camera sees, live"), ("/demo/review", to_watch)]
 
 
 def addresses(premises: Premises, *, lacking: bool = False) -> str:
@@ -186,7 +190,7 @@ def addresses(premises: Premises, *, lacking: bool = False) -> str:
         ("/board", "the hall board"),
         *((f"/counter/{counter.id}", f"the desk of counter {counter.label}") for counter in premises.counters),
         ("/demo/devices", "the devices"),
-        *([("/demo/review", _to_watch(premises.camera))] if premises.camera else []),
+        *_of_camera(premises.camera),
     ]
     width = max(len(path) for path, _ in pages)
     lines = [

@@ -14,8 +14,8 @@ WALK_S = 2.5
 BUSY_S = 30.0
 """After a service the officer works on at the desk for so long."""
 ALONE_S = 85.0
-"""So long a citizen waits alone, unless somebody is called before. A camera without a network needs 60 s to take a place
-where nothing moves for an empty one; the rest is for `waiting_s`, and for its recording to show how it ends."""
+"""So long a citizen waits alone, unless somebody is called before. A camera without a network needs 60 s to take a
+place where nothing moves for an empty one; the rest is for `waiting_s`, and for its recording to show how it ends."""
 HELPED_S = 20.0
 FIRST_S = 8.0
 """The room is empty for so long at first: a camera has to see it before it can tell what moves."""

@@ -176,6 +176,7 @@ function paintCamera(camera) {
       touch({ do: parts.camera.covered ? "uncover" : "cover", counter: camera.counter });
     });
     box.querySelector(".switch-row").hidden = Boolean(camera.video);
+    box.querySelector(".live").href = `/cameras/${camera.counter}`;
   }
   box.classList.toggle("dead", !camera.running);
   const image = box.querySelector("img");

@@ -65,6 +65,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "incidents_n": ("{n} sự kiện", "Incidents: {n}"),
     "incident_line": ("{time} {kind}", "{time} {kind}"),
     "incident_on": ("{time} {kind}, đang diễn ra", "{time} {kind}, going on"),
+    "live": ("Trực tiếp", "Live"),
     "review": ("Xem lại", "Review"),
     "broker": ("Máy chủ MQTT", "MQTT broker"),
     "broker_on": ("Đang chạy ({kind})", "Running ({kind})"),

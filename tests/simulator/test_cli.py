@@ -43,6 +43,7 @@ def test_what_the_camera_shows_is_said(tmp_path: Path, camera: CameraPlace | Non
     assert said in addresses(place, lacking=lacking)
     without = addresses(replace(place, camera=None))
     assert "/demo/review" not in without
+    assert "/cameras" not in without
     assert "pip install" not in without
 
 

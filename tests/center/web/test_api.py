@@ -285,6 +285,9 @@ def test_the_interface_is_described(center: Center) -> None:
         if method in ("get", "post", "put", "delete")
     }
     assert routes == {
+        ("get", "/api/cameras/{station}"),
+        ("put", "/api/cameras/{station}"),
+        ("post", "/api/cameras/{station}/keep"),
         ("post", "/api/tickets"),
         ("get", "/api/tickets/{ticket_id}"),
         ("post", "/api/tickets/{ticket_id}/{action}"),

@@ -113,6 +113,12 @@ def test_a_clock_that_was_set_late_deletes_nothing_too_early() -> None:
     assert to_delete([clip], later, quota=PLENTY, missing=0) == [clip]
 
 
+def test_what_the_center_can_show_goes_before_what_is_only_here() -> None:
+    """When room is short a newer recording goes of which the center has what may be shown."""
+    clips = [_clip("old", age_s=50), _clip("sent", age_s=10, sent=True), _clip("held", age_s=90, sent=True, held=True)]
+    assert [clip.id for clip in to_delete(clips, MOMENT, quota=20, missing=0)] == ["sent"]
+
+
 # --- on the disk ---------------------------------------------------------------------------------------------------
 
 

@@ -131,7 +131,7 @@ class CallpadReported(State, frozen=True, kw_only=True):
     trouble: _Trouble = None
 
 
-Fraction = Annotated[float, Meta(ge=0, le=1, description="0 to 1, of the picture's width or height, from the upper left")]
+Fraction = Annotated[float, Meta(ge=0, le=1, description="0 to 1, of the width or height, from the upper left")]
 
 
 class Zone(State, frozen=True, kw_only=True):

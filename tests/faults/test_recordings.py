@@ -47,7 +47,8 @@ def _run(site: tuple[Program, Mosquitto], folder: Path, seed: int, *victims: str
     every = [*shown.values(), *sealed.values()]
     total = sum(len(each) for each in every)
     halts = sorted(chance.sample(range(total), len(victims)))
-    cuts = [chance.choice([None, chance.randint(1, 600), chance.randint(600, 400_000)]) for _ in range(6)]
+    cuts = [None, chance.randint(1, 600), *(chance.randint(600, 400_000) for _ in range(4))]
+    chance.shuffle(cuts)
     following = iter(cuts)
     with Road(lambda: center.http_port, lambda: next(following, None), halts=halts) as road:
         lens = Lens(folder, broker, road.port)

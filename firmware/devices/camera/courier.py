@@ -90,11 +90,12 @@ def choose(
 
 @dataclass(slots=True)
 class _Way:
-    """One file's leave, and how much of it is there; None: the center has to say."""
+    """One file's leave, and how much of it is there; None: the center has to say. `told` is what it said last."""
 
     path: str
     token: str
     offset: int | None
+    told: int
 
 
 class _StopError(Exception):
@@ -355,7 +356,8 @@ class Courier:
         """Ask for leave; None where the answer settles it, or another name is to be asked by."""
         answer = self._answered(clip, file)
         if answer.upload is not None:
-            return _Way(answer.upload.path, answer.upload.token, answer.upload.offset)
+            offset = answer.upload.offset
+            return _Way(answer.upload.path, answer.upload.token, offset, told=offset)
         words = f"{answer.message or 'no reason given'} ({answer.code})"
         match answer.code:
             case "clip_wiped":
@@ -433,11 +435,10 @@ class Courier:
             self._hang_up()
         offset = _number(response.getheader("Upload-Offset"))
         if response.status in (200, 204) and offset is not None:
-            way.offset = offset
-            if before is None:
-                return
-            if offset > before:
-                self._works()
+            more, way.offset, way.told = offset > way.told, offset, offset
+            if more:
+                self._works()  # also by what came before a cut: a bad line is no reason to wait ever longer
+            if more or before is None:
                 return
         self._refused(key, way, response, body)
 

@@ -457,6 +457,26 @@ def test_a_recording_that_arrives_with_another_hash_lets_others_go_first(
     ]
 
 
+def test_a_line_that_breaks_and_breaks_is_used_as_long_as_something_comes(tmp_path: Path) -> None:
+    """Each cut after which more is there than before begins the waiting anew, so a bad line carries what it can."""
+    with whimsical() as (whim, port), Device(tmp_path, whim.answer, port=port) as device:
+        whim.answers = [(CUT, {}), (200, {})] * 12
+        most = 0
+        before = whim.do
+
+        def do(request: BaseHTTPRequestHandler) -> None:
+            nonlocal most
+            most = max(most, device.courier._failures)
+            before(request)
+
+        whim.do = do  # type: ignore[method-assign]
+        device.add("i-1", size=50_000)
+        device.courier.wake()
+        device.wait_empty()
+    assert whim.files["/i-1/shown"] == content("i-1", 50_000)
+    assert most == 1
+
+
 @pytest.mark.parametrize(
     "code", ["disk_low", "store_full", "store_failed", "overloaded", "stopping", "of_another_version"]
 )

@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+MOST_AHEAD_MS = 31 * 86_400_000
+"""What a device says to be so much later than now is dated now: dates further on cannot be drawn, nor grow old."""
+
 
 class Clock(Protocol):
     """What the center asks the time."""

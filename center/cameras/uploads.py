@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from center.cameras.book import reason
 from center.cameras.names import name_of
 from center.cameras.vault import FOLDER, Known, MismatchError, Partial, Vault, VaultError
+from center.clock import MOST_AHEAD_MS
 from center.config import Config
 from center.errors import CenterError, StoreError
 from center.hall import Hall
@@ -181,6 +182,8 @@ class Uploads:
                 "clip_too_large", f"at most {self._largest // 1_000_000} MB ([clips] largest_mb at the center)"
             )
         camera, now = f"{station}/{device}", self._clock.now_ms()
+        if start > now + MOST_AHEAD_MS:
+            start = now
         row: dict[str, Any] = {
             "id": name_of(station, device, clip.id), "station": station, "device": device, "name": clip.id,
             "start": start, "seconds": clip.seconds, "why": request.args.why, "ticket": request.args.ticket,
@@ -258,12 +261,15 @@ class Uploads:
 
     @contextlib.contextmanager
     def at_work(self, way: Way) -> Iterator[None]:
-        """Keep an upload, and one of the places, for one sender."""
+        """Keep an upload, and one of the places, for one sender. No camera takes the last one from all others."""
         with self._lock:
             if way.busy:
                 raise BusyUploadError("somebody sends this already")
             if self._busy >= self._at_once:
                 raise CrowdedError(f"{self._at_once} send already ([clips] at_once at the center)")
+            own = sum(one.busy and one.camera == way.camera for one in self._ways.values())
+            if own >= max(1, self._at_once - 1):
+                raise CrowdedError("this camera sends as many as it may at once")
             way.busy = True
             self._busy += 1
         try:
@@ -421,9 +427,10 @@ def _hashed(token: str) -> str:
 
 
 def _instant(text: str) -> int | None:
-    """Return an instant of RFC 3339 in UTC milliseconds; None for anything else."""
+    """Return an instant of RFC 3339 in UTC milliseconds; None for anything else, and for one before 1970."""
     try:
         found = datetime.fromisoformat(text)
-        return None if found.tzinfo is None else int(found.astimezone(UTC).timestamp() * 1000)
+        at = -1 if found.tzinfo is None else int(found.astimezone(UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
+    return at if at >= 0 else None

@@ -9,6 +9,7 @@ import msgspec
 
 from center.answers import Arrival, Panic, RatingStored, Sighting
 from center.cameras import incidents
+from center.clock import MOST_AHEAD_MS
 from contract.codec import decode
 from contract.envelope import MAX_BYTES, Envelope, open_envelope
 from contract.errors import ContractError
@@ -129,7 +130,8 @@ def _event(message: Message, address: Address) -> Event:
         raise ContractError("source", f"says {envelope.source} but came from {address.source}")
     fact = envelope.fact()
     time_ms = (envelope.time - _EPOCH) // _MILLISECOND
-    occurred_at = time_ms if envelope.clocksynced else message.at
+    trusted = envelope.clocksynced and time_ms <= message.at + MOST_AHEAD_MS
+    occurred_at = time_ms if trusted else message.at
     return Event(
         address=address,
         event_id=envelope.id,

@@ -44,7 +44,7 @@ device_event = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("time", BigInteger, nullable=False),  # as the device's clock had it
     Column("clock_synced", Boolean, nullable=False),
-    Column("occurred_at", BigInteger, nullable=False),  # `time`, or when it arrived if that clock was not set
+    Column("occurred_at", BigInteger, nullable=False),  # `time`, or when it arrived if that clock is not believed
     Column("received_at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Index(None, "type", "occurred_at"),

@@ -20,7 +20,7 @@ from litestar.response import Stream
 from center.cameras import reviews
 from center.cameras.revealing import LOGIN_MS, Grant, Revealing
 from center.cameras.reviews import KEPT, KINDS, Case, Item, Place, Recording, ReviewError, Wanted
-from center.cameras.vault import Vault
+from center.cameras.vault import Vault, VaultError
 from center.clock import business_day
 from center.config import Config
 from center.errors import StoreError
@@ -42,7 +42,7 @@ PIECE = 256 * 1024
 UNSEEN_MOST = 99
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_PLACE = re.compile(r"(\d{1,15})-([ic][0-9a-f]{32})", re.ASCII)
+_PLACE = re.compile(r"(-?\d{1,15})-([ic][0-9a-f]{32})", re.ASCII)
 _DONE = ("review", "hold", "release")
 _LOOKS_KEPT = 1000
 _NO_STORE = {"cache-control": "no-store"}
@@ -283,8 +283,10 @@ class ReviewPages:
 
         try:
             await asyncio.to_thread(alone)
-        except StoreError as error:
-            raise unstored(error, lang) from error
+        except (StoreError, VaultError) as error:
+            raise unstored(StoreError(str(error), full=error.full), lang) from error
+        except TimeoutError as error:
+            raise unstored(StoreError("the center is busy"), lang) from error
 
     async def _reveal(self, key: str, reason: str, person: Person, people: People, lang: Language) -> Grant:
         """Let somebody see a clear version; who and why is written down before."""
@@ -459,7 +461,9 @@ def _minutes(ms: int, lang: Language) -> str:
 
 
 def _reason(form: dict[str, str]) -> str:
-    return " ".join(form.get("reason", "").split())[: reviews.REASON_LENGTH]
+    """Return why, in a line that shows all that is in it: it stands in the audit log for good."""
+    words = " ".join(form.get("reason", "").split())
+    return "".join(one for one in words if one.isprintable())[: reviews.REASON_LENGTH]
 
 
 def _who(request: PageRequest) -> Person:

@@ -272,8 +272,8 @@ def test_two_recordings_of_one_content(center: Center, vault: Vault) -> None:
 
 def test_only_one_sends_at_a_time(center: Center) -> None:
     """While one sends, a second one of the same upload is told to wait (423), and so are too many together (503)."""
-    camera = Camera(center)
-    leaves = [camera.leave(clip(name=f"c-{number}")) for number in range(3)]
+    cameras = [Camera(center, station=station) for station in ("q01", "q02", "q01")]
+    leaves = [camera.leave(clip(name=f"c-{number}")) for number, camera in enumerate(cameras)]
     ways = [center.uploads.find(leave.path.rpartition("/")[2], leave.token) for leave in leaves]
     assert ways[0] is not None
     assert ways[1] is not None
@@ -286,6 +286,26 @@ def test_only_one_sends_at_a_time(center: Center) -> None:
             assert (third.status_code, third.json()["code"]) == (503, "overloaded")
     assert send(center, leaves[0], CONTENT, 0).status_code == 204
     assert offset_of(center, leaves[2]) == 0
+
+
+def test_no_camera_takes_the_last_place(center: Center) -> None:
+    """A camera that sends without end, or with a thief's key, leaves one place to all others."""
+    greedy, other = Camera(center), Camera(center, station="q02")
+    leaves = [greedy.leave(clip(name=f"c-{number}")) for number in range(2)]
+    way = center.uploads.find(leaves[0].path.rpartition("/")[2], leaves[0].token)
+    assert way is not None
+    with center.uploads.at_work(way):
+        answer = send(center, leaves[1], CONTENT, 0)
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        assert send(center, other.leave(clip()), CONTENT, 0).status_code == 204
+    assert send(center, leaves[1], CONTENT, 0).status_code == 204
+
+
+def test_a_recording_is_of_the_past(center: Center) -> None:
+    """A camera whose clock is years ahead gives a recording no date that no page can draw and that never grows old."""
+    before = center.hall.now_ms()
+    Camera(center).leave(clip(start="9999-12-31T23:59:59Z"))
+    assert before <= row_of(center).start <= center.hall.now_ms()
 
 
 def test_many_senders_of_one_upload_make_one_file(center: Center, vault: Vault) -> None:

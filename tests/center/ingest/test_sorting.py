@@ -69,6 +69,14 @@ def test_an_unset_clock_is_not_believed() -> None:
     assert (found.arrival.row["time"], found.arrival.row["occurred_at"]) == (0, NOW_MS)
 
 
+@pytest.mark.parametrize("year", [2027, 9999])
+def test_what_is_yet_to_come_has_not_happened(year: int) -> None:
+    """A clock that says it was set and is months ahead is not believed: what it speaks of has happened by now."""
+    found = sort(message(EVENT, sealed(rated(), sequence=1, time=datetime(year, 12, 31, 23, tzinfo=UTC))))
+    assert isinstance(found, Event)
+    assert found.arrival.row["time"] > found.arrival.row["occurred_at"] == NOW_MS
+
+
 def test_health_is_kept_with_the_device() -> None:
     """A device's health is an event, and what the devices page shows of it."""
     health = DeviceHealth(outbox_depth=0, uptime_s=7, clocksynced=True, version="1")

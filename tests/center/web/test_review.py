@@ -252,6 +252,30 @@ def test_a_hold_needs_a_reason_and_is_told(center: Center, made: Film) -> None:
     ]
 
 
+def test_a_hold_that_cannot_be_kept_is_said(center: Center, made: Film) -> None:
+    """Where the recordings' disk takes nothing, a hold is refused as what cannot be stored is, and nothing is held."""
+    key = report(center, made)
+    lock = center.uploads.vault.folder / "lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()  # fails for root, too
+    with center.client("dung-0") as dung:
+        assert act(dung, key, "hold", reason="cần giữ").status_code == 503
+        lock.rmdir()
+        assert act(dung, key, "hold", reason="cần\x1b[2J\u202e giữ").status_code == 200
+    assert [(what, detail) for _, what, _, detail in entries(center)] == [("clip_held", "cần[2J giữ")]
+
+
+def test_what_happened_before_1970_is_a_place_in_the_list(center: Center) -> None:
+    """The list goes on also after what a camera says to be older than any clock."""
+    keys = [happen(center.hall, name=f"i-{number}", at=-86_400_000 - number * 60_000) for number in range(61)]
+    with center.client("dung-0") as dung:
+        first = dung.get("/review").text
+        older = re.search(r'href="(/review\?before=[^"]+)"', first)
+        assert older is not None
+        assert keys[-1] not in first
+        assert keys[-1] in dung.get(older[1]).text
+
+
 def test_ticket_and_rating_stand_beside_the_player(center: Center, made: Film) -> None:
     """Who judges sees the number, how long its citizen waited and was served, and how they rated; the list does not."""
     center.at("q01", "open")
@@ -405,6 +429,18 @@ services = ["dat-dai"]
     assert ask() == (2, "")
     config.write_text(text.replace("reveal_key_file", "#"))
     assert ask() == (2, "")
+
+
+def test_a_grant_is_no_longer_for_a_clock_that_is_set_back(
+    center: Center, made: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is set back to before a grant was given ends it, as one that is set forward does."""
+    key = report(center, made)
+    with center.client("dung-0") as dung:
+        address = grant_of(act(dung, key, "reveal", reason=REASON))
+        earlier = center.hall.now_ms() - 60_000
+        monkeypatch.setattr(center.hall.clock, "now_ms", lambda: earlier)
+        assert dung.get(address).status_code == 404
 
 
 def test_grants_do_not_pile_up(center: Center, made: Film, monkeypatch: pytest.MonkeyPatch) -> None:

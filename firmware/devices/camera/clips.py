@@ -9,7 +9,8 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ SERVICE = "service"
 """Why a clip is kept that goes after a while unless somebody holds it."""
 
 _TIGHT_SHARE = 0.9
+_PIECE = 1024 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _UNFINISHED = re.compile(r"\.(.+)\.json\.new", re.ASCII)  # what host.files leaves where the power was cut
 
@@ -135,20 +137,27 @@ class Folder:
         self._lock = threading.RLock()
         self._clips: dict[str, Clip] = {}
 
-    def open(self) -> list[Clip]:
-        """Read what is there. Return the clips that were being recorded when the program ended, now completed."""
+    def open(self, moves: Callable[[], None] = lambda: None) -> list[Clip]:
+        """Read what is there. Return the clips that were being recorded when the program ended, now completed.
+
+        `moves` is called again and again while that takes long. One file that the card does not give back costs itself.
+        """
         with self._lock:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for file in sorted(self._path.iterdir()):
+                moves()
                 if _UNFINISHED.fullmatch(file.name):
-                    file.unlink()
+                    with _said_of(file):
+                        file.unlink()
                 elif file.suffix == ".json" and (clip := _read(file)) is not None:
                     self._clips[clip.id] = clip
             for clip in [clip for clip in self._clips.values() if not clip.recording]:
-                if not self.video(clip.id).exists() and not (clip.held and self.sealed(clip.id).exists()):
-                    self.delete(clip.id)  # the power was cut while it was deleted
+                moves()
+                with _said_of(self.video(clip.id)):
+                    if not self._is_there(clip):
+                        self.delete(clip.id)  # the power was cut while it was deleted
             halves = [clip for clip in self._clips.values() if clip.recording]
-            return [whole for half in halves if (whole := self._completed(half)) is not None]
+            return [whole for half in halves if (whole := self._completed(half, moves)) is not None]
 
     def clips(self) -> list[Clip]:
         """Return all clips, those that are being recorded too."""
@@ -178,9 +187,15 @@ class Folder:
             self._save(clip)
 
     def change(self, clip: Clip) -> None:
-        """Write a clip's sidecar anew. What was held or asked for in the meantime stays so."""
+        """Write a clip's sidecar anew. What was held or asked for in the meantime stays so.
+
+        Raise OSError where somebody deleted the clip by hand while it was recorded.
+        """
         with self._lock:
-            now = self._clips[clip.id]
+            now = self._clips.get(clip.id, clip)
+            if clip.id not in self._clips and not self._is_there(clip):
+                self.delete(clip.id)
+                raise FileNotFoundError("somebody deleted it while it was recorded")
             held = now.held or clip.held
             self._save(msgspec.structs.replace(clip, held=held, asked=now.asked, why=now.why, name=now.name))
 
@@ -240,14 +255,19 @@ class Folder:
             self._clips.pop(id_, None)
 
     def sweep(self) -> bool:
-        """Delete what must go; return whether it is tight even so."""
+        """Delete what must go; return whether it is tight even so. Raise OSError where some of it cannot be deleted."""
         with self._lock:
             for id_ in [id_ for id_ in self._clips if not self._sidecar(id_).exists()]:
                 del self._clips[id_]  # somebody deleted it by hand
-            clips = self._sized()
+            clips, fault = self._sized(), None
             for clip in to_delete(clips, self._moment(), quota=self._quota, missing=self._missing()):
                 _log.debug("%s goes: %s", clip.id, clip.why)
-                self.delete(clip.id)
+                try:
+                    self.delete(clip.id)
+                except OSError as error:
+                    fault = fault or error  # the next one may go
+            if fault is not None:
+                raise fault
             return is_tight(self._sized(), quota=self._quota, missing=self._missing())
 
     def is_full(self) -> bool:
@@ -255,11 +275,15 @@ class Folder:
         with self._lock:
             return sum(clip.size for clip in self._sized() if clip.held or clip.recording) >= self._quota
 
-    def complete(self, id_: str) -> Clip | None:
+    def complete(self, id_: str, moves: Callable[[], None] = lambda: None) -> Clip | None:
         """Say what is there of a clip that is not recorded to its end; delete one of which nothing is."""
         with self._lock:
             half = self._clips.get(id_)
-            return None if half is None else self._completed(half)
+            return None if half is None else self._completed(half, moves)
+
+    def _is_there(self, clip: Clip) -> bool:
+        """Whether its files are: of a held one the sealed version alone is worth keeping."""
+        return self.video(clip.id).exists() or (clip.held and self.sealed(clip.id).exists())
 
     def _moment(self) -> Moment:
         return Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.now())
@@ -288,10 +312,10 @@ class Folder:
         disk = os.statvfs(self._path)
         return max(self._spare - disk.f_bavail * disk.f_frsize, 0)
 
-    def _completed(self, half: Clip) -> Clip | None:
+    def _completed(self, half: Clip, moves: Callable[[], None]) -> Clip | None:
         """Say what was recorded of a clip before the power was cut; delete one of which nothing was."""
         try:
-            whole = self._measured(half)
+            whole = self._measured(half, moves)
             if whole is None:
                 self.delete(half.id)
         except (OSError, av.FFmpegError) as error:
@@ -308,9 +332,9 @@ class Folder:
         _log.warning("the clip %s was not recorded to its end: %.1f s of it are kept", half.id, whole.seconds)
         return whole
 
-    def _measured(self, half: Clip) -> Clip | None:
-        size, digest = _mended(self.video(half.id), mp4.whole_length)
-        sealed_size, sealed_digest = _mended(self.sealed(half.id), sealing.whole_length)
+    def _measured(self, half: Clip, moves: Callable[[], None]) -> Clip | None:
+        size, digest = _mended(self.video(half.id), mp4.whole_length, moves)
+        sealed_size, sealed_digest = _mended(self.sealed(half.id), sealing.whole_length, moves)
         if not size:
             return None
         with self.video(half.id).open("rb") as video:
@@ -348,7 +372,7 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _mended(path: Path, whole_length: Callable[[BinaryIO], int]) -> tuple[int, str]:
+def _mended(path: Path, whole_length: Callable[[BinaryIO], int], moves: Callable[[], None]) -> tuple[int, str]:
     """Cut off what a power cut left behind the last whole piece; return the size and the SHA-256 of the rest."""
     if not (there := _size(path)):
         return 0, ""
@@ -358,5 +382,18 @@ def _mended(path: Path, whole_length: Callable[[BinaryIO], int]) -> tuple[int, s
         with path.open("r+b") as file:
             file.truncate(whole)
             os.fsync(file.fileno())
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return whole, hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            moves()
+    return whole, digest.hexdigest()
+
+
+@contextmanager
+def _said_of(file: Path) -> Iterator[None]:
+    """Let what the card does not do to one file be said, and cost no other."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("%s is left as it is: %s", file, error)

@@ -29,6 +29,7 @@ _WITHIN_S = 5.0
 _FIRST_RETRY_MS, _LAST_RETRY_MS = 500, 5_000
 _HANGS_AFTER_MS = 60_000
 _CLOSE_WITHIN_S = 1.0
+_ANSWER_BYTES = 4096
 _OVER = frozenset({401, 410})
 
 
@@ -162,7 +163,9 @@ class Looking:
         }
         connection.request("POST", look.path, jpeg, headers)
         answer = connection.getresponse()
-        answer.read()
+        answer.read(_ANSWER_BYTES)
+        if not answer.isclosed():
+            self._hang_up()  # it says more than there is to say
         return answer.status
 
     def _later(self, way: _Way) -> None:

@@ -85,7 +85,7 @@ class Pipeline:
         self._pictures: list[str] = []  # incidents that want one; under the lock
 
         # Below: the capture thread's own.
-        self._zones = self._places.zones
+        self._known = self._places
         self._motion = Motion(zones)
         self._tamper = Tamper(masks)
         self._moved: dict[str, float] = {}
@@ -123,8 +123,8 @@ class Pipeline:
     def take(self, frame: Frame) -> None:
         """Do everything with a picture."""
         places = self._places
-        if places.zones is not self._zones:
-            self._zones = places.zones
+        if places is not self._known:
+            self._known = places
             self._motion = Motion(places.zones)
             self._tamper = Tamper(places.covered)
         self._look(frame)

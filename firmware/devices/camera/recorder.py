@@ -288,7 +288,7 @@ class Recorder:
         Of some of them nobody may have heard: the power was cut between the clip and the word of it.
         """
         try:
-            self._folder.open()
+            self._folder.open(self._pulse.beat)
             for clip in self._folder.clips():
                 if not clip.recording and clip.why != SERVICE:
                     self._post(_kept(clip))
@@ -355,10 +355,11 @@ class Recorder:
             start_ms=from_ms,
         )
         self._sweep()
-        if self._folder.is_full():
-            self._unkept(clip.id, "the quota is full of clips that may not be deleted: review them, or raise quota_mb")
-            return
         try:
+            if self._folder.is_full():
+                why = "the quota is full of clips that may not be deleted: review them, or raise quota_mb"
+                self._unkept(clip.id, why)
+                return
             self._retried(lambda: self._folder.add(clip))
         except (OSError, ValueError) as error:
             self._unkept(clip.id, str(error))
@@ -421,7 +422,7 @@ class Recorder:
 
     def _complete(self, id_: str, why: str) -> None:
         self._unkept(id_, why)
-        if (clip := self._folder.complete(id_)) is not None:
+        if (clip := self._folder.complete(id_, self._pulse.beat)) is not None:
             self._post(_kept(clip))
         self._sweep()
 

@@ -383,3 +383,35 @@ def test_a_card_that_fails_does_not_make_it_forget_what_is_there(tmp_path: Path)
 
         assert [clip.id for clip in folder.clips()] == ["c-1"]
         assert folder.video("c-1").read_bytes() == bytes(10)
+
+
+def test_one_file_that_the_card_does_not_give_back_costs_no_other(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever lies in the way of one clip, the others are known after a power cut, and completed."""
+    folder = _folder(path)
+    _put(folder, _clip("c-2"))
+    folder.add(_clip("c-3", recording=True))
+    _put(folder, _clip("c-1"))
+    folder.video("c-1").unlink()
+    folder.sealed("c-1").mkdir()  # what cannot be deleted as a file, whoever tries
+    (path / ".c-0.json.new").mkdir()
+
+    again = _folder(path)
+
+    assert {clip.id for clip in again.clips()} == {"c-1", "c-2"}, "nothing of c-3 was recorded"
+    assert [record.message.split(" is left")[0] for record in caplog.records if " is left" in record.message] == [
+        str(path / ".c-0.json.new"),
+        str(path / "c-1.mp4"),
+    ]
+
+
+def test_room_is_made_with_the_next_clip_where_one_cannot_be_deleted(path: Path) -> None:
+    """A clip that the card does not let go is told of, and does not keep all others on a disk that is full."""
+    folder = _folder(path, quota=25)
+    for number in range(5):
+        _put(folder, _clip(f"c-{number}", age_s=500 - number))
+    folder.sealed("c-0").mkdir()
+
+    with pytest.raises(OSError, match=r"c-0\.sealed"):
+        folder.sweep()
+
+    assert {clip.id for clip in folder.clips()} == {"c-0", "c-3", "c-4"}

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, pairwise
 
@@ -31,6 +32,7 @@ class Center:
 
     def __init__(self) -> None:
         self.status, self.late_s = 204, 0.0
+        self.endless = False
         self.came: list[tuple[float, str, str, int, bytes]] = []  # when, path, token, age, picture
         self.connections = 0
         center = self
@@ -48,9 +50,20 @@ class Center:
                 assert self.headers["Content-Type"] == "image/jpeg"
                 time.sleep(center.late_s)
                 center.came.append((time.monotonic(), self.path, token, age, body))
+                if center.endless:
+                    self._talk()
+                    return
                 self.send_response(center.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            def _talk(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.close_connection = True
+                with suppress(OSError):
+                    while True:
+                        self.wfile.write(bytes(65536))
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -231,6 +244,14 @@ def test_a_center_that_is_away_is_said_once_and_found_again(
         wait_for(lambda: caplog.records)
         assert camera.looking.alive()
     assert "http://127.0.0.1:9: connection refused" in caplog.records[0].getMessage()
+
+
+def test_an_answer_without_an_end_is_not_listened_to(center: Center, camera: Camera) -> None:
+    """Whatever answers there and does not stop to fills no memory: it is hung up on, and the next picture goes."""
+    center.endless = True
+    camera.looking.want(look())
+    wait_for(lambda: len(center.came) >= 3)
+    assert center.connections >= 3
 
 
 def test_a_picture_is_within_its_bounds_whatever_it_shows() -> None:

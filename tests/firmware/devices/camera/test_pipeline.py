@@ -157,6 +157,17 @@ def test_other_zones_and_masks_hold_from_the_next_picture_on() -> None:
     assert camera.pipeline.zones == (door,)
 
 
+def test_a_new_mask_is_no_tampering() -> None:
+    """What turns black because somebody drew a mask over it is not taken for a camera that was covered or moved."""
+    camera = Camera()
+    camera.see([], frames=180)
+    zones = camera.pipeline.zones
+    black = Zone(name="left", points=((0.0, 0.0), (0.75, 0.0), (0.75, 1.0), (0.0, 1.0)))
+    camera.pipeline.set(Settings(zones=zones, masks=(black,)))
+    camera.see([], frames=300)
+    assert {fault for seen in camera.seen() for fault in seen.faults} == set()
+
+
 def test_a_ring_holds_every_picture() -> None:
     """No picture is lost between the source and the ring, in either version."""
     camera = Camera(sealed=True)

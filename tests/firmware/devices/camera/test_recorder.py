@@ -1,5 +1,7 @@
 """Clips from the rings to the disk."""
 
+import errno
+import os
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import TypeVar
 
 import pytest
 
+from firmware.devices.camera import clips
 from firmware.devices.camera.clips import Clip, Folder
 from firmware.devices.camera.mp4 import measure
 from firmware.devices.camera.recorder import LONGEST_MS, SERVICE, Recorder
@@ -32,7 +35,9 @@ def packets() -> list[Packet]:
 class Rig:
     """A recorder without its thread, a camera that plays pictures, and what was posted."""
 
-    def __init__(self, path: Path, packets: list[Packet], *, sealed: bool = False, quota: int = PLENTY) -> None:
+    def __init__(
+        self, path: Path, packets: list[Packet], *, sealed: bool = False, quota: int = PLENTY, begin: bool = True
+    ) -> None:
         self.packets = packets
         self.clock = ManualClock(monotonic_ms=time_of(0))
         self.folder = Folder(path, quota_bytes=quota, clock=self.clock, spare_bytes=0)
@@ -49,7 +54,8 @@ class Rig:
             clock=self.clock,
             post=self.posted.append,
         )
-        self.recorder.begin()
+        if begin:
+            self.recorder.begin()
 
     def play(self, numbers: Iterable[int], *, step_every: int = 7) -> None:
         """Let the camera see these pictures; now and then the recorder gets its turn."""
@@ -481,6 +487,52 @@ def test_a_service_that_was_asked_for_before_goes_by_that_name(make_rig: Callabl
     ]
 
 
+def test_whoever_deletes_a_clip_that_is_being_recorded_costs_no_other(make_rig: Callable[..., Rig]) -> None:
+    """All files of a clip that are deleted by hand while it is recorded are that clip's loss, and told as such."""
+    rig = make_rig(sealed=True)
+    rig.play(range(60))
+    rig.begin("c-1", 60, before=10)
+    rig.begin("c-2", 60, before=10)
+    rig.begin("c-3", 60, before=10)
+    for file in (rig.folder.video("c-1"), rig.folder.video("c-1").with_suffix(".json")):
+        file.unlink()
+    rig.folder.video("c-2").with_suffix(".json").unlink()
+    rig.clock.advance(40_000)
+    rig.recorder.step()
+    for id_ in ("c-1", "c-2", "c-3"):
+        rig.end(id_, 60)
+
+    rig.recorder.step()
+
+    assert [unkept.clip for unkept in rig.of(Unkept)] == ["c-1"]
+    assert [kept.clip for kept in rig.of(Kept)] == ["c-2", "c-3"]
+    assert not rig.folder.sealed("c-1").exists(), "nothing is left that nobody knows of"
+    assert rig.folder.video("c-2").with_suffix(".json").exists()
+
+
+def test_a_file_that_cannot_be_asked_for_its_size_costs_one_clip(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the card answers with an error to a question about a file, a clip is lost, and told; the recorder lives."""
+    rig = make_rig()
+    rig.play(range(60))
+    rig.begin("c-1", 60, before=10)
+    stat = Path.stat
+
+    def fail(path: Path, **how: bool) -> os.stat_result:
+        if path.suffix == ".mp4":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return stat(path, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", fail)
+        rig.begin("c-2", 60, before=10)
+
+    assert [(unkept.clip, "Input/output error" in unkept.why) for unkept in rig.of(Unkept)] == [("c-2", True)]
+    rig.begin("c-3", 60, before=10)
+    assert rig.folder.video("c-3").exists()
+
+
 # --- the thread ----------------------------------------------------------------------------------------------------
 
 
@@ -506,3 +558,38 @@ def test_the_thread_records_and_ends(make_rig: Callable[..., Rig]) -> None:
     assert [kept.clip for kept in again.of(Kept)] == ["c-1", "c-2"], "of some nobody may have heard"
     assert isinstance(again.posted[-1], Read)
     assert numbers(again.video("c-2")) == list(range(9, 70))
+
+
+def test_long_clips_on_a_slow_card_are_completed_and_not_taken_for_a_hang(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour that the power cut takes minutes to read again: a restart in the midst of it would begin it anew."""
+    rig = make_rig()
+    rig.play(range(60))
+    rig.begin("c-1", 60, before=60)
+    rig.recorder.step()
+    rig.recorder.stop()
+    again = make_rig(begin=False)
+    alive = []
+
+    class Slow:
+        """A hash of a card that gives a piece in 25 s."""
+
+        def update(self, _: bytes) -> None:
+            again.clock.advance(25_000)
+            alive.append(again.recorder.alive())
+
+        def hexdigest(self) -> str:
+            return "0" * 64
+
+    monkeypatch.setattr(clips, "_PIECE", 10_000)
+    monkeypatch.setattr(clips.hashlib, "sha256", Slow)
+    again.recorder.start()
+    try:
+        wait_for(lambda: again.of(Read))
+    finally:
+        again.recorder.close()
+
+    assert len(alive) > 4
+    assert all(alive)
+    assert [kept.clip for kept in again.of(Kept)] == ["c-1"]

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-import av
 import msgspec
 
 from firmware.devices.camera import mp4
@@ -318,7 +317,7 @@ class Folder:
             whole = self._measured(half, moves)
             if whole is None:
                 self.delete(half.id)
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, ValueError) as error:
             _log.warning("the clip %s was not recorded to its end, and is left as it is: %s", half.id, error)
             return None
         if whole is None:

@@ -11,6 +11,7 @@ from firmware.devices.camera.encoder import TIMESCALE, Encoder, decode
 from firmware.devices.camera.ring import Packet
 
 _PER_MS = TIMESCALE // 1000
+_LONGEST_S = 86_400
 
 
 class Muxer:
@@ -98,11 +99,19 @@ def whole_length(file: BinaryIO) -> int:
 
 
 def measure(file: BinaryIO) -> tuple[float, int]:
-    """Return how long a whole MP4 is, in seconds, and its pictures; raises av.FFmpegError for what is none."""
+    """Return how long a whole MP4 is, in seconds, and its pictures; raise ValueError for what is none."""
     file.seek(0)
-    with av.open(file, "r", format="mp4") as container:
-        pictures = sum(1 for packet in container.demux(video=0) if packet.size)
-        return (container.duration or 0) / av.time_base, pictures
+    try:
+        with av.open(file, "r", format="mp4") as container:
+            pictures = sum(1 for packet in container.demux(video=0) if packet.size)
+            seconds = (container.duration or 0) / av.time_base
+    except (av.FFmpegError, LookupError, UnicodeError) as error:  # no track in it; names that are no text
+        if isinstance(error, OSError):
+            raise
+        raise ValueError(f"it is damaged: {error}") from error
+    if not 0 <= seconds <= _LONGEST_S:
+        raise ValueError(f"it is damaged: it would last {seconds:.0f} s")
+    return seconds, pictures
 
 
 class _Tray:

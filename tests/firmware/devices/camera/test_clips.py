@@ -385,6 +385,26 @@ def test_a_card_that_fails_does_not_make_it_forget_what_is_there(tmp_path: Path)
         assert folder.video("c-1").read_bytes() == bytes(10)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"trak", b"trax"), (b"iso5iso6", b"iso5is\xb66"), (b"moov", b"mooX"), (b"moof", b"mo\x00f")],
+    ids=["no track", "a name that is no text", "no head", "no fragment"],
+)
+def test_a_clip_that_the_card_damaged_is_left_to_a_person(path: Path, old: bytes, new: bytes) -> None:
+    """Whatever a power cut made of a clip's bytes, it ends no start: the file is left, and the others are completed."""
+    folder = _folder(path)
+    muxer = Muxer(width=WIDTH, height=HEIGHT, fps=FPS)
+    whole = b"".join([*(muxer.add(packet) for packet in encoded(45)), muxer.end()])
+    for id_, content in (("c-1", whole.replace(old, new)), ("c-2", whole)):
+        folder.add(_clip(id_, recording=True))
+        folder.video(id_).write_bytes(content)
+
+    completed = Folder(path, quota_bytes=PLENTY, clock=ManualClock()).open()
+
+    assert "c-2" in {clip.id for clip in completed}
+    assert folder.video("c-1").exists()
+
+
 def test_one_file_that_the_card_does_not_give_back_costs_no_other(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever lies in the way of one clip, the others are known after a power cut, and completed."""
     folder = _folder(path)

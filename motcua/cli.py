@@ -7,9 +7,10 @@ from motcua import __version__
 
 USAGE = f"""motcua {__version__}
 
-  motcua device run NAME --config FILE     run one device of a counter (rating, callpad, display)
+  motcua device run NAME --config FILE     run one device of a counter (rating, callpad, display, camera)
   motcua center serve --config FILE        run the center: broker, ingest, queue, pages
   motcua center people|audit …             accounts; the audit log (--help tells more)
+  motcua center fsck|clips-key …           recordings: whether all are there; the key of clear versions
   motcua doctor                            look at this machine: what is wrong, and what to do (--json, --help)
   motcua provision COUNTER                 make the keys of a counter's devices, on the center's server
   motcua device install FILE               install them, on the counter's Pi

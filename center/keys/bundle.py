@@ -35,6 +35,10 @@ codec = "modbus-led"             # or cd5220, or screen
 port = "/dev/ttyUSB0"
 unit = 1
 """,
+    "camera": """[device.camera]
+source = "v4l2"                  # or picamera2, rtsp; docs/guide/devices/camera.md has zones, masks, and the rest
+address = "/dev/video0"
+""",
 }
 """How each device is wired in the guide."""
 

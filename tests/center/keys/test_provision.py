@@ -90,10 +90,11 @@ def test_one_command_makes_all_that_a_station_needs(config: Path, capsys: pytest
 
 def test_the_configuration_of_a_bundle_is_ready_for_each_device(config: Path, tmp_path: Path) -> None:
     """A device reads the bundle's file without a change: it finds the center, its keys, and the scale in use."""
-    assert main(["q03", "--config", str(config), "--host", "127.0.0.1"]) == 0
+    devices = ("rating", "callpad", "display", "camera")
+    assert main(["q03", "--config", str(config), "--host", "127.0.0.1", "--devices", ",".join(devices)]) == 0
     station = tmp_path / "station.toml"
     station.write_bytes(bundle(Path("motcua-q03.tar.gz"))["station.toml"])
-    for device in ("rating", "callpad", "display"):
+    for device in devices:
         read = load(station, device, KINDS, environment={"STATE_DIRECTORY": "/var/lib/motcua"})
         assert (read.broker.host, read.broker.port) == ("127.0.0.1", 8883)
         assert read.broker.ca_file == "/var/lib/motcua/keys/root.pem"

@@ -34,6 +34,9 @@ _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM
 LONGEST_RECORD = 32 * 1024 * 1024
 """Bytes of one record before it is sealed: far above a second of video, far below what hurts a center."""
 
+MOST_RECORDS = 200_000
+"""Records of one file that are opened: more than two days of video. Millions of empty ones would hold a center up."""
+
 
 class SealError(Exception):
     """A sealed file that is not what it should be; the message says in what."""
@@ -143,6 +146,8 @@ def unseal(file: BinaryIO, private: X25519PrivateKey, name: str, *, start: int =
         sealed = file.read(length)
         if len(sealed) < length:
             break
+        if number >= MOST_RECORDS:
+            raise SealError(f"more than {MOST_RECORDS} records")
         plain, last = _opened(cipher, number, sealed)
         number += 1
         yield plain[start:] if start else plain

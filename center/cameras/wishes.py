@@ -143,8 +143,9 @@ class Wishes:
 
     def ask(self, station: str, *, before_s: int, after_s: int, note: str, key: str, by: str) -> "Future[Wish]":
         """Have so much before and after now kept, as a person wants it; a key that was used asks nothing new."""
+        own = hashlib.sha256(f"{by} {station} {before_s} {after_s} {key}".encode())  # a key again, but another ask
         wish = Wish(
-            id=f"asked-{hashlib.sha256(f'{by} {key}'.encode()).hexdigest()[:32]}",
+            id=f"asked-{own.hexdigest()[:32]}",
             station=station,
             why="asked",
             before_s=before_s,

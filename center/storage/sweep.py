@@ -88,8 +88,15 @@ def steps(bounds: Bounds) -> Sequence[tuple[str, Step]]:
         found.append(("clips", _old(clip.c.id, clip.c.wiped_at < bounds.events_before)))
         found.append(("wishes", _old(camera_wish.c.id, camera_wish.c.asked_at < bounds.events_before)))
         found.append(("samples", _old(sample_week.c.week, sample_week.c.made_at < bounds.events_before)))
-        said = (review, hold, look)
-        found.extend((f"{one.name}s", _old(one.c.seq, one.c.at < bounds.events_before)) for one in said)
+        # Who holds a recording and why, who judged it and who looked stands beside it for as long as it is held.
+        key = sa.func.substr(review.c.item, 2)
+        of_clip = sa.exists().where(clip.c.id == key, clip.c.held.is_(True))
+        for said, kept in (
+            (hold, sa.exists().where(clip.c.id == hold.c.clip, clip.c.held.is_(True))),
+            (look, sa.exists().where(clip.c.id == look.c.clip, clip.c.held.is_(True))),
+            (review, sa.or_(of_clip, held.where(incident.c.id == key))),
+        ):
+            found.append((f"{said.name}s", _old(said.c.seq, sa.and_(said.c.at < bounds.events_before, ~kept))))
     if bounds.quarantine_before is not None:
         found.append(("quarantine", _old(quarantine.c.seq, quarantine.c.received_at < bounds.quarantine_before)))
     if bounds.alerts_before is not None:

@@ -48,6 +48,14 @@ def test_the_private_key_opens_what_the_public_key_sealed(records: list[bytes]) 
     assert _read(b"".join(_pieces(records))) == (records, None)
 
 
+def test_who_seals_millions_of_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of more records than any recording has is given up, not read to its end."""
+    monkeypatch.setattr("host.sealing.MOST_RECORDS", 3)
+    assert _read(b"".join(_pieces([b"1", b"", b"3"]))) == ([b"1", b"", b"3"], None)
+    found, error = _read(b"".join(_pieces([b"1", b"", b"3", b"4"])))
+    assert (found, str(error)) == ([b"1", b"", b"3"], "more than 3 records")
+
+
 def test_nothing_of_what_is_sealed_can_be_seen() -> None:
     """A stolen card shows no picture, and not even that two clips are the same."""
     one, other = b"".join(_pieces(RECORDS)), b"".join(_pieces(RECORDS))

@@ -21,7 +21,7 @@ from center.config import Clips, Config, Retention
 from center.hall import Hall
 from center.retention import Sweeper
 from center.storage.sweep import Bounds, steps
-from center.storage.tables import clip, device_event, incident, queue_event, upload
+from center.storage.tables import clip, device_event, hold, incident, look, queue_event, review, upload
 from tests.center.cameras.test_incidents import ENDED, UPDATED, arrival, deliver
 from tests.center.conftest import MORNING_MS, TestClock
 from tests.center.storage.test_sweep import day_row
@@ -224,6 +224,32 @@ def test_rows_outlive_their_files_and_go_with_the_record(hall: Hall) -> None:
     for name, step in steps(Bounds(**none | {"events_before": NOW + DAY_MS, "quarters_before": 0})):
         taken[name] = hall.transact(step).result(5)
     assert (taken["incidents"], taken["clips"]) == (1, 1)
+
+
+def test_what_is_said_of_a_held_recording_stays_with_it(hall: Hall, vault: Vault) -> None:
+    """Why it is held, who judged it and who looked is known for as long as it is held; of others it goes in time."""
+    deliver(hall, arrival(ENDED, 1))
+    for number, held in (("1", True), ("2", False)):
+        put(hall, vault, f"c-{number}", number.encode(), age_days=1, held=held)
+
+    def fill(connection: sa.Connection) -> None:
+        kept = name_of("q01", "camera", "c-1")
+        own = connection.execute(sa.select(incident.c.id)).scalar_one()
+        connection.execute(sa.update(incident).values(clip=kept))
+        for one in (kept, name_of("q01", "camera", "c-2")):
+            connection.execute(sa.insert(hold).values(clip=one, at=1, actor="person:d", held=True, reason="r"))
+            connection.execute(sa.insert(look).values(clip=one, at=1, actor="person:d", file="shown", reason=""))
+            connection.execute(sa.insert(review).values(item=f"c{one}", at=1, actor="person:d", note=""))
+        connection.execute(sa.insert(review).values(item=f"i{own}", at=1, actor="person:d", note=""))
+
+    hall.transact(fill).result(5)
+    none: dict[str, Any] = dict.fromkeys(Bounds.__dataclass_fields__)
+    bounds = Bounds(**none | {"events_before": 2, "quarters_before": 0})
+    taken = {name: hall.transact(step).result(5) for name, step in steps(bounds)}
+    assert (taken["holds"], taken["looks"], taken["reviews"]) == (1, 1, 1)
+    hall.transact(lambda connection: connection.execute(sa.update(clip).values(held=False))).result(5)
+    taken = {name: hall.transact(step).result(5) for name, step in steps(bounds)}
+    assert (taken["holds"], taken["looks"], taken["reviews"]) == (1, 1, 2)
 
 
 def test_what_is_needed_is_known_of_both_files(hall: Hall, vault: Vault) -> None:

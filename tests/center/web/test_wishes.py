@@ -40,11 +40,11 @@ def put(center: Center, who: str = "dung-0", station: str = "q01", **settings: A
         return client.put(f"/api/cameras/{station}", json={**NOTHING, **settings})
 
 
-def keep(center: Center, key: str = "k", who: str = "dung-0", **wanted: Any) -> httpx.Response:
+def keep(center: Center, key: str = "k", who: str = "dung-0", station: str = "q01", **wanted: Any) -> httpx.Response:
     """Have an interval kept."""
     with center.client(who) as client:
         body = {"before_s": 30, "after_s": 60, **wanted}
-        return client.post("/api/cameras/q01/keep", json=body, headers={"Idempotency-Key": key})
+        return client.post(f"/api/cameras/{station}/keep", json=body, headers={"Idempotency-Key": key})
 
 
 def test_a_supervisor_sets_a_camera(center: Center, told: list[CameraDesired]) -> None:
@@ -114,6 +114,17 @@ def test_an_interval_is_kept(center: Center, told: list[CameraDesired]) -> None:
     (asked,) = told[-1].keep
     assert (asked.id, asked.before_s, asked.after_s) == (kept["id"], 30, 60)
     assert "Giữ lại hình ở quầy 1: 30 giây trước, 60 giây sau" in center.http.get("/people").text
+
+
+def test_a_key_of_another_ask_keeps_this_one_too(center: Center) -> None:
+    """A program that uses a key twice, at another counter or for another interval, has both kept."""
+    report(center, "q01", "camera")
+    report(center, "q02", "camera")
+    wait_for(lambda: all(center.http.get(f"/api/cameras/{at}").status_code == 200 for at in ("q01", "q02")))
+    kept = [keep(center), keep(center, station="q02"), keep(center, after_s=61)]
+    assert [each.status_code for each in kept] == [201] * 3
+    assert len({each.json()["id"] for each in kept}) == 3
+    assert len(center.http.get("/api/cameras/q02").json()["keeps"]) == 1
 
 
 def test_more_than_there_is_cannot_be_kept(center: Center, told: list[CameraDesired]) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from center.cameras.incidents import TYPES
 from center.cameras.uploads import HALF_DAYS, needed
-from center.cameras.vault import Vault
+from center.cameras.vault import Vault, VaultError
 from center.storage.tables import camera_wish, clip, device_event, incident, upload
 
 T = TypeVar("T")
@@ -49,13 +49,21 @@ def steps(vault: Vault, before: int | None, *, now_ms: int) -> Sequence[tuple[st
 
 def _recordings(vault: Vault, do: Do, which: sa.Select[Any], now_ms: int) -> int:
     rows = do(lambda connection: connection.execute(which.limit(CLIPS)).all())
+    gone, failed = 0, None
     for row in rows:
-        with vault.alone():
-            if do(partial(_first, query=which.where(clip.c.id == row.id))) is None:
-                continue  # somebody has held it meanwhile
-            _delete_files(vault, do, row)
-            _say_wiped(do, row.id, now_ms)
-    return len(rows)
+        try:
+            with vault.alone():
+                if do(partial(_first, query=which.where(clip.c.id == row.id))) is None:
+                    continue  # somebody has held it meanwhile
+                _delete_files(vault, do, row)
+                _say_wiped(do, row.id, now_ms)
+        except VaultError as error:
+            failed = error  # one file that cannot be deleted keeps no other
+        else:
+            gone += 1
+    if failed is not None and not gone:
+        raise failed
+    return gone
 
 
 def _old(before: int) -> sa.Select[Any]:

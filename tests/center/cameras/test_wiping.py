@@ -16,7 +16,7 @@ from center.cameras.book import Wish
 from center.cameras.incidents import astray
 from center.cameras.names import name_of
 from center.cameras.uploads import make_vault, needed
-from center.cameras.vault import Partial, Vault
+from center.cameras.vault import Partial, Vault, VaultError
 from center.config import Clips, Config, Retention
 from center.hall import Hall
 from center.retention import Sweeper
@@ -111,6 +111,20 @@ def test_recordings_go_after_their_days_and_held_ones_never(hall: Hall, config: 
     assert set(vault.list()) == {held, young}
     assert not vault.path(old).exists()
     assert "recordings" not in sweep(hall, config)
+
+
+def test_a_file_that_cannot_be_deleted_keeps_no_other(hall: Hall, config: Config, vault: Vault) -> None:
+    """A bad place on the disk is told, and tried again; all else that is too old goes."""
+    bad = vault.path(put(hall, vault, "bad", b"bad", age_days=31))
+    put(hall, vault, "old", b"old", age_days=31)
+    bad.unlink()
+    bad.mkdir()  # fails for root, too
+    with pytest.raises(VaultError, match=bad.name):
+        sweep(hall, config)
+    assert wiped(hall) == {"bad": False, "old": True}
+    bad.rmdir()
+    assert Sweeper(hall, config, pause_s=0, quiet_s=0).sweep()["recordings"] == 1
+    assert wiped(hall) == {"bad": True, "old": True}
 
 
 def test_a_clock_that_is_years_ahead_wipes_nothing(hall: Hall, config: Config, vault: Vault) -> None:

@@ -21,6 +21,9 @@ KEPT = ("low_rating", "sample", "asked", "service")
 
 KINDS = ("waiting_alone", "officer_absent", "crowding", "after_hours", "tamper", "panic")
 
+TAMPER = ("tamper", "covered", "defocused", "moved", "frozen")
+"""What a camera calls its incidents where somebody asks for `tamper`: each says which of them it is."""
+
 LOOK_MS = 15 * 60_000
 """Looks of one person at one recording within this time are one look.
 
@@ -194,7 +197,9 @@ _INCIDENTS = sa.select(*_OF_INCIDENT).select_from(incident.outerjoin(clip, clip.
 def _queries(wanted: Wanted, beyond: Place | None, newer: bool, count: int) -> Iterator[sa.Select[Any]]:
     """Return a query for each part of the list, every one along an index."""
     if wanted.kind not in KEPT:
-        yield _narrowed(_INCIDENTS, incident, incident.c.began_at, "i", wanted, beyond, newer).limit(count)
+        for kind in TAMPER if wanted.kind == "tamper" else (wanted.kind,):
+            one = msgspec.structs.replace(wanted, kind=kind)
+            yield _narrowed(_INCIDENTS, incident, incident.c.began_at, "i", one, beyond, newer).limit(count)
     for why in KEPT if wanted.kind is None else (wanted.kind,):
         if why in KEPT:
             query = sa.select(clip).where(clip.c.why == why)

@@ -138,6 +138,7 @@ def test_pages_show_everything_once_and_in_order(
         Wanted(kind="crowding"),
         Wanted(station="q01", unseen=True),
         Wanted(kind="crowding", unseen=True),
+        Wanted(kind="tamper", unseen=True),
         Wanted(kind="sample", unseen=True),
         Wanted(from_ms=1, until_ms=2),
     ],

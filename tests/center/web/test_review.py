@@ -265,6 +265,28 @@ def test_a_hold_that_cannot_be_kept_is_said(center: Center, made: Film) -> None:
     assert [(what, detail) for _, what, _, detail in entries(center)] == [("clip_held", "cần[2J giữ")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        ("covered", "Camera bị che"),
+        ("defocused", "Hình camera bị mờ"),
+        ("moved", "Camera bị xoay lệch"),
+        ("frozen", "Hình camera đứng yên"),
+    ],
+)
+def test_a_tampered_camera_is_named_and_found(center: Center, kind: str, title: str) -> None:
+    """What was done to a camera stands in words in the list and on its page; all of it is one kind to look for."""
+    key = happen(center.hall, name=f"i-{kind}", at=center.hall.now_ms(), kind=kind)
+    happen(center.hall, name="i-other", at=center.hall.now_ms(), kind="crowding")
+    with center.client("dung-1") as supervisor:
+        found = supervisor.get("/review", params={"kind": "tamper"}).text
+        page = supervisor.get(f"/review/{key}").text
+    assert re.findall(r'href="/review/(\w{33})', found) == [key]
+    assert f"<b>{title}</b>" in found
+    assert title in page
+    assert kind not in page.replace(key, "")
+
+
 def test_what_happened_before_1970_is_a_place_in_the_list(center: Center) -> None:
     """The list goes on also after what a camera says to be older than any clock."""
     keys = [happen(center.hall, name=f"i-{number}", at=-86_400_000 - number * 60_000) for number in range(61)]

@@ -357,12 +357,15 @@ def test_an_interval_is_kept(center: Center, visitor: Visitor) -> None:
     report(center, "q01", "camera")
     wait_for(lambda: "q01/camera" in center.hub.mirror.devices)
     page = visitor.open(f"{center.url}/cameras/q01", person="dung")
+    page.get_by_role("button", name="Giữ lại đoạn này").click()
+    expect(page.get_by_label("Lý do")).to_be_focused()  # a reason is asked for
     page.get_by_label("Lý do").fill("Khách phàn nàn")
     page.get_by_role("button", name="Giữ lại đoạn này").click()
     expect(page.get_by_text("Đã yêu cầu camera giữ lại.")).to_be_visible()
     (kept,) = center.http.get("/api/cameras/q01").json()["keeps"]
     assert (kept["before_s"], kept["after_s"], kept["note"]) == (30, 30, "Khách phàn nàn")
     report(center, "q01", "camera", state="lost")
+    page.get_by_label("Lý do").fill("Khách phàn nàn")
     page.get_by_role("button", name="Giữ lại đoạn này").click()
     expect(page.locator("[data-id=keep-say] p:not(.good)")).to_be_visible()
     assert len(center.http.get("/api/cameras/q01").json()["keeps"]) == 1

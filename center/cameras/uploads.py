@@ -387,7 +387,9 @@ def _enter(connection: sa.Connection, said: dict[str, Any], way: Way, now: int) 
     if found is None:
         connection.execute(sa.insert(clip).values(**said, made_at=now, held=False))
     if not here:
-        told = {name: said[name] for name in ("start", "seconds", "why", "ticket") if said[name] is not None}
+        # What is here has been seen so: its other file does not put it elsewhere in the lists, nor out of them.
+        news = ("start", "seconds", "why", "ticket") if found is None or _none_here(found) else _known_later(found)
+        told = {name: said[name] for name in news if said[name] is not None}
         values = {columns["bytes"]: way.bytes, columns["sha256"]: way.sha256, **told}
         connection.execute(sa.update(clip).where(clip.c.id == way.clip).values(values))
     connection.execute(sa.delete(upload).where(upload.c.clip == way.clip, upload.c.file == way.file))
@@ -398,6 +400,15 @@ def _enter(connection: sa.Connection, said: dict[str, Any], way: Way, now: int) 
         )
     )  # fmt: skip
     return here
+
+
+def _none_here(row: Any) -> bool:
+    return row["arrived_at"] is None and row["sealed_at"] is None
+
+
+def _known_later(row: Any) -> tuple[str, ...]:
+    """Return what a second file may say anew: a service is asked for after it has ended."""
+    return ("why",) if row["why"] in (None, "service") else ()
 
 
 def _mark(connection: sa.Connection, way: Way, now: int) -> bool:

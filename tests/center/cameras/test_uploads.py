@@ -197,6 +197,22 @@ def test_the_two_files_of_a_recording_are_two_uploads(center: Center, vault: Vau
     assert sorted(vault.list()) == sorted([clip(other).sha256, clip().sha256])
 
 
+def test_the_second_file_does_not_hide_the_first(center: Center) -> None:
+    """What a camera says with the second file changes nothing of a recording that can be seen already."""
+    camera = Camera(center)
+    assert send(center, camera.leave(clip(), why="low_rating"), CONTENT, 0).status_code == 204
+    before = row_of(center)
+    sealed = CONTENT[:1000]
+    other = replace(clip(sealed), start="2020-01-01T00:00:00Z", seconds=1.0)
+    assert send(center, camera.leave(other, "sealed", why="nothing"), sealed, 0).status_code == 204
+    after = row_of(center)
+    assert (after.why, after.start, after.seconds) == (before.why, before.start, before.seconds)
+    assert after.sealed_at is not None
+    assert send(center, camera.leave(clip(name="c-2"), why="service"), CONTENT, 0).status_code == 204
+    assert send(center, camera.leave(clip(sealed, "c-2"), "sealed", why="asked"), sealed, 0).status_code == 204
+    assert row_of(center, "c-2").why == "asked"
+
+
 def test_a_sender_that_is_cut_off_goes_on(center: Center) -> None:
     """Of a part that breaks off, what came is kept, synced and told; the rest makes the file whole."""
     leave = Camera(center).leave(clip())

@@ -22,7 +22,7 @@ from contract.events import Clip as Announced
 from firmware.devices.camera.clips import SERVICE, Clip, Folder
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.hours import is_open
-from firmware.devices.camera.http import connect, explain
+from firmware.devices.camera.http import connect, cut, explain
 from firmware.devices.camera.signals import ANSWERED_WITHIN_MS, Answer, Contact, Unsent, Wants
 from firmware.ports import Clock, Post
 from firmware.pulse import Pulse
@@ -57,6 +57,8 @@ _TOGETHER_S = 2.0
 
 _CONNECT_WITHIN_S, _ANSWER_WITHIN_S = 10.0, 40.0
 _CLOSE_WITHIN_S = 5.0
+_NOTHING_WITHIN_MS = 120_000
+"""An answer may come byte by byte, each in time, without an end: that is the center's fault, no thread that hangs."""
 _HANGS_AFTER_MS = 300_000
 
 
@@ -133,10 +135,12 @@ class Courier:
         self._post = post
         self._first_s = first_s
         self._pulse = Pulse(limit_ms=_HANGS_AFTER_MS, monotonic_ms=clock.monotonic_ms)
+        self._patience = Pulse(limit_ms=_NOTHING_WITHIN_MS, monotonic_ms=clock.monotonic_ms)
         self._mail: queue.SimpleQueue[Answer | Contact | None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._connection: HTTPConnection | None = None
+        self._link: socket.socket | None = None  # of the connection
 
         # Below: the thread's own.
         self._random = random.Random()  # noqa: S311 - jitter
@@ -174,7 +178,9 @@ class Courier:
         self._mail.put(None)
 
     def alive(self) -> bool:
-        """Whether the thread runs and does not hang."""
+        """Whether the thread runs and does not hang; what takes too long over the network is cut off."""
+        if self._patience.lost():
+            cut(self._link)
         return self._thread is not None and self._thread.is_alive() and not self._pulse.lost()
 
     def close(self) -> None:
@@ -184,10 +190,7 @@ class Courier:
             return
         self._ending.set()
         self._mail.put(None)
-        connection = self._connection
-        if connection is not None and (link := connection.sock) is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(link, socket.SHUT_RDWR)  # of the socket itself: TLS stays as it is
+        cut(self._link)
         thread.join(_CLOSE_WITHIN_S)
         if thread.is_alive():
             _log.debug("the courier still waits for the network, and is left to itself")
@@ -199,6 +202,7 @@ class Courier:
             while not self._ending.is_set():
                 wait_s = self._turn()
                 self._pulse.rest()
+                self._patience.rest()
                 if wait_s is None or wait_s > 0:
                     with suppress(queue.Empty):
                         self._hear(self._mail.get(timeout=wait_s))
@@ -210,7 +214,7 @@ class Courier:
 
     def _turn(self) -> float | None:
         """Bring a part of something; return after how many seconds to look again, None: when there is news."""
-        self._pulse.beat()
+        self._beat()
         try:
             return self._try()
         except _StopError as error:
@@ -221,6 +225,10 @@ class Courier:
             _log.exception("recordings cannot be sent; please report these lines")
             self._failed(_StopError(f"{type(error).__name__} inside the program", after_s=RETRY_MAX_S))
         return 0
+
+    def _beat(self) -> None:
+        self._pulse.beat()
+        self._patience.beat()
 
     def _try(self) -> float | None:
         now_ms = self._clock.monotonic_ms()
@@ -485,7 +493,7 @@ class Courier:
                     self._ending.wait(wait_ms / 1000)
                 if self._ending.is_set():
                     raise _EndError
-                self._pulse.beat()
+                self._beat()
                 connection.send(chunk)
                 offset += len(chunk)
         except OSError:
@@ -496,7 +504,7 @@ class Courier:
         return connection.getresponse()
 
     def _ask_http(self, connection: "HTTPConnection", method: str, way: _Way) -> None:
-        self._pulse.beat()
+        self._beat()
         connection.putrequest(method, way.path, skip_accept_encoding=True)
         connection.putheader("Authorization", f"Bearer {way.token}")
         connection.putheader("Tus-Resumable", "1.0.0")
@@ -505,17 +513,18 @@ class Courier:
         """Return the connection that this file goes over: one for each file, so it is never an old one."""
         if self._connection is None or self._connected_for != key:
             self._hang_up()
-            self._pulse.beat()
+            self._beat()
             clock_is_set = self._clock.synchronised()
             self._connection = connect(self._config, clock_is_set=clock_is_set, timeout_s=_CONNECT_WITHIN_S)
-            self._connection.sock.settimeout(_ANSWER_WITHIN_S)
+            self._link = self._connection.sock
+            self._link.settimeout(_ANSWER_WITHIN_S)
             self._connected_for = key
         return self._connection
 
     def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._connected_for = None
+        self._connection = self._connected_for = self._link = None
 
 
 def _name(clip: Clip) -> str:

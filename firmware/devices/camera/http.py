@@ -4,6 +4,7 @@
 starts.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from firmware.errors import ConfigError
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
+    from socket import socket
 
 TIMEOUT_S = 15.0
 """Nothing that is asked of the center takes longer, from word to word."""
@@ -74,6 +76,15 @@ def connect(config: CameraConfig, *, clock_is_set: bool = True, timeout_s: float
         connection.close()
         raise
     return connection
+
+
+def cut(link: "socket | None") -> None:
+    """End what another thread waits for on a socket; it may be closed."""
+    import socket
+
+    if link is not None:
+        with suppress(OSError):
+            socket.socket.shutdown(link, socket.SHUT_RDWR)  # of the socket itself: TLS stays as it is
 
 
 def explain(error: Exception, config: CameraConfig) -> str:

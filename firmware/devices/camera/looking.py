@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from contract.states import PICTURE_BYTES, Look
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.frames import Plane
-from firmware.devices.camera.http import connect, explain
+from firmware.devices.camera.http import connect, cut, explain
 from firmware.devices.camera.privacy import photograph
 from firmware.ports import Clock
 from firmware.pulse import Pulse
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
+    from socket import socket
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ SIZE = (640, 480)
 
 _WITHIN_S = 5.0
 _FIRST_RETRY_MS, _LAST_RETRY_MS = 500, 5_000
+_ANSWERED_WITHIN_MS = 30_000
+"""An answer may come byte by byte, each in time, without an end: that is the center's fault, no thread that hangs."""
 _HANGS_AFTER_MS = 60_000
 _CLOSE_WITHIN_S = 1.0
 _ANSWER_BYTES = 4096
@@ -49,6 +52,8 @@ class Looking:
     def __init__(self, config: CameraConfig, *, clock: Clock) -> None:
         self._config, self._clock = config, clock
         self._pulse = Pulse(limit_ms=_HANGS_AFTER_MS, monotonic_ms=clock.monotonic_ms)
+        self._patience = Pulse(limit_ms=_ANSWERED_WITHIN_MS, monotonic_ms=clock.monotonic_ms)
+        self._link: socket | None = None  # of the connection
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stopping = False
@@ -68,13 +73,16 @@ class Looking:
         self._thread.start()
 
     def alive(self) -> bool:
-        """Whether the thread runs and does not hang."""
+        """Whether the thread runs and does not hang; what takes too long over the network is cut off."""
+        if self._patience.lost():
+            cut(self._link)
         return self._thread is not None and self._thread.is_alive() and not self._pulse.lost()
 
     def close(self) -> None:
         """Stop the thread; a picture on its way may be cut off."""
         self._stopping = True
         self._wake.set()
+        cut(self._link)
         if self._thread is not None:
             self._thread.join(_CLOSE_WITHIN_S)
 
@@ -95,12 +103,14 @@ class Looking:
     def _run(self) -> None:
         while True:
             self._pulse.rest()
+            self._patience.rest()
             self._wake.wait(self._idle_s())
             self._wake.clear()
             if self._stopping:
                 self._hang_up()
                 return
             self._pulse.beat()
+            self._patience.beat()
             way = self._current()
             if way is not None and self._newest is not None and self._clock.monotonic_ms() >= way.due_ms:
                 (shown, at_ms), self._newest = self._newest, None
@@ -153,6 +163,7 @@ class Looking:
             except ConnectionError:
                 self._hang_up()
         self._connection = connect(self._config, clock_is_set=self._clock.synchronised(), timeout_s=_WITHIN_S)
+        self._link = self._connection.sock
         return self._ask(self._connection, look, jpeg, at_ms)
 
     def _ask(self, connection: "HTTPConnection", look: Look, jpeg: bytes, at_ms: int) -> int:
@@ -164,8 +175,8 @@ class Looking:
         connection.request("POST", look.path, jpeg, headers)
         answer = connection.getresponse()
         answer.read(_ANSWER_BYTES)
-        if not answer.isclosed():
-            self._hang_up()  # it says more than there is to say
+        if answer.will_close or not answer.isclosed():
+            self._hang_up()  # it ends here, or says more than there is to say
         return answer.status
 
     def _later(self, way: _Way) -> None:
@@ -183,4 +194,4 @@ class Looking:
     def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._link = None

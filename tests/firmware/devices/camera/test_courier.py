@@ -36,6 +36,7 @@ from simulator.ports import free_port
 from tests.center.web.site import Center
 from tests.support.certificates import Office
 from tests.support.clock import ManualClock
+from tests.support.dribble import dribble
 from tests.support.road import Road
 from tests.support.waiting import wait_for
 
@@ -311,8 +312,8 @@ def test_recordings_go_over_https(tmp_path: Path) -> None:
 
 TOKEN = "t0ken"  # noqa: S105
 Said = tuple[int, dict[str, str]]
-CUT = 0
-"""In the place of a status: half of the body counts, and the connection ends without an answer."""
+CUT, DRIBBLE = 0, -1
+"""In the place of a status: half of the body counts, and the connection ends without an answer; or it never ends."""
 
 
 @dataclass
@@ -353,6 +354,9 @@ class Whim:
             return
         if status == 460:
             there.clear()
+        if status == DRIBBLE:
+            dribble(request)
+            return
         words = b'{"code": "x", "message": "because"}' if status >= 400 and request.command != "HEAD" else b""
         request.send_response(status)
         if status < 300:
@@ -455,6 +459,16 @@ def test_a_recording_that_arrives_with_another_hash_lets_others_go_first(
         "the recording i-new stays here for now: it arrived with another hash than it was recorded with: does the card"
         " fail?"
     ]
+
+
+def test_an_answer_that_dribbles_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A center that answers byte by byte, each in time, holds up one part and not the camera; then the file comes."""
+    monkeypatch.setattr(module, "_NOTHING_WITHIN_MS", 200)
+    with whimsical((DRIBBLE, {})) as (whim, port), Device(tmp_path, whim.answer, port=port) as device:
+        device.add("i-1", size=5_000)
+        device.courier.wake()
+        wait_for(lambda: device.courier.alive() and not device.left())
+    assert whim.files["/i-1/shown"] == content("i-1", 5_000)
 
 
 def test_a_line_that_breaks_and_breaks_is_used_as_long_as_something_comes(tmp_path: Path) -> None:

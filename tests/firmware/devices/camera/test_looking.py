@@ -22,6 +22,7 @@ from firmware.devices.camera.looking import SIZE, Looking
 from firmware.devices.camera.privacy import photograph
 from firmware.devices.camera.signals import Watched
 from firmware.ports import Drive
+from tests.support.dribble import dribble
 from tests.support.waiting import wait_for
 
 GREY: Plane = np.full((720, 640), 128, np.uint8)
@@ -32,7 +33,7 @@ class Center:
 
     def __init__(self) -> None:
         self.status, self.late_s = 204, 0.0
-        self.endless = False
+        self.endless = self.dribbles = False
         self.came: list[tuple[float, str, str, int, bytes]] = []  # when, path, token, age, picture
         self.connections = 0
         center = self
@@ -50,6 +51,9 @@ class Center:
                 assert self.headers["Content-Type"] == "image/jpeg"
                 time.sleep(center.late_s)
                 center.came.append((time.monotonic(), self.path, token, age, body))
+                if center.dribbles:
+                    dribble(self)
+                    return
                 if center.endless:
                     self._talk()
                     return
@@ -252,6 +256,15 @@ def test_an_answer_without_an_end_is_not_listened_to(center: Center, camera: Cam
     camera.looking.want(look())
     wait_for(lambda: len(center.came) >= 3)
     assert center.connections >= 3
+
+
+def test_an_answer_that_dribbles_is_cut_off(center: Center, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A center that answers byte by byte, each in time, holds up no thread: the camera is not restarted for it."""
+    monkeypatch.setattr(module, "_ANSWERED_WITHIN_MS", 200)
+    center.dribbles = True
+    with Camera(config(center.url)) as camera:
+        camera.looking.want(look())
+        wait_for(lambda: camera.looking.alive() and len(center.came) >= 2)
 
 
 def test_a_picture_is_within_its_bounds_whatever_it_shows() -> None:

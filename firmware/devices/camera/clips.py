@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -33,6 +33,7 @@ SERVICE = "service"
 
 _TIGHT_SHARE = 0.9
 _PIECE = 1024 * 1024
+_ONE_YEAR_S = 366 * 86_400
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _UNFINISHED = re.compile(r"\.(.+)\.json\.new", re.ASCII)  # what host.files leaves where the power was cut
 
@@ -51,14 +52,14 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     sent: bool = False
     """The center has the version that may be shown."""
     ticket: str | None = None
-    keep_s: int | None = None
+    keep_s: Annotated[int, msgspec.Meta(ge=0, le=_ONE_YEAR_S)] | None = None
     """How many seconds after its end it goes if nobody holds it; None: when room is needed."""
-    start: datetime
+    start: Annotated[datetime, msgspec.Meta(tz=True)]
     """The first picture, on the wall clock."""
     boot: str
-    start_ms: int
+    start_ms: Annotated[int, msgspec.Meta(le=100 * _ONE_YEAR_S * 1000)]
     """The same on the clock that never steps, of that boot."""
-    seconds: float = 0.0
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
     frames: int = 0
     lost: int = 0
     """Pictures that are missing in it."""

@@ -405,6 +405,32 @@ def test_a_clip_that_the_card_damaged_is_left_to_a_person(path: Path, old: bytes
     assert folder.video("c-1").exists()
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('Z"', '"'),
+        ('"keep_s": 60', '"keep_s": 60000000000000000'),
+        ('"start_ms": 5', '"start_ms": 5000000000000000000'),
+    ],
+    ids=["no time zone", "kept for ever", "begun at the end of time"],
+)
+def test_a_sidecar_that_no_clip_can_have_is_left_to_a_person(path: Path, old: str, new: str) -> None:
+    """What a sidecar says that cannot be reckoned with ends no start: its clip is left alone, and the others go on."""
+    folder = _folder(path)
+    _put(folder, _clip("c-1", keep_s=60))
+    _put(folder, _clip("c-2"))
+    sidecar = path / "c-1.json"
+    there = sidecar.read_text()
+    assert old in there
+    sidecar.write_text(there.replace(old, new))
+
+    again = _folder(path, quota=5)
+    again.sweep()
+
+    assert again.clips() == []
+    assert _names(path) == {"c-1.json", "c-1.mp4"}
+
+
 def test_one_file_that_the_card_does_not_give_back_costs_no_other(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever lies in the way of one clip, the others are known after a power cut, and completed."""
     folder = _folder(path)

@@ -157,7 +157,6 @@ function take(settings) {
   before = asText();
   wrong = -1;
   nodes.own.hidden = settings.zones !== null;
-  nodes["own-masks"].hidden = settings.masks !== null;
   drawing.choose(drawing.zones.length ? 0 : -1);
 }
 

@@ -38,6 +38,9 @@ RING_BYTES = 24 * 1024 * 1024
 MOVES_FROM = 0.01
 """Of a zone: with less nothing moves."""
 
+EVERYWHERE = Zone(name=CITIZEN, points=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
+"""Where citizens may be as long as nobody has said where they are."""
+
 LOOK_EVERY_S = 1.0
 _KNOWN_FOR_MS = 3_000  # so long what was found holds while things move: the next look is under way
 _LOOK_HANGS_AFTER_MS = 30_000
@@ -67,11 +70,16 @@ class Pipeline:
         sealed: bool,
         clock: Clock,
     ) -> None:
-        """Prepare for pictures of `size` (width, height); raise ConfigError for impossible zones, or without x264."""
+        """Prepare for pictures of `size` (width, height); raise ConfigError for impossible zones, or without x264.
+
+        What the station's own file hides stays hidden, whatever is set later: nobody far away takes a mask off.
+        """
         areas.check(zones)
         areas.check(masks, "mask")
         width, height = size
         self._size = size
+        self._own_masks = tuple(masks)
+        self._own_citizen = tuple(zone for zone in zones if zone.name == CITIZEN)
         self._clock = clock
         self.shown = Ring(seconds=RING_S, most_bytes=RING_BYTES)
         self.clear = Ring(seconds=RING_S, most_bytes=RING_BYTES) if sealed else None
@@ -164,13 +172,18 @@ class Pipeline:
             self._post(Thumbnail(incident, jpeg))
 
     def _placed(self, zones: Sequence[Zone], masks: Sequence[Zone]) -> _Places:
-        citizen = [zone for zone in zones if zone.name == CITIZEN]
+        covered = _joined(self._own_masks, masks)
+        citizen = _joined(self._own_citizen, [zone for zone in zones if zone.name == CITIZEN])
         return _Places(
             zones=tuple(zones),
-            covered=tuple(masks),
-            masks=Masks(masks, self._size, (SMALL_WIDTH, SMALL_HEIGHT)),
-            blocks=Blocks(citizen, self._size),
+            covered=covered,
+            masks=Masks(covered, self._size, (SMALL_WIDTH, SMALL_HEIGHT)),
+            blocks=Blocks(citizen or [EVERYWHERE], self._size),
         )
+
+
+def _joined(own: Sequence[Zone], more: Sequence[Zone]) -> tuple[Zone, ...]:
+    return (*own, *(zone for zone in more if zone not in own))
 
 
 class Presence:

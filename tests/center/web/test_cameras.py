@@ -252,7 +252,7 @@ def test_a_zone_is_drawn_with_the_mouse(center: Center, visitor: Visitor) -> Non
     page.get_by_role("button", name="Lưu").click()
     expect(page.get_by_text("Đã lưu. Camera dùng ngay.")).to_be_visible()
     expect(page.get_by_text("Vùng: camera đang dùng tệp của máy")).to_be_hidden()
-    expect(page.get_by_text("Mặt nạ: camera đang dùng tệp của máy")).to_be_visible()
+    expect(page.get_by_text("Mặt nạ và chỗ người dân ghi trong tệp của máy luôn được che")).to_be_visible()
     known = center.http.get("/api/cameras/q01").json()
     assert (known["masks"], known["kinds"], known["hours"]) == (None, None, None)
     (zone,) = known["zones"]

@@ -48,10 +48,17 @@ class Clock(SystemClock):
 class Camera:
     """A pipeline that is given drawn pictures, one after another, as fast as it takes them."""
 
-    def __init__(self, *, sealed: bool = False, masks: Sequence[Zone] = (), synced: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        sealed: bool = False,
+        zones: Sequence[Zone] = ZONES,
+        masks: Sequence[Zone] = (),
+        synced: bool = True,
+    ) -> None:
         self.told: list[object] = []
         self.pipeline = Pipeline(
-            size=SIZE, fps=FPS, zones=ZONES, masks=masks, sealed=sealed, clock=Clock(synced=synced)
+            size=SIZE, fps=FPS, zones=zones, masks=masks, sealed=sealed, clock=Clock(synced=synced)
         )
         self.pipeline.begin(self.told.append, None)
         self._scene = Scene(*SIZE)
@@ -155,6 +162,29 @@ def test_other_zones_and_masks_hold_from_the_next_picture_on() -> None:
     flat = Zone(name="flat", points=((0.0, 0.0), (0.5, 0.0), (1.0, 0.0)))
     camera.pipeline.set(Settings(zones=(flat,), masks=()))
     assert camera.pipeline.zones == (door,)
+
+
+def test_what_the_station_s_file_hides_nobody_can_show() -> None:
+    """Other zones and masks of the center hide more, never less: not even with empty ones, or a citizen in a corner."""
+    camera = Camera(masks=SCREEN)
+    corner = Zone(name="citizen", points=((0.0, 0.0), (0.1, 0.0), (0.1, 0.1), (0.0, 0.1)))
+    for zones in ((), (corner,)):
+        camera.pipeline.set(Settings(zones=zones, masks=()))
+        camera.see([Person("citizen", at=1.0), Person("officer", at=1.0)], frames=2)
+        picture = shown(camera.pipeline.shown)[-1]
+        assert part(picture, 0.71, 0.46, 0.82, 0.58).max() < 40
+        assert detail(part(picture, 0.34, 0.24, 0.46, 0.42)) < detail(part(picture, 0.82, 0.28, 0.95, 0.42)) / 3
+
+
+def test_where_nobody_said_where_citizens_are_all_is_blocks() -> None:
+    """A camera without the zone `citizen` shows nobody's face until there is one, from its file or from the center."""
+    camera = Camera(zones=())
+    officer = (0.82, 0.28, 0.95, 0.42)
+    camera.see([Person("officer", at=1.0)], frames=2)
+    hidden = detail(part(shown(camera.pipeline.shown)[-1], *officer))
+    camera.pipeline.set(Settings(zones=tuple(ZONES), masks=()))
+    camera.see([Person("officer", at=1.0)], frames=2)
+    assert hidden < detail(part(shown(camera.pipeline.shown)[-1], *officer)) / 3
 
 
 def test_a_new_mask_is_no_tampering() -> None:

@@ -44,6 +44,11 @@ OLDEST_EVERY = 4
 OPEN = 8
 """So many files may be on their way: a newer one goes before one that has begun."""
 
+NOT_NOW = frozenset({408, 429, 502, 503, 504, 507})
+"""Statuses that are of the center or of the way, whichever recording is sent."""
+REFUSALS = 3
+"""So often one recording may be refused before others go first."""
+
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 300.0
 _ASIDE_S = 3_600.0
 """What only a person can mend, at the center or here, is tried again each hour."""
@@ -155,6 +160,7 @@ class Courier:
         self._aside: dict[str, float] = {}  # clip → until when it waits, in milliseconds
         self._told: set[str] = set()
         self._mismatches: dict[str, int] = {}
+        self._refusals: dict[str, int] = {}
         self._files = 0
         self._again_ms = 0.0
         self._failures = 0
@@ -268,6 +274,7 @@ class Courier:
         self._ways = {key: way for key, way in self._ways.items() if key[0] in there}
         self._told &= there
         self._mismatches = {id_: count for id_, count in self._mismatches.items() if id_ in there}
+        self._refusals = {id_: count for id_, count in self._refusals.items() if id_ in there}
         if len(self._ways) >= OPEN:  # finish what has begun
             clips = [clip for clip in clips if clip.id in {id_ for id_, _ in self._ways}]
         oldest = self._files % OLDEST_EVERY == OLDEST_EVERY - 1
@@ -470,6 +477,10 @@ class Courier:
                 raise _StopError(words, after_s=after_s, plain=False)
             case _:
                 self._ways.pop(key, None)
+                if status not in NOT_NOW:
+                    count = self._refusals[key[0]] = self._refusals.get(key[0], 0) + 1
+                    if count % REFUSALS == 0:
+                        raise _AsideError(words)
                 raise _StopError(words, after_s=after_s)
 
     def _head(self, connection: "HTTPConnection", way: _Way) -> "HTTPResponse":

@@ -324,6 +324,8 @@ class Whim:
     files: dict[str, bytearray] = field(default_factory=dict)
     heard: list[tuple[str, str, str | None]] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    """Paths that are always refused, and with which status."""
     codes: list[str | None] = field(default_factory=list)
     """What the next asks are refused with; None is leave, after them always."""
 
@@ -344,7 +346,7 @@ class Whim:
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
         assert request.headers["Tus-Resumable"] == "1.0.0"
         body = request.rfile.read(int(request.headers["Content-Length"] or 0))
-        status, headers = self.answers.pop(0) if self.answers else (204, {})
+        status, headers = self.answers.pop(0) if self.answers else (self.refused.get(path, 204), {})
         if status == 204 and request.command == "PATCH" and not headers:
             assert int(request.headers["Upload-Offset"]) == len(there)
             there += body
@@ -459,6 +461,27 @@ def test_a_recording_that_arrives_with_another_hash_lets_others_go_first(
         "the recording i-new stays here for now: it arrived with another hash than it was recorded with: does the card"
         " fail?"
     ]
+
+
+@pytest.mark.parametrize("status", [403, 413, 500])
+def test_a_recording_that_is_refused_again_and_again_lets_others_go_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """What is wrong with one file, in a proxy or at the center, holds back no other."""
+    clock = ManualClock()
+    with whimsical() as (whim, port), Device(tmp_path, whim.answer, port=port, clock=clock) as device:
+        whim.refused = {"/i-new/shown": status}
+        device.add("i-new", size=5_000)
+        device.add("i-old", size=5_000, age_s=10)
+        for _ in range(module.REFUSALS):
+            tries = len(whim.heard)
+            clock.advance(400_000)
+            wait_for(lambda tries=tries: device.courier.wake() or len(whim.heard) > tries)  # type: ignore[misc,func-returns-value]
+        wait_for(lambda: device.courier.wake() or device.left() == {"i-new"})  # type: ignore[func-returns-value]
+        whim.refused = {}
+        clock.advance(4_000_000)
+        wait_for(lambda: device.courier.wake() or not device.left())  # type: ignore[func-returns-value]
+    assert f"the recording i-new stays here for now: http://127.0.0.1:{port} says {status}: because" in lines(caplog)
 
 
 def test_an_answer_that_dribbles_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,10 @@ _log = logging.getLogger(__name__)
 LONGEST_MS = 2 * 3_600_000
 """A clip that nobody ends ends itself."""
 
+AT_ONCE = 48
+"""So many clips are recorded at one time: all that a center can ask for at once, and an incident of each kind."""
+PANIC = "panic"
+
 _PICTURES_LATE_MS = 5_000
 """A clip whose end is so long ago gets no more pictures: the camera is gone."""
 
@@ -341,6 +345,9 @@ class Recorder:
     def _begin(self, command: Begin) -> None:
         if self._folder.clip(command.clip) is not None:
             return  # asked for again
+        if len(self._recordings) >= AT_ONCE and command.why != PANIC:
+            self._unkept(command.clip, f"{AT_ONCE} others are being recorded")
+            return
         now_ms, from_ms = self._clock.monotonic_ms(), command.at_ms - command.before_ms
         clip = Clip(
             id=command.clip,

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 from firmware.devices.camera import clips
+from firmware.devices.camera import recorder as recorder_module
 from firmware.devices.camera.clips import Clip, Folder
 from firmware.devices.camera.mp4 import measure
 from firmware.devices.camera.recorder import LONGEST_MS, SERVICE, Recorder
@@ -316,6 +317,26 @@ def test_what_is_there_is_not_recorded_over(make_rig: Callable[..., Rig]) -> Non
     ]
     assert numbers(rig.video("c-1")) == list(range(10, 20))
     assert rig.video("strange") == b"mine"
+
+
+def test_a_center_gone_wild_does_not_take_the_disk_s_time(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more clips are recorded at once than can be meant, whoever asks for more; a panic always is."""
+    monkeypatch.setattr(recorder_module, "AT_ONCE", 3)
+    rig = make_rig()
+    rig.play(range(20))
+    for each in range(5):
+        rig.begin(f"c-{each}", 10, before=0, why="asked", held=True)
+    rig.begin("p", 10, before=0, why="panic", held=True)
+    rig.recorder.step()
+    assert [each.clip for each in rig.of(Unkept)] == ["c-3", "c-4"]
+    assert {clip.id for clip in rig.folder.clips()} == {"c-0", "c-1", "c-2", "p"}
+    rig.end("c-0", 19)
+    rig.end("c-1", 19)
+    rig.play(range(20, 30))
+    rig.begin("again", 22, before=0, why="asked")
+    assert rig.folder.clip("again") is not None
 
 
 def test_a_quota_full_of_held_clips_refuses_new_ones_after_it_was_told(make_rig: Callable[..., Rig]) -> None:

@@ -140,6 +140,7 @@ def test_an_early_ctrl_c_ends_it_quietly(make: Callable[..., Program]) -> None:
     """Ctrl-C while the program is still being loaded ends it with code 130 and not with a traceback."""
     impatient = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests behind itself has it ignored
 class WhenServeIsLoaded:
     def find_spec(self, name, *_):
         if name == "center.serve":

@@ -1,5 +1,6 @@
 """The center's configuration: one TOML file, read once; a fault is one line with file, key and what is allowed."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -38,6 +39,9 @@ BrokerKind = Literal["auto", "mosquitto", "amqtt", "external"]
 
 SECURED_PORT = 8883
 """Where a broker listens that speaks TLS, unless it is told otherwise."""
+
+STORE_LARGEST_MB = 5_000
+"""More a store that speaks S3 takes in no single request (5 GiB)."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -242,7 +246,8 @@ class Clips(Section, frozen=True, kw_only=True):
     `sample_per_week`: so many services of each officer are kept for quality review, by lot.
     `spare_gb` is the least; a twentieth of the disk stays free in any case. `reveal_key_file` opens clear versions, and
     without it nobody sees one: `motcua center clips-key` makes it. `contact` is whom to ask about recordings, on the
-    notice for the wall.
+    notice for the wall. `store`: a bucket that whole recordings go to, as "https://10.0.0.9:9000/recordings", with
+    the keys in `store_key_file`; `store_ca_file` is the certificate that signed the store's, if no public one did.
     """
 
     largest_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2_000
@@ -251,6 +256,12 @@ class Clips(Section, frozen=True, kw_only=True):
     sample_per_week: Annotated[int, msgspec.Meta(ge=0, le=100)] = 2
     reveal_key_file: FilePath | None = None
     contact: Label | None = None
+    store: Annotated[str, msgspec.Meta(min_length=1, max_length=2048, description="an address")] | None = None
+    store_key_file: FilePath | None = None
+    store_ca_file: FilePath | None = None
+    store_region: Annotated[
+        str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}$", description="1 to 64 of a-z, 0-9 and hyphens")
+    ] = "us-east-1"
 
 
 class ServiceConfig(Section, frozen=True, kw_only=True):
@@ -371,6 +382,7 @@ def _check(path: Path, config: Config) -> None:
             raise ConfigError(f"{path}: http.proxies[{at}]: an IP address, got {show(proxy)}") from error
     if (config.http.cert_file is None) != (config.http.key_file is None):
         raise ConfigError(f"{path}: http: cert_file and key_file together, got only one of them")
+    _check_clips(path, config.clips)
     if config.people.oidc is not None:
         _check_oidc(path, config.people.oidc, config.http)
 
@@ -444,6 +456,34 @@ def _check_alerts(path: Path, alerts: Alerts) -> None:
         sound = False
     if not sound:
         raise ConfigError(f"{path}: alerts.webhook: an address with a host and a port, got {show(alerts.webhook)}")
+
+
+def _check_clips(path: Path, clips: Clips) -> None:
+    if clips.store is None:
+        for key in ("store_key_file", "store_ca_file"):
+            if getattr(clips, key) is not None:
+                raise ConfigError(f"{path}: clips.store: an address, because {key} is set, got nothing")
+        return
+    if not _is_bucket(clips.store):
+        wanted = "an address that begins with https:// and ends with a bucket, as https://10.0.0.9:9000/recordings"
+        raise ConfigError(f"{path}: clips.store: {wanted}, got {show(clips.store)}")
+    if clips.store_key_file is None:
+        raise ConfigError(f"{path}: clips.store_key_file: a file, because clips.store is set, got nothing")
+    if clips.largest_mb > STORE_LARGEST_MB:
+        allowed = f"at most {STORE_LARGEST_MB}, because clips.store takes no more at once"
+        raise ConfigError(f"{path}: clips.largest_mb: {allowed}, got {clips.largest_mb}")
+
+
+def _is_bucket(url: str) -> bool:
+    """Whether an address is that of a bucket, by path, and nothing else."""
+    if not keeps_secrets(url):
+        return False
+    parts = urlsplit(url)
+    return (
+        re.fullmatch(r"/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/?", parts.path) is not None
+        and parts.netloc.isascii()
+        and ((parts.query, parts.fragment, parts.username) == ("", "", None))
+    )
 
 
 def _unique(path: Path, table: str, key: str, values: list[str]) -> None:

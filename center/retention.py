@@ -125,11 +125,17 @@ class Sweeper:
                 gone[name] = gone.get(name, 0) + count
                 if not self._wait():
                     return gone
+        failed: VaultError | None = None
         for name, clear in wiping.steps(self._vault, rule.clips_before, now_ms=now_ms):
-            while (count := clear(self._do)) > 0:
-                gone[name] = gone.get(name, 0) + count
-                if not self._wait():
-                    return gone
+            try:
+                while (count := clear(self._do)) > 0:
+                    gone[name] = gone.get(name, 0) + count
+                    if not self._wait():
+                        return gone
+            except VaultError as error:
+                failed = error  # a store of recordings that is away keeps no picture in the database
+        if failed is not None:
+            raise failed
         return gone
 
     def _on_change(self, change: Change) -> None:

@@ -92,25 +92,40 @@ def repair(config: Config, *, now_s: float | None = None) -> list[Found]:
 
 def _look(connection: sa.Connection, vault: Vault, now_s: float) -> Iterator[Found]:
     said = _said(connection)
+    elsewhere = set() if vault.elsewhere is None else set(vault.elsewhere.names())
     for sha256, each in said.items():
         for one in each:
-            if one.arrived and not one.wiped and not vault.path(sha256).is_file():
+            if one.arrived and not one.wiped and sha256 not in elsewhere and not vault.path(sha256).is_file():
                 yield Found("missing", sha256, one.of)
     for file in vault.files():
         name = file.name
         if not SHA256.fullmatch(name) or file != vault.path(name) or file.is_symlink() or not file.is_file():
             yield Found("strange", str(file.relative_to(vault.folder)))
             continue
-        alive = [one for one in said.get(name, ()) if not one.wiped]
-        if not alive:
-            yield Found("wiped" if name in said else "unknown", name, _of(said.get(name, ())))
-        elif digest(file) != name:
-            yield Found("damaged", name, _of(alive))
-        elif not any(one.arrived for one in alive):
-            yield Found("unmarked", name, _of(alive))
+        elsewhere.discard(name)
+        yield from _judged(name, said.get(name, []), vault)
+    for name in sorted(elsewhere):
+        if SHA256.fullmatch(name):
+            yield from _judged(name, said.get(name, []), vault)
+        else:
+            yield Found("strange", f"{name} in the store elsewhere")
     yield from _half(connection, vault, now_s)
     for name in incidents.astray(connection):
         yield Found("incident", name)
+
+
+def _judged(name: str, said: list[_Said], vault: Vault) -> Iterator[Found]:
+    """Judge a whole file by what the index says of it."""
+    alive = [one for one in said if not one.wiped]
+    if not alive:
+        yield Found("wiped" if said else "unknown", name, _of(said))
+        return
+    with vault.open(name) as file:
+        found = digest(file)
+    if found != name:
+        yield Found("damaged", name, _of(alive))
+    elif not any(one.arrived for one in alive):
+        yield Found("unmarked", name, _of(alive))
 
 
 def _half(connection: sa.Connection, vault: Vault, now_s: float) -> Iterator[Found]:
@@ -140,7 +155,7 @@ def _said(connection: sa.Connection) -> dict[str, list[_Said]]:
     return found
 
 
-def _of(said: "list[_Said] | tuple[()]") -> str:
+def _of(said: list[_Said]) -> str:
     return ", ".join(one.of for one in said)
 
 
@@ -149,7 +164,7 @@ def _mend(found: Found, store: Store, vault: Vault, now_s: float) -> bool:
         case "missing":
             store.transact(lambda connection: _mark(connection, found.object, None))
         case "damaged":
-            vault.path(found.object).replace(vault.folder / ASIDE / found.object[:32])
+            vault.take_aside(found.object)
             store.transact(lambda connection: _mark(connection, found.object, None))
         case "unmarked":
             store.transact(lambda connection: _mark(connection, found.object, int(now_s * 1000)))

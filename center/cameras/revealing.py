@@ -20,6 +20,7 @@ from typing import BinaryIO
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from center.cameras.reviews import Recording, ReviewError
+from center.cameras.vault import VaultError
 from center.config import Config
 from center.errors import ConfigError
 from contract.settings import explain_os_error
@@ -76,6 +77,8 @@ class Revealing:
             raise ReviewError("reveal_broken", why=str(error)) from error
         except OSError as error:
             raise ReviewError("reveal_broken", why=explain_os_error(error)) from error
+        except VaultError as error:
+            raise ReviewError("review_away") from error
         return length, False
 
     def grant(self, recording: Recording, session: str, examined: tuple[int, bool]) -> Grant:
@@ -105,7 +108,7 @@ class Revealing:
                 length -= len(piece)
                 if length <= 0:
                     return
-        except (ReviewError, SealError, OSError):
+        except (ReviewError, SealError, OSError, VaultError):
             return  # the player sees that it ends
 
     def _pieces(self, recording: Recording, start: int) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ the rest goes over HTTP (center/web/clips.py). The clip's row is there before it
 arrived only after its file is whole, synced and under its hash. A crash costs a part of the way again, at most.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import logging
@@ -49,6 +50,9 @@ PENDING = 100
 
 ASKS = (30, 0.5)
 """So many asks of one camera at once, and a second."""
+
+READERS = 8
+"""So many threads read recordings for players: a store elsewhere that is slow takes none of the pages' own."""
 
 _REPEATS = 256
 _ANSWER_S = 30.0
@@ -114,6 +118,7 @@ class Uploads:
 
         self._failing = False
         self._pool = ThreadPoolExecutor(self._at_once + 2, thread_name_prefix="clips")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="clips-read")
 
     def start(self) -> None:
         """Go on with what the last run left."""
@@ -123,6 +128,9 @@ class Uploads:
 
     def stop(self) -> None:
         """Take nothing more; what came so far stays."""
+        if self.vault.elsewhere is not None:
+            self.vault.elsewhere.close()
+        self._readers.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     # --- leave -----------------------------------------------------------------------------------------------------
@@ -290,20 +298,31 @@ class Uploads:
         """
         partial.sync()
         if partial.sha256 != way.sha256:
-            way.known = None
-            where = self.vault.put_aside(way.id)
-            log.warning(
-                "a recording of %s came with another hash than was said; it lies in %s for %d days, and the camera"
-                " sends it again: if that goes on, its card fails",
-                way.camera,
-                where,
-                HALF_DAYS,
-            )
-            raise MismatchError(f"its SHA-256 is {partial.sha256}, not {way.sha256}; begin anew")
+            raise self._set_aside(way, f"its SHA-256 is {partial.sha256}, not {way.sha256}")
+        try:
+            self.vault.send(self.vault.partial(way.id), way.sha256)
+        except MismatchError as error:
+            raise self._set_aside(way, str(error)) from error
         with self.vault.alone():
-            self.vault.put(self.vault.partial(way.id), way.sha256)
+            self.vault.put(self.vault.partial(way.id), way.sha256)  # sends it again if it was wiped meanwhile
             way.placed = True
             self._arrived(way)
+
+    def _set_aside(self, way: Way, why: str) -> MismatchError:
+        way.known = None
+        where = self.vault.put_aside(way.id)
+        log.warning(
+            "a recording of %s came with another hash than was said; it lies in %s for %d days, and the camera"
+            " sends it again: if that goes on, its card fails",
+            way.camera,
+            where,
+            HALF_DAYS,
+        )
+        return MismatchError(f"{why}; begin anew")
+
+    async def read(self, job: Callable[..., T], *args: Any) -> T:
+        """Run something that reads recordings in a thread for that."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, job, *args)
 
     def run(self, job: Callable[[], T]) -> "Future[T]":
         """Run something that touches files in a thread for that."""
@@ -329,16 +348,23 @@ class Uploads:
         if not self._do(lambda connection: _mark(connection, way, now)):
             if not self._do(lambda connection: needed(connection, way.sha256, but=way.clip)):
                 self.vault.delete(way.sha256)
+            self.vault.let_go(way.id)
             raise GoneError("this recording was kept long enough and is wiped")
         way.done = True
+        self.vault.let_go(way.id)
 
     def _do(self, job: Callable[[sa.Connection], T]) -> T:
         return self._hall.transact(job).result(_ANSWER_S)
 
 
 def make_vault(config: Config) -> Vault:
-    """Return the vault of a center."""
-    return Vault(Path(config.data_dir) / FOLDER, spare_bytes=config.clips.spare_gb << 30)
+    """Return the vault of a center; raise ConfigError where the keys of its store elsewhere are not right."""
+    elsewhere = None
+    if config.clips.store is not None:
+        from center.cameras.bucket import Bucket  # most centers have none
+
+        elsewhere = Bucket(config.clips, config.id)
+    return Vault(Path(config.data_dir) / FOLDER, spare_bytes=config.clips.spare_gb << 30, elsewhere=elsewhere)
 
 
 def needed(connection: sa.Connection, sha256: str, *, but: str) -> bool:

@@ -6,6 +6,8 @@
 
 A file comes to its address by a rename of what was synced before, so what stands there is whole. The queue's store
 comes first: the vault takes nothing more while the disk has less than its spare room.
+
+With a store elsewhere (center/cameras/bucket.py) files still grow here, and go there when they are whole.
 """
 
 import contextlib
@@ -13,6 +15,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +49,11 @@ class ClipStore(Protocol):
     """Where whole files lie, by the hash of their content: the vault, or another that is like it."""
 
     def put(self, file: Path, sha256: str) -> None:
-        """Take a synced file whose content has this hash; afterwards it survives a power cut."""
+        """Take a synced file whose content has this hash; afterwards it survives a power cut, here."""
+        ...
+
+    def has(self, sha256: str) -> bool:
+        """Whether one is there."""
         ...
 
     def open(self, sha256: str, *, start: int = 0) -> BinaryIO:
@@ -62,11 +69,38 @@ class ClipStore(Protocol):
         ...
 
 
-class Vault:
-    """The files of one center's clips on its own disk. Any number of these may look at one folder."""
+class StoreElsewhere(ClipStore, Protocol):
+    """A store that is not on this disk, and may be away: then it raises VaultError."""
 
-    def __init__(self, folder: Path, *, spare_bytes: int, spare_share: float = SPARE_SHARE) -> None:
-        self.folder = folder
+    @property
+    def away(self) -> bool:
+        """Whether it did not answer when it was asked last."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """Return the names of all that this center has there, ours or not."""
+        ...
+
+    def close(self) -> None:
+        """Ask nothing more, and let nobody wait."""
+        ...
+
+
+class Vault:
+    """The files of one center's clips on its own disk. Any number of these may look at one folder.
+
+    With a store `elsewhere` whole files go there, and only those that were here before it was are read here.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        spare_bytes: int,
+        spare_share: float = SPARE_SHARE,
+        elsewhere: StoreElsewhere | None = None,
+    ) -> None:
+        self.folder, self.elsewhere = folder, elsewhere
         self._spare_bytes, self._spare_share = spare_bytes, spare_share
 
     def room(self) -> int:
@@ -97,8 +131,25 @@ class Vault:
             raise ValueError(f"not a SHA-256: {sha256!r}")
         return self.folder / sha256[:2] / sha256[2:4] / sha256
 
+    @property
+    def away(self) -> bool:
+        """Whether recordings cannot be fetched now, as far as is known."""
+        return self.elsewhere is not None and self.elsewhere.away
+
+    def send(self, file: Path, sha256: str) -> None:
+        """Copy a synced file to the store elsewhere, if there is one. It takes its time: keep nobody `alone` for it."""
+        if self.elsewhere is not None:
+            self.elsewhere.put(file, sha256)
+
     def put(self, file: Path, sha256: str) -> None:
-        """Take a synced file whose content has this hash; one that is there already is the same, and replaced."""
+        """Take a synced file whose content has this hash; one that is there already is the same, and replaced.
+
+        Where there is a store elsewhere, the file itself stays until `let_go`.
+        """
+        if self.elsewhere is not None:
+            if not self.elsewhere.has(sha256):
+                self.elsewhere.put(file, sha256)
+            return
         target = self.path(sha256)
         with _told(target):
             for folder in (target.parent.parent, target.parent):
@@ -108,27 +159,39 @@ class Vault:
             file.replace(target)
             _sync(target.parent)
 
+    def has(self, sha256: str) -> bool:
+        """Whether one is there."""
+        return self.path(sha256).is_file() or (self.elsewhere is not None and self.elsewhere.has(sha256))
+
     def open(self, sha256: str, *, start: int = 0) -> BinaryIO:
         """Open one for reading, from a byte on; raise FileNotFoundError where it is not."""
-        file = self.path(sha256).open("rb")
+        try:
+            file = self.path(sha256).open("rb")
+        except FileNotFoundError:
+            if self.elsewhere is None:
+                raise
+            return self.elsewhere.open(sha256, start=start)
         file.seek(start)
         return file
 
     def delete(self, sha256: str) -> None:
-        """Delete one for good: a power cut does not bring it back."""
+        """Delete one for good, everywhere: a power cut does not bring it back."""
         target = self.path(sha256)
+        if self.elsewhere is not None:
+            self.elsewhere.delete(sha256)
         with _told(target), contextlib.suppress(FileNotFoundError):
             target.unlink()
             _sync(target.parent)
 
     def list(self) -> Iterator[str]:
         """Return the hashes of all that are there."""
-        for file in self.files():
-            if SHA256.fullmatch(file.name) and file == self.path(file.name):
-                yield file.name
+        here = [file.name for file in self.files() if SHA256.fullmatch(file.name) and file == self.path(file.name)]
+        yield from here
+        if self.elsewhere is not None:
+            yield from sorted(set(self.elsewhere.list()) - set(here))
 
     def files(self) -> Iterator[Path]:
-        """Return every file where whole ones lie, ours or not."""
+        """Return every file of this disk where whole ones lie, ours or not."""
         if not self.folder.is_dir():
             return
         for folder in sorted(self.folder.iterdir()):
@@ -148,7 +211,7 @@ class Vault:
         except FileNotFoundError:
             return 0
         except OSError as error:
-            raise _explained(error, self.partial(upload)) from error
+            raise explained(error, self.partial(upload)) from error
         try:
             with _told(self.partial(upload)):
                 os.fsync(file)
@@ -164,6 +227,26 @@ class Vault:
             _sync(target.parent)
             _sync(self.folder / UPLOADS)
         return target
+
+    def take_aside(self, sha256: str) -> None:
+        """Set a whole file apart; it is not under its hash any more."""
+        target = self.folder / ASIDE / sha256[:32]
+        with _told(target):
+            self._prepare()
+            if self.path(sha256).is_file():
+                self.path(sha256).replace(target)
+                return
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+            with self.open(sha256) as file, os.fdopen(os.open(target, flags, 0o600), "wb") as copy:
+                shutil.copyfileobj(file, copy, _READ)
+        self.delete(sha256)
+
+    def let_go(self, upload: str) -> None:
+        """Delete what came of an upload, now that the store elsewhere has it."""
+        if self.elsewhere is not None:
+            with _told(self.folder), contextlib.suppress(FileNotFoundError):
+                self.partial(upload).unlink()
+                _sync(self.folder / UPLOADS)
 
     def forget(self, upload: str) -> None:
         """Delete what came of an upload, and what was set apart of it."""
@@ -245,10 +328,12 @@ Known = tuple[int, "hashlib._Hash"]  # noqa: SLF001 – the only name that it ha
 """How large a file was, and the hash of that, still open."""
 
 
-def digest(file: Path) -> str:
-    """Return the hash of a file's content."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def digest(file: BinaryIO) -> str:
+    """Return the hash of a file's content, from where it stands on."""
+    found = hashlib.sha256()
+    while part := file.read(_READ):
+        found.update(part)
+    return found.hexdigest()
 
 
 def _checked(upload: str) -> str:
@@ -270,10 +355,11 @@ def _told(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _explained(error, where) from error
+        raise explained(error, where) from error
 
 
-def _explained(error: OSError, where: Path) -> VaultError:
+def explained(error: OSError, where: Path) -> VaultError:
+    """Return what to tell of a fault of the disk."""
     full = error.errno in _FULL
     advice = "free some space" if full else "check the disk and the rights of the folder"
     return VaultError(f"{where}: {error.strerror}: {advice}", full=full)

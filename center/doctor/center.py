@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from center.cameras.bucket import Bucket
+from center.cameras.vault import VaultError
 from center.config import Config, read
 from center.doctor import copies, pages, store
 from center.errors import ConfigError
@@ -25,6 +27,7 @@ USER = "motcua-center"
 UNIT = "motcua-center.service"
 STORE_LIMIT_S = 20.0
 BROKER_LIMIT_S = 25.0
+BUCKET_LIMIT_S = 25.0
 _SBIN = "/usr/sbin:/usr/local/sbin"
 _LOG = "journalctl -u motcua-center -n 20"
 _RENEW = "sudo systemctl restart motcua-center makes a new one; one of your own you renew yourself"
@@ -55,6 +58,7 @@ def checks(path: Path, *, version: str, roots: Roots | None = None, backups: Pat
         ),
         Check("broker", lambda: _broker(config, processes, roots), BROKER_LIMIT_S),
         Check("certificates", lambda: _certificates(config)),
+        *([Check("recordings", lambda: _recordings(config), BUCKET_LIMIT_S)] if config.clips.store else []),
         Check("disk", lambda: disk.judge(disk.probe(Path(config.data_dir), roots))),
         Check("permissions", lambda: _permissions(path, config)),
         *about_the_machine,
@@ -179,6 +183,19 @@ def _certificates(config: Config) -> Sequence[Finding]:
     ]
 
 
+def _recordings(config: Config) -> Sequence[Finding]:
+    """Ask the store elsewhere as the center will; only looks."""
+    try:
+        bucket = Bucket(config.clips, config.id)
+    except ConfigError as error:
+        return [problem("bucket-keys", str(error), "correct [clips] store_key_file or store_ca_file, or run with sudo")]
+    try:
+        bucket.check()
+    except VaultError as error:
+        return [problem("bucket", str(error), "until then recordings wait here and at their cameras")]
+    return [ok("bucket", f"{bucket.address}: takes these keys, and keeps no versions")]
+
+
 def _permissions(path: Path, config: Config) -> Sequence[Finding]:
     user = rights.user_of(USER) or rights.current_user()
     found = [
@@ -189,6 +206,7 @@ def _permissions(path: Path, config: Config) -> Sequence[Finding]:
         "broker.password_file": config.broker.password_file,
         "broker.key_file": config.broker.key_file,
         "http.key_file": config.http.key_file,
+        "clips.store_key_file": config.clips.store_key_file,
     }
     if config.broker.secured and (root := Path(config.data_dir) / "keys" / "root.key").exists():
         secrets["the root key"] = str(root)

@@ -142,7 +142,7 @@ def create_app(
             api_router(),
             *upload_routes(uploads),
             *wish_routes(),
-            *review_routes(ReviewPages(config, hall, hub, drawing, uploads.vault)),
+            *review_routes(ReviewPages(config, hall, hub, drawing, uploads)),
             *camera_routes(Cameras(hub, people, drawing)),
             *notice_routes(config, drawing),
             healthz,

@@ -20,7 +20,8 @@ from litestar.response import Stream
 from center.cameras import reviews
 from center.cameras.revealing import LOGIN_MS, Grant, Revealing
 from center.cameras.reviews import KEPT, KINDS, Case, Item, Place, Recording, ReviewError, Wanted
-from center.cameras.vault import Vault, VaultError
+from center.cameras.uploads import Uploads
+from center.cameras.vault import VaultError
 from center.clock import business_day
 from center.config import Config
 from center.errors import StoreError
@@ -76,10 +77,10 @@ class Asked:
 class ReviewPages:
     """Draws them, and does what they ask."""
 
-    def __init__(self, config: Config, hall: Hall, hub: Hub, drawing: Drawing, vault: Vault) -> None:
+    def __init__(self, config: Config, hall: Hall, hub: Hub, drawing: Drawing, uploads: Uploads) -> None:
         self._config, self._hall, self._hub, self._draw = config, hall, hub, drawing.draw
-        self._vault = vault
-        self._revealing = Revealing(config, vault.open, hall.now_ms)
+        self._vault, self._aside = uploads.vault, uploads.read
+        self._revealing = Revealing(config, uploads.vault.open, hall.now_ms)
         self._looks: dict[tuple[str, str], int] = {}  # recording and person → when this look began
 
     # --- pages -----------------------------------------------------------------------------------------------------
@@ -161,6 +162,7 @@ class ReviewPages:
             typed={name: (typed or {}).get(name, "") for name in ("do", "reason")},
             said=say(f"done_{done}", lang) if done in _DONE and not fault else "",
             least=reviews.REASON_LEAST,
+            away=self._vault.away,
             status=status,
         )
 
@@ -221,15 +223,17 @@ class ReviewPages:
             return _beyond(found.bytes)
         sha256 = found.sha256
         try:
-            file = await asyncio.to_thread(lambda: self._vault.open(sha256, start=part.start))
+            file = await self._aside(lambda: self._vault.open(sha256, start=part.start))
         except OSError as error:
             raise NotFoundException(detail="the file of this recording is missing; see motcua center fsck") from error
+        except VaultError:
+            return _away(lang)
         try:
             await self._look(found, _who(request), lang)
         except BaseException:
             file.close()
             raise
-        return _stream(_read(file, part.length), part, found.bytes, etag)
+        return _stream(self._read(file, part.length), part, found.bytes, etag)
 
     async def clear(self, request: PageRequest) -> Response[Any]:
         """Return a part of a clear version to whom it was granted: why is written down already."""
@@ -241,10 +245,28 @@ class ReviewPages:
         if part is None:
             return _beyond(grant.length)
         pieces = self._revealing.pieces(grant, part.start, part.length)
-        first = await asyncio.to_thread(next, pieces, None)
+        first = await self._aside(next, pieces, None)
+        if first is None and self._vault.away:
+            return _away(language_of_page(request))
         if first is None:
             raise NotFoundException(detail="this was wiped, or its key is gone")
-        return _stream(_drawn_from(first, pieces), part, grant.length, etag)
+        return _stream(self._drawn_from(first, pieces), part, grant.length, etag)
+
+    async def _read(self, file: BinaryIO, length: int) -> AsyncIterator[bytes]:
+        """Yield what is read; ends early where a store elsewhere goes away, and the player asks again."""
+        try:
+            while length > 0 and (piece := await self._aside(file.read, min(PIECE, length))):
+                length -= len(piece)
+                yield piece
+        except VaultError:
+            return
+        finally:
+            file.close()
+
+    async def _drawn_from(self, first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+        yield first
+        while (piece := await self._aside(next, pieces, None)) is not None:
+            yield piece
 
     async def _look(self, found: Recording, person: Person, lang: Language) -> None:
         now, who = self._hall.now_ms(), (found.id, person.actor)
@@ -282,7 +304,7 @@ class ReviewPages:
                 self._hall.transact(job).result(30)
 
         try:
-            await asyncio.to_thread(alone)
+            await self._aside(alone)
         except (StoreError, VaultError) as error:
             raise unstored(StoreError(str(error), full=error.full), lang) from error
         except TimeoutError as error:
@@ -301,7 +323,7 @@ class ReviewPages:
         found = await self._do(lambda rows: reviews.recording_of(rows, key), lang)
         if found is None or not found.sealed_here:
             raise ReviewError("reveal_none")
-        examined = await asyncio.to_thread(self._revealing.examine, found)
+        examined = await self._aside(self._revealing.examine, found)
         now = self._hall.now_ms()
         await self._do(lambda rows: reviews.note_reveal(rows, found, actor=person.actor, at=now, reason=reason), lang)
         return self._revealing.grant(found, person.session, examined)
@@ -378,26 +400,16 @@ def _beyond(size: int) -> Response[Any]:
     return Response(b"", status_code=416, headers={**_NO_STORE, "content-range": f"bytes */{size}"})
 
 
+def _away(lang: Language) -> Response[Any]:
+    headers = {**_NO_STORE, "retry-after": "30"}
+    return Response(say("review_away", lang), status_code=503, media_type="text/plain", headers=headers)
+
+
 def _stream(pieces: AsyncIterator[bytes], part: ranges.Part, size: int, etag: str) -> Response[Any]:
     headers = {**_NO_STORE, "accept-ranges": "bytes", "etag": etag, "content-length": str(part.length)}
     if part.partial:
         headers["content-range"] = f"bytes {part.start}-{part.end - 1}/{size}"
     return Stream(pieces, status_code=206 if part.partial else 200, media_type="video/mp4", headers=headers)
-
-
-async def _read(file: BinaryIO, length: int) -> AsyncIterator[bytes]:
-    try:
-        while length > 0 and (piece := await asyncio.to_thread(file.read, min(PIECE, length))):
-            length -= len(piece)
-            yield piece
-    finally:
-        file.close()
-
-
-async def _drawn_from(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
 
 
 # --- helpers -------------------------------------------------------------------------------------------------------

@@ -508,6 +508,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "review_unknown": ("Không có mục này.", "There is no such item."),
     "review_coming": ("Trung tâm chưa nhận được đoạn ghi hình này.", "This recording has not come to the center yet."),
     "review_wiped": ("Đoạn ghi hình này đã xóa theo hạn lưu.", "This recording was wiped, kept long enough."),
+    "review_away": (
+        "Kho lưu ghi hình đang mất liên lạc, hiện chưa xem được đoạn này. Xin thử lại sau.",
+        "The store of recordings does not answer, so this one cannot be fetched now. Try again later.",
+    ),
     "review_held": ("Đã có người giữ đoạn này.", "Somebody holds it already."),
     "review_not_held": ("Đoạn này không còn được giữ.", "Nobody holds it any more."),
     "review_reason": ("Xin ghi lý do.", "Give a reason."),

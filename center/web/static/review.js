@@ -57,6 +57,12 @@ function jump() {
   video.play();
 }
 
+video?.addEventListener("error", async () => {
+  const answer = await fetch(video.src, { headers: { range: "bytes=0-0" } }).catch(() => null);
+  $("away").hidden = answer?.status !== 503;
+});
+video?.addEventListener("loadedmetadata", () => ($("away").hidden = true));
+
 if (video && $("bar")) {
   const { seconds } = $("bar").dataset;
   video.addEventListener("timeupdate", () => $("head").setAttribute("x", (video.currentTime / seconds) * 1000 - 3));

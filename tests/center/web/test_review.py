@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from io import StringIO
@@ -16,7 +17,9 @@ from playwright.sync_api import Page, expect
 
 from center import audit, cli
 from center.cameras import revealing
+from center.cameras.bucket import AwayError
 from center.cameras.revealing import LOGIN_MS
+from center.cameras.uploads import READERS
 from center.config import Clips
 from center.errors import StoreError
 from center.hall import Hall
@@ -40,6 +43,10 @@ def made() -> Film:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
     """A center whose recordings all tests here ask that change nothing of others."""
     one = start(tmp_path_factory.mktemp("review") / "center")
+    together = threading.Barrier(READERS + 1)  # all its threads are there before a test looks
+    for _ in range(READERS):
+        one.uploads._readers.submit(together.wait)
+    together.wait(5)
     yield one
     one.http.close()
     one.stop()
@@ -483,6 +490,30 @@ def playing(page: Page) -> tuple[float, float, str | None]:
         "async one => { await one.play(); return [one.duration, one.currentTime, one.error?.message ?? null]; }"
     )
     return found[0], found[1], found[2]
+
+
+@pytest.mark.browser
+def test_a_player_says_that_its_store_is_away(
+    center: Center, made: Film, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A player that finds the store of recordings away has one line about it, which is no alarm, and goes on later."""
+    key = report(center, made)
+    vault = center.uploads.vault
+    page = visitor.page(person="dung")
+    page.goto(f"{center.url}/review/{key}")
+    away = page.get_by_text("Kho lưu ghi hình đang mất liên lạc")
+    expect(away).to_be_hidden()
+    with monkeypatch.context() as gone:
+        gone.setattr(vault, "open", _away)
+        page.locator("video").evaluate("one => { one.load(); one.play().catch(() => {}); }")
+        expect(away).to_be_visible()
+    page.locator("video").evaluate("one => one.load()")
+    assert playing(page)[2] is None
+    expect(away).to_be_hidden()
+
+
+def _away(*_: Any, **__: Any) -> Any:
+    raise AwayError("it is away")
 
 
 @pytest.mark.browser

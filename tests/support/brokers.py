@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -184,7 +185,8 @@ class _Forked:
 
     def send_signal(self, number: int) -> None:
         if self._process.pid is not None and self._process.is_alive():
-            os.kill(self._process.pid, number)
+            with suppress(ProcessLookupError):  # it has ended; who forked it says so a moment later
+                os.kill(self._process.pid, number)
 
     def kill(self) -> None:
         self._process.kill()

@@ -1,6 +1,7 @@
 """The rating tablet in a real browser."""
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def stored(center: Center) -> list[tuple[str, int]]:
         return database.execute("SELECT ticket, level FROM rating").fetchall()
 
 
+def wait_until_stored(center: Center, ticket: str, level: int) -> None:
+    """Wait until the press has come from the tablet, which thanks as soon as it keeps it, into the database, once."""
+    give_up = time.monotonic() + 10
+    while not stored(center):
+        assert time.monotonic() < give_up, "the press never came"
+        time.sleep(0.02)
+    assert stored(center) == [(ticket, level)]
+
+
 def press(page: Page, name: str) -> None:
     """Touch a face, once the faces have been there for a moment."""
     face = page.get_by_role("button", name=name)
@@ -54,7 +64,7 @@ def test_one_tap_is_a_rating(center: Center, visitor: Visitor) -> None:
     expect(page.get_by_text("Xin cảm ơn ông/bà")).to_be_visible()
     page.clock.run_for(4100)
     expect(page.get_by_text("Kính chào ông/bà")).to_be_visible()
-    assert stored(center) == [(ticket, 3)]
+    wait_until_stored(center, ticket, 3)
 
 
 def test_a_second_tap_and_a_reload_change_nothing(center: Center, visitor: Visitor) -> None:
@@ -67,7 +77,8 @@ def test_a_second_tap_and_a_reload_change_nothing(center: Center, visitor: Visit
     expect(page.locator(".faces")).to_be_hidden()
     page.reload()
     expect(page.locator('[data-id="idle"]')).to_be_visible()
-    assert stored(center) == [(ticket, 1)]
+    page.wait_for_function("localStorage.getItem('ratings:q01') === '[]'")
+    wait_until_stored(center, ticket, 1)
 
 
 def test_a_press_outlives_the_center(center: Center, visitor: Visitor) -> None:
@@ -84,9 +95,8 @@ def test_a_press_outlives_the_center(center: Center, visitor: Visitor) -> None:
     center.start()
     expect(page.locator(".badge-offline")).to_be_hidden()
     page.reload()
-    page.wait_for_timeout(300)
-    assert stored(center) == [(ticket, 2)]
-    assert page.evaluate("localStorage.getItem('ratings:q01')") == "[]"
+    page.wait_for_function("localStorage.getItem('ratings:q01') === '[]'")
+    wait_until_stored(center, ticket, 2)
 
 
 def test_the_window_closes(center: Center, visitor: Visitor) -> None:

@@ -162,6 +162,8 @@ def _batches() -> Iterator[Delivery]:
                 yield Delivery(arrivals=arrivals, sightings=sightings, streams=progress.rows())
                 progress.stored()
                 arrivals, sightings = [], []
+    if arrivals:
+        yield Delivery(arrivals=arrivals, sightings=sightings, streams=progress.rows())
 
 
 def _bare(folder: Path) -> float:
@@ -186,7 +188,7 @@ def _bare(folder: Path) -> float:
 def _counted() -> float:
     """Return messages a second of a subscriber that only counts, in a process of its own."""
     with mosquitto("max_queued_messages 0", "max_inflight_messages 1000") as broker:
-        command = [sys.executable, "-m", "benchmarks.ingest", str(broker.port)]
+        command = [sys.executable, "-m", "benchmarks.ingest", str(broker.port), str(DEVICES * EVENTS_EACH)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as counter:
             if counter.stdout is None or counter.stdout.readline() != "ready\n":
                 sys.exit("the counting subscriber could not connect")
@@ -194,8 +196,8 @@ def _counted() -> float:
             return DEVICES * EVENTS_EACH / float(counter.communicate()[0])
 
 
-def _count(port: int) -> None:
-    """Count messages until all have come; print the seconds from the first to the last."""
+def _count(port: int, messages: int) -> None:
+    """Count messages until so many have come; print the seconds from the first to the last."""
     done = threading.Event()
     came = 0
     first = last = 0.0
@@ -204,7 +206,7 @@ def _count(port: int) -> None:
         nonlocal came, first, last
         first = first or time.perf_counter()
         came += 1
-        if came == DEVICES * EVENTS_EACH:
+        if came == messages:
             last = time.perf_counter()
             done.set()
 
@@ -238,4 +240,4 @@ def _wait_until_live(premises: Premises) -> None:
 
 
 if __name__ == "__main__":
-    _count(int(sys.argv[1]))
+    _count(int(sys.argv[1]), int(sys.argv[2]))

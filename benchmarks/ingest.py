@@ -19,8 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.brokers import mosquitto
+from benchmarks.center import wait_until_live
 from benchmarks.feeder import events
 from benchmarks.figures import Row, at_least, at_most, median
 from center.answers import Arrival, Delivery, Sighting
@@ -99,7 +98,7 @@ def _center(folder: Path) -> tuple[float, int]:
     command = [sys.executable, "-m", "motcua.cli", "center", "serve", "--config", str(premises.center_config)]
     center = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        _wait_until_live(premises)
+        wait_until_live(premises.base_url)
         rate = _feed(premises.mqtt_port, heard="center")
     finally:
         center.terminate()
@@ -226,17 +225,6 @@ def _count(port: int, messages: int) -> None:
 def _database(folder: Path) -> sqlite3.Connection:
     (file,) = folder.glob("center/*.db")
     return sqlite3.connect(file)
-
-
-def _wait_until_live(premises: Premises) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{premises.base_url}/healthz", timeout=1):  # noqa: S310 – our own loopback
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    sys.exit(f"the center did not answer on {premises.base_url} within {START_TIMEOUT_S:.0f} s")
 
 
 if __name__ == "__main__":

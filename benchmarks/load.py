@@ -10,14 +10,12 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.brokers import mosquitto
+from benchmarks.center import wait_until_live
 from benchmarks.figures import Row, at_least, at_most, median, percentile
 from benchmarks.peers import bare_commits_ms
 from simulator.ports import free_port
@@ -26,7 +24,6 @@ from simulator.sign_in import sign_in
 
 KIOSKS, TICKETS_EACH = 50, 40
 OFFICERS, CALLS_EACH = 10, 60
-START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ def run(rounds: int) -> list[Row]:
             with (folder / "center.log").open("wb") as log:
                 center = subprocess.Popen(command, stderr=log)
             try:
-                _wait_until_live(premises)
+                wait_until_live(premises.base_url)
                 cookie = sign_in(premises.http_port, (folder / "center.log").read_text(encoding="utf-8"))
                 issued.append(_issue(premises))
                 called.append(_call(premises, cookie))
@@ -115,14 +112,3 @@ def _clients(premises: Premises, jobs: list[list[list[Any]]], *, expect: int, co
     if wrong:
         sys.exit(f"the center refused {len(wrong)} of {len(seen['answers'])} requests, the first with {wrong[0]}")
     return seen
-
-
-def _wait_until_live(premises: Premises) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{premises.base_url}/healthz", timeout=1):  # noqa: S310 – our own loopback
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    sys.exit(f"the center did not answer on {premises.base_url} within {START_TIMEOUT_S:.0f} s")

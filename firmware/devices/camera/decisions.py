@@ -418,9 +418,11 @@ class CameraDecisions:
     def _on_panic(self, event: str | None, now_ms: int) -> list[Effect]:
         if event is None or event == self._panic:
             return []
-        self._panic = event  # goes to the disk with the incident's start
+        self._panic = event  # goes to the disk with what is put on record next: of a panic that goes on, its end
         effects = self._change(self._incidents.panic(self._counter(None), now_ms), now_ms)
-        return effects or [Remember({PANIC_KEY: event})]
+        if effects or any(incident.kind == "panic" for incident in self._incidents.open):
+            return effects
+        return [Remember({PANIC_KEY: event})]
 
     def _keep(self, wanted: Sequence[Keep], now_ms: int) -> list[Effect]:
         """Carry out what was not yet, and note it then: to do it twice is harmless, not to do it is not."""

@@ -65,7 +65,7 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Updated(msgspec.Struct, frozen=True):
-    """An incident goes on, and the camera is surer."""
+    """An incident goes on: the camera is surer, or the panic keys are pressed again and again."""
 
     incident: Incident
     at_ms: int
@@ -228,6 +228,8 @@ class Incidents:
         self._allowed: frozenset[str] = frozenset()
         self._open: dict[str, Incident] = {}
         self._panic_ms = 0
+        self._panics = Allowance()
+        self._goes_on_ms: int | None = None  # when it was said last that a panic goes on
         self._last_ms: int | None = None
 
     @property
@@ -282,13 +284,23 @@ class Incidents:
         return changes
 
     def panic(self, counter: Counter, now_ms: int) -> Sequence[Change]:
-        """Take a press of the panic keys: an incident of its own, unless it is the same panic still."""
+        """Take a press of the panic keys: an incident of its own, unless it is the same panic still.
+
+        Keys that fire on and on lengthen the last panic when there were too many, which is said once a minute. What is
+        pressed while there is none begins one, always.
+        """
         if "panic" not in self._allowed:
             return ()
         again = "panic" in self._open
         if again and now_ms - self._panic_ms < SAME_PANIC_MS:
             return ()
         self._panic_ms = now_ms
+        if not self._panics.take(now_ms) and again:
+            if self._goes_on_ms is not None and now_ms - self._goes_on_ms < PANIC_MS:
+                return ()
+            self._goes_on_ms = now_ms
+            return [Updated(self._open["panic"], now_ms)]
+        self._goes_on_ms = None
         ended = [self._end("panic", now_ms)] if again else []
         return [*ended, self._begin("panic", SURE, counter.ticket, now_ms)]
 

@@ -325,6 +325,21 @@ def test_a_panic_is_one_however_often_it_is_heard() -> None:
     assert len(again.said(CameraStarted)) == 1
 
 
+def test_a_pad_that_fires_on_and_on_hardly_writes() -> None:
+    """Presses that belong to a panic that goes on are noted with its end, and a restart after it begins none anew."""
+    camera = Camera()
+    for number in range(60):
+        camera.desired(panic=f"p{number}").waits(2)
+    camera.fresh()
+    for number in range(60, 120):
+        camera.desired(panic=f"p{number}").waits(2)
+    assert camera.told(Begin) == []
+    assert len(camera.said(CameraUpdated)) == 2
+    assert [each for each in camera.effects if isinstance(each, Remember)] == []
+    camera.waits(120)
+    assert camera.restarts().desired(panic="p119").said(CameraStarted) == []
+
+
 def test_a_panic_that_nobody_looked_for_is_not_made_up_for() -> None:
     """Keys that were pressed while the kind was off are no incident when it is on again, nor after a restart."""
     camera = Camera().desired(kinds=(), panic="p1").desired(panic="p1")

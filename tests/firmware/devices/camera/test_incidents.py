@@ -1,7 +1,7 @@
 """What is an incident and what is not, at literal times."""
 
 from collections.abc import Mapping
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -437,6 +437,42 @@ def test_panic_keys_in_a_trembling_hand_are_one_panic() -> None:
     assert ended.incident == first.incident
     assert second.incident.id != first.incident.id
     assert Scene(kinds=("crowding",)).incidents.panic(Counter(), 0) == ()
+
+
+def test_panic_keys_that_fire_on_and_on_lengthen_the_sixth_panic() -> None:
+    """Six panics in ten minutes are six; what is pressed then lengthens the last, which is said once a minute."""
+    scene = Scene()
+    for second in range(0, 600, 10):
+        scene.changes += scene.incidents.on_time(second * 1000)
+        scene.changes += scene.incidents.panic(Counter(), second * 1000)
+    happened = [(what, second) for what, _, second in scene.happened]
+    assert [second for what, second in happened if what == "started"] == [0, 10, 20, 30, 40, 50]
+    assert [second for what, second in happened if what == "updated"] == [60, 120, 180, 240, 300, 360, 420, 480, 540]
+    assert {change.incident.id for change in scene.changes if isinstance(change, Updated)} == {"i6"}
+    assert scene.incidents.on_time(649_999) == ()
+    (ended,) = scene.incidents.on_time(650_000)
+    assert ended.incident.id == "i6"
+
+
+def test_a_panic_after_many_is_one() -> None:
+    """What is pressed when the last panic is over begins one, however many there were: nobody's first press is lost."""
+    scene = Scene()
+    for second in range(0, 100, 10):
+        scene.incidents.panic(Counter(), second * 1000)
+    (ended,) = scene.incidents.on_time(150_000)
+    (started,) = scene.incidents.panic(Counter(), 151_000)
+    assert isinstance(started, Started)
+    assert started.incident.id != ended.incident.id
+
+
+def test_keys_that_fire_for_an_hour_are_36_panics() -> None:
+    """Each ten minutes six panics begin, so a clip of ten minutes never ends before the next begins."""
+    scene = Scene()
+    for second in range(0, 3600, 10):
+        scene.changes += scene.incidents.panic(Counter(), second * 1000)
+    starts = [second for what, _, second in scene.happened if what == "started"]
+    assert len(starts) == 36
+    assert max(later - earlier for earlier, later in pairwise(starts)) <= 600
 
 
 def test_what_flickers_for_an_hour_does_not_wear_out_the_card() -> None:

@@ -26,7 +26,11 @@ LENS = {"AfMode": 2, "LensPosition": 1.5}
 
 
 class CameraModule:
-    """What is at the end of the cable. `silent` is a frontend that timed out; one that `holds_on` cannot be stopped."""
+    """What is at the end of the cable, and what it gives whatever it is asked for.
+
+    `silent` is a frontend that timed out; one that `holds_on` cannot be stopped; one that scales nothing gives each
+    stream as large as the main one.
+    """
 
     def __init__(self) -> None:
         self.plugged = True
@@ -35,6 +39,8 @@ class CameraModule:
         self.holds_on = False
         self.padding = 64
         self.size: tuple[int, int] | None = None
+        self.format = "YUV420"
+        self.scales = True
         self.controls: dict[str, Any] = dict(CONTROLS)
         self.set: list[Mapping[str, Any]] = []
         self.opened = 0
@@ -65,7 +71,8 @@ class _Picamera2:
     def __init__(self) -> None:
         hardware = self.hardware
         if hardware.in_use:
-            raise RuntimeError("Camera __init__ sequence did not complete.")
+            busy = RuntimeError("Failed to acquire camera: Device or resource busy")
+            raise RuntimeError("Camera __init__ sequence did not complete.") from busy
         hardware.in_use = True
         hardware.opened += 1
         self.pre_callback: Any = None
@@ -92,6 +99,9 @@ class _Picamera2:
             assert config[stream]["format"] == "YUV420"
             if config[stream]["size"] > (width, height):
                 raise RuntimeError("lores stream dimensions may not exceed main stream")
+            config[stream]["format"] = self.hardware.format
+            if not self.hardware.scales:
+                config[stream]["size"] = (width, height)
             config[stream]["stride"] = config[stream]["size"][0] + self.hardware.padding
         self._config = config
 
@@ -139,7 +149,7 @@ class _Request:
         if "LensPosition" in hardware.controls:
             self._metadata["LensPosition"] = 1.5
         self.streams = {
-            name: drawn(*stream["size"], stream["stride"])
+            name: (woven if stream["format"] == "NV12" else drawn)(*stream["size"], stream["stride"])
             for name, stream in config.items()
             if name in ("main", "lores") and stream
         }
@@ -172,6 +182,15 @@ def drawn(width: int, height: int, stride: int) -> NDArray[np.uint8]:
     chroma[0, :, : width // 2] = 90
     chroma[1, :, : width // 2] = 160
     return flat.reshape(height * 3 // 2, stride)
+
+
+def woven(width: int, height: int, stride: int) -> NDArray[np.uint8]:
+    """Return the same picture as NV12, `(height * 3 // 2, width)`: the library cuts such lines' padding off."""
+    picture = np.full((height * 3 // 2, stride), 255, np.uint8)
+    picture[:height, :width] = 120
+    picture[height:, :width:2] = 90
+    picture[height:, 1:width:2] = 160
+    return picture[:, :width]
 
 
 @contextmanager

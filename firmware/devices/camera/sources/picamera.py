@@ -9,7 +9,15 @@ from typing import Any, Self
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.frames import Frame, Plane
 from firmware.devices.camera.sources import ProcessSpentError
-from firmware.devices.camera.sources.pictures import SMALL_HEIGHT, SMALL_WIDTH, Gaps, shrink, stamp_ms, unpadded
+from firmware.devices.camera.sources.pictures import (
+    SMALL_HEIGHT,
+    SMALL_WIDTH,
+    Gaps,
+    shrink,
+    stamp_ms,
+    unpadded,
+    unwoven,
+)
 from firmware.devices.camera.sources.settling import Settling
 from firmware.errors import ConfigError, HardwareError
 
@@ -17,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 QUEUED = 4
 """So many pictures may wait for us; then the oldest is lost, and its number missing."""
+
+_TAKEN_OUT: dict[str, Callable[[Plane, int, int], Plane]] = {"YUV420": unpadded, "NV12": unwoven}
+"""The formats that we read. A Pi gives the first, which is asked for; other boards may have the second only."""
 
 _taken = False
 
@@ -38,7 +49,8 @@ class PicameraSource:
         self._fps = config.fps
         self._draw = draw
         self._monotonic_ms = monotonic_ms
-        self._has_lores = config.width >= SMALL_WIDTH and config.height >= SMALL_HEIGHT
+        self._take_out = _TAKEN_OUT["YUV420"]
+        self._has_small = False
         self._camera: Any = None
         self._mapped: Any = None
         self._waiting: queue.Queue[tuple[Frame, Mapping[str, Any]] | Exception] = queue.Queue(QUEUED)
@@ -66,7 +78,7 @@ class PicameraSource:
         except RuntimeError as error:
             self._let_go()
             raise HardwareError(
-                f"the camera module does not start ({error}): is it in use by another program?"
+                f"the camera module does not start ({error.__cause__ or error}): is it in use by another program?"
             ) from error
         except BaseException:
             self._let_go()
@@ -94,7 +106,9 @@ class PicameraSource:
 
     def _start(self, camera: Any) -> None:
         self._camera = camera
-        small = {"size": (SMALL_WIDTH, SMALL_HEIGHT), "format": "YUV420"} if self._has_lores else None
+        small = None
+        if self._width >= SMALL_WIDTH and self._height >= SMALL_HEIGHT:
+            small = {"size": (SMALL_WIDTH, SMALL_HEIGHT), "format": "YUV420"}
         camera.configure(
             camera.create_video_configuration(
                 main={"size": (self._width, self._height), "format": "YUV420"},
@@ -102,17 +116,31 @@ class PicameraSource:
                 controls={"FrameRate": self._fps},
             )
         )
-        got = tuple(camera.camera_configuration()["main"]["size"])
-        if got != (self._width, self._height):
-            raise ConfigError(
-                f"the camera module gives {got[0]} × {got[1]} when asked for {self._width} × {self._height}: "
-                "set width and height in the configuration"
-            )
+        self._check(camera.camera_configuration())
         self._settling = Settling(frozenset(camera.camera_controls))
         if controls := self._settling.begin():
             camera.set_controls(controls)
         camera.pre_callback = self._on_request
         camera.start()
+
+    def _check(self, got: Mapping[str, Any]) -> None:
+        """Look at what it was configured to: the library only logs that it chose something else."""
+        main, small = got["main"], got.get("lores")
+        width, height = main["size"]
+        if (width, height) != (self._width, self._height):
+            raise ConfigError(
+                f"the camera module gives {width} × {height} when asked for {self._width} × {self._height}: "
+                "set width and height in the configuration"
+            )
+        if main["format"] not in _TAKEN_OUT:
+            raise ConfigError(
+                f"the camera module gives {main['format']} when asked for YUV420: where it is a USB camera, "
+                "set source to v4l2 in the configuration"
+            )
+        self._take_out = _TAKEN_OUT[main["format"]]
+        self._has_small = (
+            small is not None and tuple(small["size"]) == (SMALL_WIDTH, SMALL_HEIGHT) and small["format"] in _TAKEN_OUT
+        )
 
     def _let_go(self) -> None:
         camera, self._camera = self._camera, None
@@ -146,8 +174,8 @@ class PicameraSource:
         self._number += 1 + (0 if at_ms is None else self._gaps.lost(at_ms))
         self._last_ms = max(now_ms if at_ms is None else at_ms, self._last_ms + 1)
         with self._mapped(request, "main", write=False) as mapped:
-            main = unpadded(mapped.array, self._width, self._height)
-        if self._has_lores:
+            main = self._take_out(mapped.array, self._width, self._height)
+        if self._has_small:
             with self._mapped(request, "lores", write=False) as mapped:
                 small = mapped.array[:SMALL_HEIGHT, :SMALL_WIDTH].copy()
         else:

@@ -43,6 +43,19 @@ def unpadded(padded: Plane, width: int, height: int) -> Plane:
     return picture
 
 
+def unwoven(woven: Plane, width: int, height: int) -> Plane:
+    """Copy an NV12 picture out of a camera's buffer, as I420.
+
+    `woven` is `(height * 3 // 2, width)` or wider: lines of Y, then lines of U and V in turn. The result is
+    `(height * 3 // 2, width)`.
+    """
+    picture = np.empty((height * 3 // 2, width), np.uint8)
+    picture[:height] = woven[:height, :width]
+    pairs = woven[height:, :width].reshape(height // 2, width // 2, 2)
+    picture[height:].reshape(2, height // 2, width // 2)[:] = pairs.transpose(2, 0, 1)
+    return picture
+
+
 def stamp_ms(stamp_ns: int | None, now_ms: int) -> int | None:
     """Return the camera's own stamp of a frame in our milliseconds; None if it is of another clock, or there is none.
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from firmware.devices.camera.frames import Frame
 from firmware.devices.camera.sources.network_camera import Lag
 from firmware.devices.camera.sources.offers import read_offers
-from firmware.devices.camera.sources.pictures import Gaps, Thinner, shrink, stamp_ms, unpadded
+from firmware.devices.camera.sources.pictures import Gaps, Thinner, shrink, stamp_ms, unpadded, unwoven
 from firmware.devices.camera.sources.settling import Settling
 
 
@@ -50,6 +50,29 @@ def test_no_padding_changes_a_picture(half_width: int, half_height: int, half_pa
     assert taken.shape == (height * 3 // 2, width)
     assert taken.tobytes() == picture.tobytes()
     assert not np.shares_memory(taken, padded)
+
+
+def test_a_woven_picture_of_four_by_four_is_unwoven() -> None:
+    """U and V stand in turn in NV12, one after the other in ours; what fills up a line is left out."""
+    woven = np.array(
+        [
+            [1, 2, 3, 4, 0],
+            [5, 6, 7, 8, 0],
+            [9, 10, 11, 12, 0],
+            [13, 14, 15, 16, 0],
+            [21, 31, 22, 32, 0],
+            [23, 33, 24, 34, 0],
+        ],
+        np.uint8,
+    )
+    assert unwoven(woven, 4, 4).tolist() == [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [9, 10, 11, 12],
+        [13, 14, 15, 16],
+        [21, 22, 23, 24],
+        [31, 32, 33, 34],
+    ]
 
 
 def test_a_pixel_of_the_small_picture_is_the_mean_of_what_it_covers() -> None:

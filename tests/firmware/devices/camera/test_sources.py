@@ -781,9 +781,9 @@ def test_without_a_camera_the_process_is_not_spent(camera_module: CameraModule) 
 
 
 def test_a_camera_module_that_another_program_has_is_said(camera_module: CameraModule) -> None:
-    """The library's own error does not say why; the line asks the right question."""
+    """The library's own error does not say why, but its cause does; the line asks the right question."""
     camera_module.in_use = True
-    with pytest.raises(HardwareError, match=r"does not start .*: is it in use by another program"):
+    with pytest.raises(HardwareError, match=r"does not start \(.* resource busy\): is it in use by another program"):
         picamera_source().__enter__()
 
 
@@ -791,6 +791,33 @@ def test_a_camera_module_of_another_size_is_refused(camera_module: CameraModule)
     """What it was configured to is looked at: the library only logs that it chose another size."""
     camera_module.size = (648, 480)
     with pytest.raises(ConfigError, match="gives 648 × 480 when asked for 640 × 480"):
+        picamera_source().__enter__()
+    assert not camera_module.in_use
+
+
+@pytest.mark.parametrize("padding", [0, 64])
+def test_a_camera_module_that_gives_nv12_and_scales_nothing_is_read_all_the_same(
+    camera_module: CameraModule, padding: int
+) -> None:
+    """Boards that are no Pi may have that only: all three planes are right, and the small picture is all of it."""
+    camera_module.padding, camera_module.format, camera_module.scales = padding, "NV12", False
+    drawn: list[Plane] = []
+
+    def draw(_main: Plane, small: Plane) -> None:
+        drawn.append(small.copy())
+
+    with picamera_source(width=486, height=370, draw=draw) as source:
+        (frame,) = read(source, 1)
+    y, u, v = np.split(frame.main.reshape(-1), [486 * 370, 486 * 370 * 5 // 4])
+    assert ((y == 120).all(), (u == 90).all(), (v == 160).all()) == (True, True, True)
+    assert frame.small.shape == drawn[0].shape == (240, 320)
+    assert (frame.small == 120).all()
+
+
+def test_a_camera_module_that_gives_another_format_is_refused(camera_module: CameraModule) -> None:
+    """What a USB camera gives through libcamera would be read as colours that nobody wore."""
+    camera_module.format = "YUYV"
+    with pytest.raises(ConfigError, match="gives YUYV when asked for YUV420: where it is a USB camera, set source to"):
         picamera_source().__enter__()
     assert not camera_module.in_use
 

@@ -68,6 +68,26 @@ def ready() -> Image:
     return Image(kernel / "vmlinuz", disk / "initrd", booted / "disk.qcow2", disk / "id_ed25519")
 
 
+def libcamera(fill: Callable[[Path], None], needs: str) -> Path:
+    """Return the root of a Debian 13 with libcamera's virtual camera; `fill` adds to a fresh one what it needs."""
+    if os.geteuid() != 0:
+        raise UnavailableError("another Debian is made, and entered, as root: sudo make test-vm")
+    missing = sorted({PROGRAMS[program] for program in ("mmdebstrap", "gcc") if _which(program) is None})
+    if missing or _which("apt-get") is None:
+        raise UnavailableError(f"another Debian needs {', '.join(missing) or 'apt'}: {HOW}")
+    key = digest(needs, HERE / "recipe" / "libcamera.sh", *sorted((HERE / "recipe" / "libcamera").iterdir()))
+
+    def make(out: Path) -> None:
+        try:
+            _script("libcamera.sh", str(out))
+            fill(out / "root")
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            raise UnavailableError(f"another Debian could not be had: {error}") from error
+
+    with locked():
+        return stage("libcamera", key, make) / "root"
+
+
 def _make_disk(kernel: Path, out: Path) -> None:
     if os.geteuid() != 0:
         raise UnavailableError("the virtual machine's disk is made as root, once: sudo make test-vm")

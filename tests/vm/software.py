@@ -84,16 +84,25 @@ def _dependencies(extra: str) -> Path:
 
 
 def _install_dependencies(extra: str, out: Path) -> None:
+    install_wheels(out, *requirements(extra))
+
+
+def requirements(extra: str) -> list[str]:
+    """Return what the product and one of its extras need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *project["optional-dependencies"][extra]]
+
+
+def install_wheels(out: Path, *wanted: str, python: str = "3.11") -> None:
+    """Put wheels into a folder, at the versions that we have pinned, for another Python than this one."""
     constraints = ROOT / "constraints.txt"
     # A wheel's tag names the oldest glibc it runs on; Debian 12 has 2.36.
     platforms = [f"manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)] + ["manylinux2014_x86_64"]
     _pip(
-        *("install", "--target", str(out), "--python-version", "3.11", "--only-binary", ":all:"),
+        *("install", "--target", str(out), "--python-version", python, "--only-binary", ":all:"),
         *(part for platform in platforms for part in ("--platform", platform)),
         *(("--constraint", str(constraints)) if constraints.is_file() else ()),
-        *project["dependencies"],
-        *project["optional-dependencies"][extra],
+        *wanted,
     )
 
 

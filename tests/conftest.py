@@ -14,7 +14,7 @@ from center.storage import schema
 from tests.support.brokers import Amqtt, Broker, Mosquitto
 from tests.support.schema import Copied
 
-_LEAK_GRACE_S = 2.0
+_LEAK_GRACE_S = 15.0
 _MOSQUITTO_MISSING = "mosquitto is missing: sudo make system-packages"
 
 

@@ -14,9 +14,9 @@ def test_a_broker_answers_again_on_the_same_port_after_a_kill(any_broker: Broker
     """A broker that was killed listens on the same port once it is started again."""
     any_broker.kill()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((any_broker.host, any_broker.port), timeout=1)
+        socket.create_connection((any_broker.host, any_broker.port), timeout=30)
     any_broker.start()
-    socket.create_connection((any_broker.host, any_broker.port), timeout=1).close()
+    socket.create_connection((any_broker.host, any_broker.port), timeout=30).close()
 
 
 @pytest.mark.parametrize(

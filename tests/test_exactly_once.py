@@ -136,7 +136,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def settle(self) -> None:
         """Wait until the hall has done what is on its way, halves of a refused batch included."""
         for _ in range(3):
-            self.hall.run(lambda _: None).result(10)
+            self.hall.run(lambda _: None).result(30)
 
     def stop_center(self) -> None:
         """End it."""
@@ -231,7 +231,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def stored(self) -> list[str]:
         """Return the ids of the stored events, in order."""
-        return self.hall.transact(lambda db: list(db.execute(tables.device_event.select()).scalars("id"))).result(10)
+        return self.hall.transact(lambda db: list(db.execute(tables.device_event.select()).scalars("id"))).result(30)
 
     @invariant()
     def nothing_is_lost_or_double(self) -> None:
@@ -245,7 +245,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     @invariant()
     def a_ticket_is_rated_once(self) -> None:
         """A ticket has the rating that was stored first, and no other."""
-        ratings = self.hall.transact(lambda db: db.execute(tables.rating.select()).all()).result(10)
+        ratings = self.hall.transact(lambda db: db.execute(tables.rating.select()).all()).result(30)
         first: dict[str, str] = {}
         for event_id in self.stored():
             fact = self.recorded[event_id]
@@ -256,7 +256,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     @invariant()
     def nothing_is_put_aside(self) -> None:
         """Nothing that a device said is taken for broken."""
-        assert self.hall.transact(lambda db: db.execute(tables.quarantine.select()).all()).result(10) == []
+        assert self.hall.transact(lambda db: db.execute(tables.quarantine.select()).all()).result(30) == []
 
     def teardown(self) -> None:
         """Once the wire is quiet and the disk has room, everything is stored and nothing waits."""

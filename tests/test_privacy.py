@@ -67,7 +67,7 @@ def test_nobody_sees_a_rating_live(center: Center) -> None:
     ticket = next(iter(center.hub.mirror.state.rateable.values()))
     with ExitStack() as opened:
         streams = {
-            view: events(opened.enter_context(center.http.stream("GET", path, timeout=5)).iter_lines())
+            view: events(opened.enter_context(center.http.stream("GET", path, timeout=30)).iter_lines())
             for view, path in LIVE.items()
         }
         before = {view: next(stream)["state"] for view, stream in streams.items()}

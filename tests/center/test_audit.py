@@ -128,14 +128,14 @@ def test_an_entry_and_what_it_tells_of_happen_together(hall: Hall) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        hall.transact(job).result(5)
-    assert hall.transact(audit.head).result(5) == Head(0, audit.FIRST)
+        hall.transact(job).result(30)
+    assert hall.transact(audit.head).result(30) == Head(0, audit.FIRST)
 
 
 def test_a_long_entry_is_cut_and_still_whole(hall: Hall, config: Config) -> None:
     """What is longer than its place is cut before it is hashed."""
     entry = Entry(at=1, actor="a" * 200, action="b" * 200, object="c" * 1000, detail="đ" * 1000)
-    hall.transact(lambda connection: audit.append(connection, entry)).result(5)
+    hall.transact(lambda connection: audit.append(connection, entry)).result(30)
     with read_only(config.store_url) as reading:
         assert isinstance(audit.verify(reading), Head)
 

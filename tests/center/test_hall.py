@@ -86,7 +86,7 @@ def make(store_url: str, clock: Noon) -> Iterator[Callable[[], Hall]]:
 def issue(hall: Hall, key: str) -> Answer:
     """Take a number with an idempotency key."""
     command = Issue(at=hall.now_ms(), ticket_id=f"ticket-{key}", service="land")
-    return hall.submit(command, key=key, actor="test").result(10)
+    return hall.submit(command, key=key, actor="test").result(30)
 
 
 def number(answer: Answer) -> str:
@@ -100,13 +100,13 @@ def served(hall: Hall, key: str) -> str:
     """Take a number and be served at the first counter; returns the ticket."""
     issue(hall, key)
     for index, command in enumerate((OpenCounter, CallNext, Finish)):
-        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"{key}-{index}", actor="test").result(10)
+        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"{key}-{index}", actor="test").result(30)
     return f"ticket-{key}"
 
 
 def rate(hall: Hall, ticket: str, key: str, level: int = 3) -> str:
     """Press on a tablet; returns `counted`, or why it was not."""
-    answer = hall.rate(counter="q01", ticket=ticket, level=level, key=key, actor="tablet").result(10)
+    answer = hall.rate(counter="q01", ticket=ticket, level=level, key=key, actor="tablet").result(30)
     return answer.code if isinstance(answer, Refusal) else "counted"
 
 
@@ -139,7 +139,7 @@ def test_a_key_cannot_be_used_for_something_else(make: Callable[[], Hall]) -> No
     """A key that issued a ticket does not open a counter."""
     hall = make()
     issue(hall, "key")
-    answer = hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="key", actor="test").result(10)
+    answer = hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="key", actor="test").result(30)
     assert isinstance(answer, Refusal)
     assert answer.code == "key_reused"
 
@@ -155,7 +155,7 @@ def test_a_key_is_answered_as_before_or_is_new(make: Callable[[], Hall], clock: 
             hall.stop()
             hall = make()
         command = Issue(at=hall.now_ms(), ticket_id=f"ticket-{day}", service="land")
-        answers = [hall.submit(command, key="till-7", actor="test").result(10) for _ in range(3)]
+        answers = [hall.submit(command, key="till-7", actor="test").result(30) for _ in range(3)]
         tickets = [answer.ticket.id for answer in answers if isinstance(answer, Done) and answer.ticket is not None]
         assert len(tickets) == 3
         assert len(set(tickets)) == 1
@@ -169,7 +169,7 @@ def test_long_asks_are_told_apart(make: Callable[[], Hall]) -> None:
 
     def opened(services: list[str]) -> Answer:
         command = OpenCounter(at=hall.now_ms(), counter="q01", services=tuple(services))
-        return hall.submit(command, key="once", actor="test").result(10)
+        return hall.submit(command, key="once", actor="test").result(30)
 
     first, again, other = opened(services), opened(services), opened([*services[:-1], "another"])
     assert isinstance(first, Refusal)
@@ -184,11 +184,11 @@ def test_no_two_officers_call_one_ticket(make: Callable[[], Hall]) -> None:
     for each in range(60):
         issue(hall, f"touch-{each}")
     for counter in ("q01", "q02", "q03"):
-        hall.submit(OpenCounter(at=hall.now_ms(), counter=counter), key=f"open-{counter}", actor="test").result(10)
+        hall.submit(OpenCounter(at=hall.now_ms(), counter=counter), key=f"open-{counter}", actor="test").result(30)
 
     def call(turn: int) -> str:
         command = CallNext(at=hall.now_ms(), counter=f"q0{turn % 3 + 1}")
-        return number(hall.submit(command, key=f"call-{turn}", actor="test").result(10))
+        return number(hall.submit(command, key=f"call-{turn}", actor="test").result(30))
 
     with ThreadPoolExecutor(3) as officers:
         called = list(officers.map(call, range(60)))
@@ -222,14 +222,14 @@ def test_what_stands_beside_the_record_is_written_whole_or_not_at_all(make: Call
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        hall.transact(half).result(10)
+        hall.transact(half).result(30)
     assert query(store_url, "SELECT count(*) FROM command") == [(1,)]
-    assert hall.transact(lambda connection: connection.execute(forget).rowcount).result(10) == 1
+    assert hall.transact(lambda connection: connection.execute(forget).rowcount).result(30) == 1
     assert query(store_url, "SELECT count(*) FROM command") == [(0,)]
     number(issue(hall, "b"))
     hall.stop()
     with pytest.raises(StoreError):
-        hall.transact(half).result(10)
+        hall.transact(half).result(30)
 
 
 def test_a_new_day_begins_by_the_center_s_clock(make: Callable[[], Hall], clock: Noon) -> None:
@@ -247,9 +247,9 @@ def test_a_ticket_is_rated_once(make: Callable[[], Hall], store_url: str) -> Non
     hall = make()
     issue(hall, "touch")
     for index, command in enumerate((OpenCounter, CallNext, Finish)):
-        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"step-{index}", actor="test").result(10)
-    first = hall.rate(counter="q01", ticket="ticket-touch", level=3, key="tap-1", actor="tablet").result(10)
-    second = hall.rate(counter="q01", ticket="ticket-touch", level=1, key="tap-2", actor="tablet").result(10)
+        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"step-{index}", actor="test").result(30)
+    first = hall.rate(counter="q01", ticket="ticket-touch", level=3, key="tap-1", actor="tablet").result(30)
+    second = hall.rate(counter="q01", ticket="ticket-touch", level=1, key="tap-2", actor="tablet").result(30)
     assert isinstance(first, Done)
     assert isinstance(second, Refusal)
     with sqlite3.connect(store_url.removeprefix("sqlite:///")) as database:
@@ -291,7 +291,7 @@ def test_an_event_id_that_comes_with_another_ticket_rates_nothing(make: Callable
             id=event_id, ticket=ticket, counter="q01", source="/test/q01/rating", scale="vn-3", level=3, given_at=1
         )
         arrival = Arrival(row=row, rating=rating, fresh=True)
-        assert hall.ingest(Delivery(arrivals=[arrival])).result(10) == "stored"
+        assert hall.ingest(Delivery(arrivals=[arrival])).result(30) == "stored"
     assert query(store_url, "SELECT id, ticket FROM rating") == [("e1", tickets[0]), ("e2", tickets[1])]
     assert hall.snapshot().rated == set(tickets)
 
@@ -333,7 +333,7 @@ def test_a_clock_that_is_set_takes_nobody_s_number(
     hall.stop()
     hall = make()
     assert number(issue(hall, "last")) == "A006"
-    assert hall.run(lambda state: (state.day, state.waiting())).result(5) == ("2026-11-23", 6)
+    assert hall.run(lambda state: (state.day, state.waiting())).result(30) == ("2026-11-23", 6)
     clock.ms += 86_400_000
     assert number(issue(hall, "tomorrow")) == tomorrow
 
@@ -382,9 +382,11 @@ def test_a_clock_that_is_set_in_the_morning_keeps_who_has_come(make: Callable[[]
     early = number(issue(hall, "early"))
     clock.set_by_ms = 0
     issue(hall, "put-right")
-    assert hall.run(lambda state: state.day).result(5) == "2026-11-24"
-    hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="open", actor="test").result(5)
-    called = [hall.submit(CallNext(at=hall.now_ms(), counter="q01"), key=f"c{n}", actor="test").result(5) for n in "12"]
+    assert hall.run(lambda state: state.day).result(30) == "2026-11-24"
+    hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="open", actor="test").result(30)
+    called = [
+        hall.submit(CallNext(at=hall.now_ms(), counter="q01"), key=f"c{n}", actor="test").result(30) for n in "12"
+    ]
     assert early in [number(answer) for answer in called]
 
 
@@ -393,7 +395,7 @@ def test_a_device_seen_in_the_future_is_missed_in_time(make: Callable[[], Hall],
     hall = make()
 
     def seen_at(at: int) -> int:
-        hall.ingest(Delivery(sightings=[Sighting(station="q01", device="rating", at=at)])).result(5)
+        hall.ingest(Delivery(sightings=[Sighting(station="q01", device="rating", at=at)])).result(30)
         return hall.snapshot().devices[0].seen_at
 
     clock.set_by_ms = 10 * 365 * 86_400_000
@@ -408,14 +410,14 @@ def test_a_rating_may_come_after_midnight(make: Callable[[], Hall], clock: Noon)
     issue(hall, "touch")
     issue(hall, "gone")
     for index, command in enumerate((OpenCounter, CallNext, Finish)):
-        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"step-{index}", actor="test").result(10)
+        hall.submit(command(at=hall.now_ms(), counter="q01"), key=f"step-{index}", actor="test").result(30)
     clock.ms += 24 * 3_600_000
     issue(hall, "next-day")
 
     def rated(ticket: str, counter: str = "q01") -> str:
         key = f"tap-{ticket}-{counter}-{clock.ms}"
         clock.ms += 1
-        answer = hall.rate(counter=counter, ticket=ticket, level=3, key=key, actor="tablet").result(10)
+        answer = hall.rate(counter=counter, ticket=ticket, level=3, key=key, actor="tablet").result(30)
         return answer.code if isinstance(answer, Refusal) else "counted"
 
     assert rated("ticket-touch", counter="q02") == "not_rateable"

@@ -125,7 +125,7 @@ def test_a_signal_ends_it_in_order_also_with_open_streams(make: Callable[..., Pr
     """Open pages do not hold it up; it ends with code 0 and a quiet log."""
     program = make()
     program.start()
-    with socket.create_connection(("127.0.0.1", program.http_port), timeout=5) as page:
+    with socket.create_connection(("127.0.0.1", program.http_port), timeout=30) as page:
         page.sendall(b"GET /stream?view=board HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in page.recv(100)
         code, took_s = program.end(number)
@@ -195,7 +195,7 @@ def test_systemd_hears_that_it_is_ready_alive_and_ending(make: Callable[..., Pro
     heard: list[bytes] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(10)
+        systemd.settimeout(30)
         program = make()
         program.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000")
         heard += [systemd.recv(100) for _ in range(4)]
@@ -217,11 +217,11 @@ def test_a_broker_that_lives_on_knows_whether_the_center_is_there(
             return decode(heard[-1].payload, Status).state if heard else None
 
         program.start()
-        wait_for(lambda: last() == "online", timeout_s=10)
+        wait_for(lambda: last() == "online", timeout_s=30)
         program.end(signal.SIGKILL)
         wait_for(lambda: last() == "lost")
         program.start()
-        wait_for(lambda: last() == "online", timeout_s=10)
+        wait_for(lambda: last() == "online", timeout_s=30)
         assert program.end(signal.SIGTERM)[0] == 0
         wait_for(lambda: last() == "offline")
     with CenterSide(any_broker, center_address("bentre")) as latecomer:
@@ -284,7 +284,7 @@ def test_what_was_answered_survives_a_kill(make: Callable[..., Program], kind: s
     finally:
         stopped.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(30)
     program.end(signal.SIGTERM)
 
     assert len(given) > 40

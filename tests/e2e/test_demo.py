@@ -24,7 +24,7 @@ from tests.e2e.demo import Demo
 pytestmark = pytest.mark.e2e
 browser = pytest.mark.browser
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 PATIENCE_MS = PATIENCE_S * 1000
 
 

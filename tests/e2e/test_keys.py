@@ -74,7 +74,7 @@ def test_presses_go_on_while_keys_are_made_renewed_and_revoked(tmp_path: Path) -
         )
         with pad:
             press(pad, 1)
-            wait_for(lambda: stored(tmp_path) == 1, timeout_s=20)
+            wait_for(lambda: stored(tmp_path) == 1, timeout_s=30)
             motcua("device", "renew", "--force", "--config", str(pad.config), folder=tmp_path)
             press(pad, 2)
             assert (keys / "q03/rating.pem").read_bytes() != before

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.mosquitto, pytest.mark.e2e]
 
 def still(center: Program) -> tuple[int, bytes]:
     """Ask for a picture; returns the answer's status and content."""
-    connection = http.client.HTTPConnection("127.0.0.1", center.http_port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", center.http_port, timeout=30)
     try:
         connection.request("GET", "/api/cameras/q01/still", headers={"Cookie": center.cookie()})
         answer = connection.getresponse()
@@ -39,8 +39,8 @@ def test_a_supervisor_sees_what_the_camera_sees(mosquitto_broker: Broker, tmp_pa
     try:
         lens.start()
         with CenterSide(mosquitto_broker, ADDRESS) as wire:
-            wait_for(lambda: wire.heard(Channel.REPORTED), timeout_s=20)
-            wait_for(lambda: still(center)[0] != 404, timeout_s=10)
+            wait_for(lambda: wire.heard(Channel.REPORTED), timeout_s=30)
+            wait_for(lambda: still(center)[0] != 404, timeout_s=30)
             status, picture = still(center)
             assert status == 200, (picture, lens.log())
             shown = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -49,7 +49,7 @@ def test_a_supervisor_sees_what_the_camera_sees(mosquitto_broker: Broker, tmp_pa
             assert b'"look":{"path":"/api/looks/' in wire.heard(Channel.DESIRED)[-1].payload
             center.end(signal.SIGKILL)
             center.start()
-            wait_for(lambda: b'"look":null' in wire.heard(Channel.DESIRED)[-1].payload, timeout_s=20)
+            wait_for(lambda: b'"look":null' in wire.heard(Channel.DESIRED)[-1].payload, timeout_s=30)
             status, picture = still(center)
             assert status == 200, (picture, lens.log())
         looked = center.rows("SELECT actor, object, detail FROM audit WHERE action = 'camera_looked'")

@@ -26,7 +26,7 @@ def test_a_broker_that_confirms_and_forgets_loses_nothing(any_broker: Broker, tm
         wait_for(lambda: device.lit() == 30 and mischief.forgotten > 20)
         assert center.stored() == []
         mischief.cured = True
-        wait_for(settled(center, device), timeout_s=20)
+        wait_for(settled(center, device), timeout_s=30)
         stored = center.stored()
     assert len(stored) == len(set(stored)) == 30
     assert [sequence for _, sequence in stored] == sorted(sequence for _, sequence in stored)
@@ -47,7 +47,7 @@ def test_repeated_and_turned_messages_store_each_press_once(
         Center(tmp_path / "center", meddler if where == "center" else any_broker) as center,
         Device(tmp_path / "pad", meddler if where == "device" else any_broker) as device,
     ):
-        wait_for(device.is_up, timeout_s=10)
+        wait_for(device.is_up, timeout_s=30)
         for _ in range(6):
             device.press(10)
         wait_for(lambda: device.lit() == 60)
@@ -66,7 +66,7 @@ def test_an_old_state_that_comes_late_changes_nothing(any_broker: Broker, tmp_pa
         Meddler(any_broker, mischief) as meddler,
         Device(tmp_path / "pad", meddler) as device,
     ):
-        wait_for(device.is_up, timeout_s=10)
+        wait_for(device.is_up, timeout_s=30)
         for first in (1, 6, 11):
             turned = mischief.turned
             for revision in range(first, first + 5):

@@ -24,7 +24,7 @@ def issue(center: Center) -> object:
     """Take a number."""
     return center.hall.submit(
         Issue(at=center.hall.clock.now_ms(), service="dat-dai", ticket_id=uuid7()), key=uuid7(), actor="test"
-    ).result(10)
+    ).result(30)
 
 
 def test_a_full_card_confirms_nothing_and_heals_by_itself(mosquitto_broker: Broker, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_full_card_confirms_nothing_and_heals_by_itself(mosquitto_broker: Brok
             device.press(5)
             wait_for(lambda: device.lit() + refused(device) == device.pressed)
             assert device.hands.driven[-5:] == ["light"] * 5
-            wait_for(settled(center, device), timeout_s=20)
+            wait_for(settled(center, device), timeout_s=30)
             lit = device.lit()
         stored = center.stored()
     assert len(stored) == len(set(stored)) == lit
@@ -59,13 +59,13 @@ def test_a_card_that_becomes_read_only_still_gives_what_it_holds(mosquitto_broke
             device.press(3)
             wait_for(lambda: refused(device) == 3)
             mosquitto_broker.start()
-            wait_for(lambda: len(center.stored()) == 5, timeout_s=20)
+            wait_for(lambda: len(center.stored()) == 5, timeout_s=30)
             assert device.lit() == 5
         card.mend()
         with Device(card.folder, mosquitto_broker) as device:
             device.press()
             wait_for(lambda: device.lit() == 1)
-            wait_for(lambda: not device.waiting(), timeout_s=20)
+            wait_for(lambda: not device.waiting(), timeout_s=30)
         stored = center.stored()
     assert [number for _, number in stored] == [1, 2, 3, 4, 5, 1]
 
@@ -87,7 +87,7 @@ def test_a_center_with_a_full_disk_leaves_events_at_the_devices(mosquitto_broker
         assert isinstance(issue(center), Refusal)
         assert device.waiting() > 0
         disk.free()
-        wait_for(settled(center, device), timeout_s=20)
+        wait_for(settled(center, device), timeout_s=30)
         stored = center.stored()
         assert isinstance(issue(center), Done)
     assert len(stored) == len(set(stored)) == 200
@@ -98,7 +98,7 @@ def test_a_center_whose_disk_becomes_read_only_loses_nothing(mosquitto_broker: B
     with dying_card(tmp_path / "center") as card, Device(tmp_path / "pad", mosquitto_broker) as device:
         with Center(card.folder, mosquitto_broker) as center:
             device.press(5)
-            wait_for(settled(center, device), timeout_s=20)
+            wait_for(settled(center, device), timeout_s=30)
             card.fail()
             device.press(20)
             wait_for(lambda: device.lit() == 25)
@@ -106,6 +106,6 @@ def test_a_center_whose_disk_becomes_read_only_loses_nothing(mosquitto_broker: B
             assert device.waiting() >= 20
         card.mend()
         with Center(card.folder, mosquitto_broker) as center:
-            wait_for(settled(center, device), timeout_s=20)
+            wait_for(settled(center, device), timeout_s=30)
             stored = center.stored()
     assert [number for _, number in stored] == list(range(1, 26))

@@ -24,12 +24,12 @@ def test_a_copied_card_loses_nothing(any_broker: Broker, tmp_path: Path) -> None
             for each in (first, copy):
                 each.press(10)
             wait_for(lambda: first.lit() == copy.lit() == 10)
-            wait_for(lambda: not first.waiting(), timeout_s=20)
+            wait_for(lambda: not first.waiting(), timeout_s=30)
             assert first.is_up()
             assert not copy.is_up()
             assert copy.waiting() >= 15
             wait_for(lambda: "twins" in center.signs())
             assert center.signs()["twins"].detail == "boot-b"
-        wait_for(settled(center, copy), timeout_s=20)
+        wait_for(settled(center, copy), timeout_s=30)
         stored = center.stored()
     assert len(stored) == len(set(stored)) == 25

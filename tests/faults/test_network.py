@@ -66,7 +66,7 @@ def hall(make_mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> Iterator[H
         )
         with Center(tmp_path / "center", broker) as center, pad:
             made = Hall(wire, center, pad)
-            wait_for(made.in_contact, timeout_s=20)
+            wait_for(made.in_contact, timeout_s=30)
             yield made
 
 

@@ -147,7 +147,7 @@ def test_presses_survive_a_broker_outage_and_a_power_cut(mosquitto_broker: Broke
         mosquitto_broker.start()
         with CenterSide(mosquitto_broker, ADDRESS, acks=True) as center:
             pad.start()
-            wait_for(lambda: len(given(center)) == 3, timeout_s=10)
+            wait_for(lambda: len(given(center)) == 3, timeout_s=30)
             assert [rating.level for rating in given(center)] == [1, 2, 3]
             assert [event.sequence_number for event in center.events()][:3] == [1, 2, 3]
 
@@ -162,15 +162,15 @@ def test_a_killed_pad_is_armed_again_by_the_retained_state(mosquitto_broker: Bro
             wait_for(lambda: state(center) == "lost")
             before = len(center.heard(Channel.REPORTED))
             pad.start()
-            wait_for(lambda: state(center) == "online", timeout_s=10)
-        wait_for(lambda: takes_presses(center, since=before), timeout_s=10)
+            wait_for(lambda: state(center) == "online", timeout_s=30)
+        wait_for(lambda: takes_presses(center, since=before), timeout_s=30)
         pad.push(2)
         wait_for(lambda: given(center))
         pad.kill()
         wait_for(lambda: state(center) == "lost")
         before = len(center.heard(Channel.REPORTED))
         pad.start()
-        wait_for(lambda: takes_presses(center, since=before), timeout_s=10)
+        wait_for(lambda: takes_presses(center, since=before), timeout_s=30)
         pad.push(3)
         wait_for(
             lambda: RatingIgnored(why="repeated", level=3) in [event.fact() for event in center.events()], timeout_s=10

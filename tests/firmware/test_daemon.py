@@ -111,7 +111,7 @@ def world(folder: Path, *, up: bool = False, **options: Any) -> Iterator[World]:
         yield world
     finally:
         world.daemon.post(Stop())
-        world.thread.join(10)
+        world.thread.join(30)
         assert not world.thread.is_alive()
 
 
@@ -232,7 +232,7 @@ def test_unacknowledged_facts_are_sent_again(tmp_path: Path) -> None:
     """Without an ack in time the same events go out again, with the same ids."""
     with world(tmp_path, up=True, pump=Pump(ack_timeout_ms=100)) as it:
         it.hands.do(Record(ignored(1)))
-        wait_for(lambda: it.facts() == [1, 1])
+        wait_for(lambda: it.facts()[:2] == [1, 1])
         events = it.link.events()
         assert events[-1].id == events[-2].id
         assert not it.link.dropped
@@ -275,12 +275,12 @@ def test_a_new_connection_gets_what_the_old_one_lost(tmp_path: Path) -> None:
 
 def test_a_live_word_of_the_center_makes_silent_rows_go_out_again(tmp_path: Path) -> None:
     """When the center publishes a state after silence it is back, and gets what it did not acknowledge at once."""
-    with world(tmp_path, up=True) as it:
+    with world(tmp_path, up=True, pump=Pump(ack_timeout_ms=60_000)) as it:
         it.hands.do(Record(ignored(1)))
         wait_for(lambda: it.facts() == [1])
         time.sleep(0.6)  # longer than an ack ever takes
         it.link.say(Channel.DESIRED, DESIRED)
-        wait_for(lambda: it.facts() == [1, 1], timeout_s=1)
+        wait_for(lambda: it.facts() == [1, 1])
 
 
 def test_a_retained_state_is_no_sign_of_life(tmp_path: Path) -> None:
@@ -503,7 +503,7 @@ def test_rows_go_on_knocking_while_the_center_is_said_to_be_gone(tmp_path: Path)
 @pytest.mark.parametrize("again", [False, True])
 def test_rows_are_not_sent_in_vain_and_go_at_once_when_the_center_is_back(tmp_path: Path, *, again: bool) -> None:
     """To a center that is gone one row is sent now and then, also on a new connection; all of them when it is back."""
-    with world(tmp_path, up=True) as it:
+    with world(tmp_path, up=True, pump=Pump(ack_timeout_ms=60_000)) as it:
         it.link.say(Channel.STATUS, LOST)
         wait_for(lambda: "down" in it.decisions.heard)
         if again:
@@ -514,7 +514,7 @@ def test_rows_are_not_sent_in_vain_and_go_at_once_when_the_center_is_back(tmp_pa
         time.sleep(0.2)
         assert it.facts() == [1]
         it.link.say(Channel.STATUS, ONLINE)
-        wait_for(lambda: it.facts() == [1, 1, 2, 3], timeout_s=1)
+        wait_for(lambda: it.facts() == [1, 1, 2, 3])
 
 
 def test_health_waits_for_the_center(tmp_path: Path) -> None:
@@ -596,8 +596,10 @@ def test_a_request_says_when_it_was_made_by_the_center_s_clock(tmp_path: Path) -
         time.sleep(0.1)
         assert asked_at("request-1") is None
         it.link.say(Channel.STATUS, told)
+        it.hands.do(Drive("told"))
+        wait_for(lambda: "told" in it.diary)
         time.sleep(0.3)
-        assert 5_000_250 <= (asked_at("request-2") or 0) < 5_001_000
+        assert 5_000_250 <= (asked_at("request-2") or 0) < 5_060_000
         it.link.say(Channel.STATUS, LOST)
         wait_for(lambda: it.decisions.heard[-1] == "down")
         it.link.say(Channel.STATUS, ONLINE, retained=True)
@@ -665,7 +667,7 @@ def test_missing_hardware_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptu
         wait_for(lambda: it.decisions.heard == ["start", "up", DESIRED])
     finally:
         it.daemon.post(Stop())
-        it.thread.join(5)
+        it.thread.join(30)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "plug it in" in caplog.text
 
@@ -691,7 +693,7 @@ def test_a_device_that_is_configured_wrongly_ends_the_daemon(tmp_path: Path) -> 
     it = World(tmp_path)
     it.hands.open_errors = [ConfigError("GPIO 40 does not exist")]
     it.thread.start()
-    it.thread.join(5)
+    it.thread.join(30)
     assert isinstance(it.error, ConfigError)
     assert it.link.stopped == 1
 
@@ -701,7 +703,7 @@ def test_a_device_runs_once(tmp_path: Path) -> None:
     with world(tmp_path):
         second = World(tmp_path)
         second.thread.start()
-        second.thread.join(5)
+        second.thread.join(30)
         assert isinstance(second.error, OutboxInUseError)
 
 
@@ -713,8 +715,17 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
     """A socket that plays systemd."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
-        sock.settimeout(2)
+        sock.settimeout(30)
         yield sock
+
+
+def drain(systemd: socket.socket) -> None:
+    """Forget what has come."""
+    systemd.setblocking(False)
+    with suppress(BlockingIOError):
+        while systemd.recv(100):
+            pass
+    systemd.settimeout(30)
 
 
 def test_systemd_hears_a_whole_life(tmp_path: Path, systemd: socket.socket) -> None:
@@ -725,7 +736,9 @@ def test_systemd_hears_a_whole_life(tmp_path: Path, systemd: socket.socket) -> N
         assert systemd.recv(100) == b"WATCHDOG=1"
         assert systemd.recv(100) == b"READY=1"
         it.link.come_up()
-        lines = {systemd.recv(100) for _ in range(4)}
+        lines = {systemd.recv(100)}
+        while len(lines) < 2:
+            lines.add(systemd.recv(100))
         assert lines == {b"STATUS=running", b"WATCHDOG=1"}
     while (line := systemd.recv(100)) == b"WATCHDOG=1":
         pass
@@ -742,7 +755,7 @@ def test_systemd_hears_what_a_waiting_device_waits_for(tmp_path: Path, systemd: 
         assert systemd.recv(100) == b"READY=1"
     finally:
         it.daemon.post(Stop())
-        it.thread.join(5)
+        it.thread.join(30)
 
 
 @pytest.mark.parametrize("part", ["link", "hands"])
@@ -753,7 +766,8 @@ def test_the_daemon_does_not_outlive_its_threads(tmp_path: Path, systemd: socket
         while systemd.recv(100) != b"READY=1":
             pass
         getattr(it, part).is_alive = False
-        it.thread.join(2)
+        drain(systemd)
+        it.thread.join(30)
         assert isinstance(it.error, WorkerDiedError)
         rest = []
         while not rest or rest[-1] != b"STOPPING=1":
@@ -765,7 +779,7 @@ def test_a_dead_thread_is_seen_without_systemd_and_without_a_link(tmp_path: Path
     """Also a daemon that nobody watches and that has no contact ends when its network thread has died."""
     with world(tmp_path, health_every_ms=50) as it:
         it.link.is_alive = False
-        it.thread.join(2)
+        it.thread.join(30)
         assert isinstance(it.error, WorkerDiedError)
 
 
@@ -774,13 +788,14 @@ def test_a_stuck_decision_starves_the_watchdog(tmp_path: Path, systemd: socket.s
     environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
     stuck = threading.Event()
     with world(tmp_path / "rating", environment=environment) as it:
-        it.hands.do(Drive(lambda: stuck.wait(5)))
+        hangs = threading.Event()
+        it.hands.do(Drive(hangs.set), Drive(lambda: stuck.wait(60)))
+        assert hangs.wait(30)
+        drain(systemd)
         systemd.settimeout(0.3)
-        heard = 0
-        with suppress(TimeoutError):
-            while systemd.recv(100):
-                heard += 1
-        assert heard < 10
+        with pytest.raises(TimeoutError):
+            systemd.recv(100)
+        systemd.settimeout(30)
         stuck.set()
         assert systemd.recv(100) == b"WATCHDOG=1"
 

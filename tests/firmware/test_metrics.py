@@ -140,5 +140,5 @@ def test_a_running_pad_tells_its_figures(mosquitto_broker: Broker, tmp_path: Pat
             except OSError:
                 return False
 
-        wait_for(contact, timeout_s=20)
+        wait_for(contact, timeout_s=30)
         assert pad.pid

@@ -32,7 +32,7 @@ class Visitor:
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(10)
+        self._socket.settimeout(30)
         self._socket.connect(str(path))
         self._lines = self._socket.makefile("rb")
 
@@ -248,7 +248,7 @@ def test_the_real_rating_program_runs_on_the_board(tmp_path: Path) -> None:
     command = ["-m", "simulator.board", "--socket", str(path), "--", "run", "rating", "--config", str(config)]
     with subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE) as process:
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 30
             while not path.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
             visitor = Visitor(path)
@@ -261,7 +261,7 @@ def test_the_real_rating_program_runs_on_the_board(tmp_path: Path) -> None:
             assert tone["at_ns"] - pressed_ns >= 14_000_000  # the debounce, on a clock of whole milliseconds
             visitor.close()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(30) == 0
         finally:
             process.kill()
         assert process.stderr is not None

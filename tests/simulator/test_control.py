@@ -16,7 +16,7 @@ from simulator.panels import ModbusLedPanel
 from simulator.premises import Premises, plan_counters
 from simulator.world import PADS, World
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from simulator.ear import Ear
 from tests.support.brokers import Broker
 
 TOPIC = "motcua/v1/bentre/q01/rating/ack"
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def test_an_acknowledgement_covers_what_it_names(any_broker: Broker) -> None:

@@ -15,7 +15,7 @@ from simulator.hands import Board, NoPowerError
 from simulator.ports import free_port
 from simulator.premises import RATING_BUTTONS, RATING_LEDS, Premises, plan_counters
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 async def until(true: Callable[[], bool]) -> None:

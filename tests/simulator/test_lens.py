@@ -28,7 +28,7 @@ def lens(tmp_path: Path) -> Iterator[Path]:
     process = subprocess.Popen([sys.executable, "-m", "simulator.lens", *files, "--label", "7"])
     yield tmp_path
     process.kill()
-    process.wait(10)
+    process.wait(30)
 
 
 def look(folder: Path, count: int) -> list[Frame]:
@@ -41,7 +41,7 @@ def look(folder: Path, count: int) -> list[Frame]:
 
 def look_anew(folder: Path, count: int) -> list[Frame]:
     """Take pictures as the next camera: never so soon, on a site, that it could meet the end of the old video."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         try:
             return look(folder, count)

@@ -16,7 +16,7 @@ import pytest
 from simulator.processes import Program, Supervisor
 
 SLEEPER = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 async def until(true: Callable[[], bool]) -> None:

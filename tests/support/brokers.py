@@ -12,8 +12,8 @@ from typing import Protocol
 
 from simulator.ports import free_port
 
-START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
 
 # Loading amqtt takes half a second, forking a process that has loaded it two hundredths.
 _FORKS = multiprocessing.get_context("forkserver")
@@ -127,7 +127,7 @@ class _Process:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection((self.host, self.port), timeout=1):
+            with socket.create_connection((self.host, self.port), timeout=30):
                 return True
         except OSError:
             return False

@@ -40,7 +40,7 @@ class CenterSide:
     def __enter__(self) -> Self:
         self._client.connect(self._broker.host, self._broker.port)
         self._client.loop_start()
-        assert self._ready.wait(5), "the test's own client could not subscribe"
+        assert self._ready.wait(30), "the test's own client could not subscribe"
         return self
 
     def __exit__(
@@ -56,7 +56,7 @@ class CenterSide:
         payload = message if isinstance(message, bytes) else encode(message)
         info = self._client.publish(self._address.topic(channel), payload, qos=1, retain=retain)
         if wait:
-            info.wait_for_publish(5)
+            info.wait_for_publish(30)
 
     def heard(self, channel: Channel) -> list[Heard]:
         """Return what the device has said on a channel, oldest first."""
@@ -73,7 +73,7 @@ class CenterSide:
         """Return the device's events, oldest first, repeats included."""
         return [open_envelope(each.payload) for each in self.heard(Channel.EVENT)]
 
-    def wait_for(self, channel: Channel, count: int = 1, *, timeout_s: float = 5.0) -> list[Heard]:
+    def wait_for(self, channel: Channel, count: int = 1, *, timeout_s: float = 30.0) -> list[Heard]:
         """Return what was said on a channel once that is at least `count` messages."""
         return wait_for(lambda: heard if len(heard := self.heard(channel)) >= count else None, timeout_s=timeout_s)
 

@@ -65,7 +65,7 @@ class DeviceSide:
     def __enter__(self) -> Self:
         self._client.connect(self._host, self._port)
         self._client.loop_start()
-        assert self._ready.wait(5), "the test's own device could not subscribe"
+        assert self._ready.wait(30), "the test's own device could not subscribe"
         return self
 
     def __exit__(
@@ -88,7 +88,7 @@ class DeviceSide:
         self.say(Channel.EVENT, sealed(fact, sequence=sequence, event_id=event_id, source=source, stream=stream))
         return event_id
 
-    def ask(self, action: str, *, request_id: str | None = None, timeout_s: float = 5.0, **more: Any) -> Reply:
+    def ask(self, action: str, *, request_id: str | None = None, timeout_s: float = 30.0, **more: Any) -> Reply:
         """Send a request and return the reply to it."""
         request_id = request_id or uuid7()
         before = len(self.replies(request_id))

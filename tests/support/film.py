@@ -123,7 +123,7 @@ def arrive(
         if made.sealed:
             row |= {"sealed_bytes": len(made.sealed), "sealed_sha256": keep(vault, made.sealed)}
             row |= {"sealed_at": start + 60_000}
-    hall.transact(lambda connection: connection.execute(sa.insert(clip).values({**row, **changes}))).result(5)
+    hall.transact(lambda connection: connection.execute(sa.insert(clip).values({**row, **changes}))).result(30)
     return id_
 
 
@@ -162,7 +162,7 @@ def happen(
             source=source,
             time=datetime.fromtimestamp(when / 1000, UTC),
         )
-        assert hall.ingest(Delivery(arrivals=[_arrival(source, body, when)])).result(5) == "stored"
+        assert hall.ingest(Delivery(arrivals=[_arrival(source, body, when)])).result(30) == "stored"
     return f"i{name_of(station, 'camera', name)}"
 
 

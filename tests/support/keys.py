@@ -134,7 +134,7 @@ class Client:
             self.refused = str(error)
             return self
         self._client.loop_start()
-        assert self._settled.wait(10), "neither let in nor refused"
+        assert self._settled.wait(30), "neither let in nor refused"
         return self
 
     def __exit__(

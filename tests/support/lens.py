@@ -96,7 +96,7 @@ class Lens:
         if process is None:
             return None
         process.send_signal(number)
-        return process.wait(15)
+        return process.wait(30)
 
     def running(self) -> bool:
         """Whether it has not ended by itself."""

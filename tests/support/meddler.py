@@ -155,13 +155,13 @@ class Meddler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(5)
+        self._threads[0].join(30)
         self._listener.close()
         for one in self._sockets:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
         for one in self._sockets:
             one.close()
 
@@ -169,7 +169,7 @@ class Meddler:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                real = socket.create_connection((self._broker.host, self._broker.port), timeout=5)
+                real = socket.create_connection((self._broker.host, self._broker.port), timeout=30)
                 for one in (client, real):
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets += [client, real]

@@ -46,7 +46,7 @@ class Cable:
     def close(self) -> None:
         """Take it away."""
         os.close(self._waker)
-        self._thread.join(5)
+        self._thread.join(30)
         for descriptor in (*self._ends, self._wake):
             os.close(descriptor)
 

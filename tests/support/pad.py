@@ -76,7 +76,7 @@ class Pad:
         command += ["--", "run", "rating", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | environment)
-        wait_for(self._connect, timeout_s=20)
+        wait_for(self._connect, timeout_s=30)
 
     def end(self, number: signal.Signals) -> int | None:
         """End it; return its exit code."""
@@ -87,7 +87,7 @@ class Pad:
         if process is None:
             return None
         process.send_signal(number)
-        return process.wait(10)
+        return process.wait(30)
 
     def kill(self) -> None:
         """Take the power away."""
@@ -108,7 +108,7 @@ class Pad:
         self.release(level)
         return at_ns
 
-    def wait_lit(self, pin: int, *, since_ns: int, timeout_s: float = 5.0) -> int:
+    def wait_lit(self, pin: int, *, since_ns: int, timeout_s: float = 30.0) -> int:
         """Wait until a pin has gone high after an instant; return when it did."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -120,7 +120,7 @@ class Pad:
 
     def _touch(self, what: str, pin: int) -> int:
         assert self._socket is not None
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         order = json.dumps({"do": what, "pin": pin}).encode() + b"\n"
         self._socket.sendall(order)
         while time.monotonic() < deadline:

@@ -74,7 +74,7 @@ services = ["dat-dai"]
             return 0, 0.0
         began = time.monotonic()
         process.send_signal(number)
-        return process.wait(15), time.monotonic() - began
+        return process.wait(30), time.monotonic() - began
 
     def post(self, path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Ask the API; raises OSError while there is nobody."""

@@ -51,12 +51,12 @@ class Road:
         self._free.set()
         self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
-        self._thread.join(5)
+        self._thread.join(30)
         for link in list(self._open):
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
 
     def go(self) -> None:
         """Let bytes pass again."""
@@ -70,7 +70,7 @@ class Road:
             except OSError:
                 return
             try:
-                server = socket.create_connection(("127.0.0.1", self._target()), timeout=5)
+                server = socket.create_connection(("127.0.0.1", self._target()), timeout=30)
                 server.settimeout(None)
             except OSError:
                 client.close()

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(what: Callable[[], T], *, timeout_s: float = 5.0, every_s: float = 0.005) -> T:
+def wait_for(what: Callable[[], T], *, timeout_s: float = 30.0, every_s: float = 0.005) -> T:
     """Return the first true value of `what`; fail the test if there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (value := what()):

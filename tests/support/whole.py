@@ -68,7 +68,7 @@ class Center:
         self.ingest = Ingest(self.config, self.hall)
         self.ingest.start()
         if self._in_contact:
-            wait_for(self.ingest.connected, timeout_s=20)
+            wait_for(self.ingest.connected, timeout_s=30)
         return self
 
     def __exit__(
@@ -154,7 +154,7 @@ class Device:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.daemon.post(Stop())
-        self._thread.join(10)
+        self._thread.join(30)
 
     @property
     def boot_id(self) -> str:

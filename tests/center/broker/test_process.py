@@ -68,7 +68,7 @@ def test_a_killed_broker_comes_back(
     first = broker.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: broker.pid not in (None, first) and _answers(config.port), timeout_s=15)
+    wait_for(lambda: broker.pid not in (None, first) and _answers(config.port), timeout_s=30)
     with DeviceSide(config.host, config.port, ADDRESS):
         pass
     warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
@@ -146,7 +146,7 @@ def test_an_external_broker_is_not_started(tmp_path: Path) -> None:
 def test_beyond_loopback_it_asks_for_a_key(tmp_path: Path) -> None:
     """A broker that has keys answers who has one and hangs up on everybody else; without keys it is not started."""
     with Site(tmp_path) as site:
-        with socket.create_connection((site.host, site.port), timeout=5) as stranger:
+        with socket.create_connection((site.host, site.port), timeout=30) as stranger:
             stranger.sendall(b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x05\x00\x02me")
             with contextlib.suppress(ConnectionResetError):
                 assert stranger.recv(4) == b""
@@ -167,7 +167,7 @@ def test_a_restart_ends_every_connection_and_a_reload_none(tmp_path: Path) -> No
         assert site.broker.pid == pid
         site.broker.restart()
         wait_for(lambda: not before.connected())
-        wait_for(lambda: site.broker.pid not in (None, pid) and _answers(site.port), timeout_s=15)
+        wait_for(lambda: site.broker.pid not in (None, pid) and _answers(site.port), timeout_s=30)
         with Client(site, site.authority.center_file) as again:
             assert again.connected()
 
@@ -188,7 +188,7 @@ def test_a_program_that_cannot_run_is_said_at_once() -> None:
 
 def _answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
+        with socket.create_connection(("127.0.0.1", port), timeout=30):
             return True
     except OSError:
         return False

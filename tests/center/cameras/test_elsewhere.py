@@ -176,7 +176,7 @@ def test_a_center_stops_though_its_store_hangs(center: Center, store: StandIn) -
     while len(store.asked) == before:
         assert sender.is_alive()
     center.uploads.stop()
-    sender.join(5)
+    sender.join(30)
     assert not sender.is_alive()
     store.hang.set()
     center.stop()

@@ -51,7 +51,7 @@ def hall(config: Config, clock: TestClock) -> Iterator[Hall]:
 def change(hall: Hall, table: sa.Table, name: str, **values: Any) -> None:
     """Change a row behind the program's back."""
     statement = sa.update(table).where(table.c.name == name).values(values)
-    hall.transact(lambda connection: connection.execute(statement)).result(5)
+    hall.transact(lambda connection: connection.execute(statement)).result(30)
 
 
 def spoil(hall: Hall, vault: Vault) -> dict[str, str]:
@@ -62,7 +62,7 @@ def spoil(hall: Hall, vault: Vault) -> dict[str, str]:
     vault.path(hashes["damaged"]).write_bytes(b"?")
     change(hall, clip, "unmarked", arrived_at=None)
     change(hall, clip, "wiped", wiped_at=1)
-    hall.transact(lambda connection: connection.execute(sa.delete(clip).where(clip.c.name == "unknown"))).result(5)
+    hall.transact(lambda connection: connection.execute(sa.delete(clip).where(clip.c.name == "unknown"))).result(30)
     deliver(hall, arrival(UPDATED, 1))
     change(hall, incident, "i-1", kind="?")
     hashes["incident"] = name_of("q01", "camera", "i-1")
@@ -80,7 +80,7 @@ def spoil(hall: Hall, vault: Vault) -> dict[str, str]:
     os.utime(going_on, (0, 0))
     way = {"id": going_on.name, "clip": "x", "file": "shown", "bytes": 9, "sha256": "ab" * 32, "token": "x",
            "ends_at": NOW}  # fmt: skip
-    hall.transact(lambda connection: connection.execute(sa.insert(upload).values(way))).result(5)
+    hall.transact(lambda connection: connection.execute(sa.insert(upload).values(way))).result(30)
     del hashes["good"]
     return hashes
 

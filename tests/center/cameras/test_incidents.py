@@ -46,13 +46,13 @@ def arrival(fact: Fact, number: int, *, station: str = "q01", event_id: str | No
 def deliver(hall: Hall, *arrivals: Arrival) -> None:
     """Have events stored, each in a batch of its own."""
     for one in arrivals:
-        assert hall.ingest(Delivery(arrivals=[one])).result(5) == "stored"
+        assert hall.ingest(Delivery(arrivals=[one])).result(30) == "stored"
 
 
 def rows(hall: Hall) -> list[dict[str, Any]]:
     """Return all incidents."""
     query = sa.select(incident).order_by(incident.c.station, incident.c.name)
-    found = hall.transact(lambda connection: connection.execute(query).mappings().all()).result(5)
+    found = hall.transact(lambda connection: connection.execute(query).mappings().all()).result(30)
     return [dict(row) for row in found]
 
 
@@ -131,19 +131,19 @@ def test_the_rows_can_be_made_anew(hall: Hall) -> None:
             deliver(hall, arrival(replace(fact, incident=name), next(numbers), station=station))
     review = sa.update(incident).where(incident.c.name == "i-2", incident.c.station == "q01")
     reviewed = {"reviewed_at": 5, "reviewed_by": "person:dung", "note": "đã xem"}
-    hall.transact(lambda connection: connection.execute(review.values(reviewed))).result(5)
+    hall.transact(lambda connection: connection.execute(review.values(reviewed))).result(30)
     before = rows(hall)
-    assert hall.transact(astray).result(5) == []
+    assert hall.transact(astray).result(30) == []
 
     def spoil(connection: sa.Connection) -> None:
         connection.execute(sa.delete(incident).where(incident.c.name == "i-1"))
         connection.execute(sa.update(incident).where(incident.c.name == "i-3").values(kind="?", thumbnail=None))
 
-    hall.transact(spoil).result(5)
-    assert len(hall.transact(astray).result(5)) == 4
-    assert hall.transact(rebuild).result(5) == 6
+    hall.transact(spoil).result(30)
+    assert len(hall.transact(astray).result(30)) == 4
+    assert hall.transact(rebuild).result(30) == 6
     assert rows(hall) == before
-    assert hall.transact(astray).result(5) == []
+    assert hall.transact(astray).result(30) == []
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -168,15 +168,15 @@ def test_whatever_comes_the_rows_are_those_of_the_events(
         connection.execute(sa.delete(incident))
         connection.execute(sa.delete(device_event))
 
-    hall.transact(forget).result(5)
+    hall.transact(forget).result(30)
     arrivals = []
     for kind, name, number, station, pictured in said:
         picture = base64.b64encode(JPEG + bytes([number])).decode() if pictured else None
         fact = kind(incident=name, kind=f"k{number}", zone="z", confidence=number / 12, thumbnail=picture)
         arrivals.append(arrival(fact, number, station=station))
-    assert hall.ingest(Delivery(arrivals=arrivals)).result(5) == "stored"
-    assert hall.transact(astray).result(5) == []
+    assert hall.ingest(Delivery(arrivals=arrivals)).result(30) == "stored"
+    assert hall.transact(astray).result(30) == []
     kept = rows(hall)
-    hall.transact(rebuild).result(5)
+    hall.transact(rebuild).result(30)
     assert rows(hall) == kept
     assert all(row["began_at"] <= (row["ended_at"] or row["heard_at"]) <= row["heard_at"] for row in kept)

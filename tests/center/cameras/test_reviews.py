@@ -40,7 +40,7 @@ def vault(config: Config) -> Vault:
 
 def did(hall: Hall, job: Callable[[sa.Connection], T]) -> T:
     """Do something with rows."""
-    return hall.transact(job).result(10)
+    return hall.transact(job).result(30)
 
 
 def incident_row(number: int, **changes: Any) -> dict[str, Any]:

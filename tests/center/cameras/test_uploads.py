@@ -100,7 +100,7 @@ def offset_of(center: Center, leave: Upload) -> int:
 def row_of(center: Center, name: str = "c-1") -> Any:
     """Return what the index says of a recording."""
     query = sa.select(clip_table).where(clip_table.c.name == name)
-    return center.hall.transact(lambda connection: connection.execute(query).one()).result(5)
+    return center.hall.transact(lambda connection: connection.execute(query).one()).result(30)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
     together = threading.Barrier(one.uploads._pool._max_workers + 1)  # all its threads are there before a test looks
     for _ in range(together.parties - 1):
         one.uploads.run(together.wait)
-    together.wait(5)
+    together.wait(30)
     yield one
     one.http.close()
     one.stop()
@@ -126,7 +126,7 @@ def center(shared: Center) -> Center:
         connection.execute(sa.delete(clip_table))
         connection.execute(sa.delete(upload_table))
 
-    shared.hall.transact(forget).result(5)
+    shared.hall.transact(forget).result(30)
     for file in shared.uploads.vault.folder.rglob("*"):
         if file.is_file():
             file.unlink()
@@ -171,7 +171,7 @@ def test_a_low_rating_comes_before_a_drawn_lot(center: Center, rated: str) -> No
     low = Wish(id=f"r-{rated}", station="q01", why="low_rating", ticket=f"t-{rated}", asked_at=0)
 
     def rate() -> None:
-        center.hall.transact(lambda rows: book.add(rows, low)).result(5)
+        center.hall.transact(lambda rows: book.add(rows, low)).result(30)
 
     if rated == "before":
         rate()
@@ -230,7 +230,7 @@ def test_a_sender_that_is_cut_off_goes_on(center: Center) -> None:
 
 def begun(port: int, leave: Upload, offset: int) -> socket.socket:
     """Return a connection on which a PATCH of all the rest has begun."""
-    link = socket.create_connection(("127.0.0.1", port), timeout=15)
+    link = socket.create_connection(("127.0.0.1", port), timeout=30)
     lines = [f"PATCH {leave.path} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(CONTENT) - offset}"]
     lines += [f"{name}: {value}" for name, value in headers(leave, offset).items()]
     link.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
@@ -248,7 +248,7 @@ def test_a_slow_sender_has_time_and_a_silent_one_has_not(center: Center, monkeyp
         link.setblocking(False)
         with pytest.raises(BlockingIOError):
             link.recv(1)  # it is open still
-        link.settimeout(15)
+        link.settimeout(30)
         assert link.recv(1) == b""
     wait_for(lambda: vault_size(center, leave) == 25_000)
     assert offset_of(center, leave) == 25_000
@@ -281,7 +281,7 @@ def test_two_recordings_of_one_content(center: Center, vault: Vault) -> None:
         assert leave.offset == 0  # whoever knows a hash has not sent the file
         assert send(center, leave, CONTENT, 0).status_code == 204
     query = sa.select(clip_table.c.station, clip_table.c.arrived_at).order_by(clip_table.c.station)
-    rows = center.hall.transact(lambda connection: connection.execute(query).all()).result(5)
+    rows = center.hall.transact(lambda connection: connection.execute(query).all()).result(30)
     assert [row.station for row in rows if row.arrived_at is not None] == ["q01", "q02"]
     assert list(vault.list()) == [clip().sha256]
 
@@ -374,7 +374,7 @@ def test_what_is_wrong_is_refused(center: Center, status: int, offset: int, chan
     """Each fault of a sender has its own answer, and changes nothing."""
     leave = Camera(center).leave(clip())
     said = headers(leave, offset, **changes)
-    with closing(http.client.HTTPConnection("127.0.0.1", center.port, timeout=5)) as link:
+    with closing(http.client.HTTPConnection("127.0.0.1", center.port, timeout=30)) as link:
         raw = {name: value.encode() for name, value in said.items()}
         link.request("PATCH", leave.path, body=b"xy", headers=raw)
         answer = link.getresponse()
@@ -404,7 +404,7 @@ def test_a_refusal_comes_before_the_body(center: Center) -> None:
         asking = headers(Upload(path=leave.path, token=token, offset=0), 0, expect="100-continue")
         lines = [f"PATCH {leave.path} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(CONTENT)}"]
         lines += [f"{name}: {value}" for name, value in asking.items()]
-        with closing(socket.create_connection(("127.0.0.1", center.port), timeout=5)) as link:
+        with closing(socket.create_connection(("127.0.0.1", center.port), timeout=30)) as link:
             link.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
             assert link.recv(12).split()[1] == status
 
@@ -416,7 +416,7 @@ def test_a_token_is_for_one_file_for_hours_and_until_the_next(center: Center) ->
     foreign = Upload(path=other.path, token=first.token, offset=0)
     assert send(center, foreign, b"x", 0).status_code == 401
     kept = center.hall.transact(lambda connection: connection.execute(sa.select(upload_table.c.token)).scalars().all())
-    assert first.token not in kept.result(5)
+    assert first.token not in kept.result(30)
     second = camera.leave(clip())
     assert second.path == first.path
     assert send(center, first, b"x", 0).status_code == 401
@@ -448,7 +448,7 @@ def test_a_name_leads_nowhere(center: Center, vault: Vault, name: str) -> None:
     assert send(center, leave, CONTENT, 0).status_code == 204
     files = {file for file in Path(center.config.data_dir).rglob("*") if file.is_file()}
     assert {file for file in files if file.read_bytes() == CONTENT} == {vault.path(clip().sha256)}
-    with closing(http.client.HTTPConnection("127.0.0.1", center.port, timeout=5)) as link:
+    with closing(http.client.HTTPConnection("127.0.0.1", center.port, timeout=30)) as link:
         link.request("HEAD", f"/api/uploads/{name}", headers=headers(leave))
         assert link.getresponse().status in (400, 401, 404, 405)
 
@@ -469,7 +469,7 @@ def test_an_ask_that_cannot_be_is_refused(center: Center, code: str, wanted: Cli
     """A camera that asks for what cannot be gets a code, and no row is made."""
     assert Camera(center).refusal(wanted, file) == code
     count = sa.select(sa.func.count()).select_from(clip_table)
-    assert center.hall.transact(lambda connection: connection.execute(count).scalar()).result(5) == 0
+    assert center.hall.transact(lambda connection: connection.execute(count).scalar()).result(30) == 0
 
 
 def test_a_recording_that_is_here_cannot_be_replaced(center: Center) -> None:
@@ -490,7 +490,7 @@ def test_a_wiped_recording_does_not_come_back(center: Center, vault: Vault) -> N
     camera = Camera(center)
     leave = camera.leave(clip())
     wiped = sa.update(clip_table).values(wiped_at=1)
-    center.hall.transact(lambda connection: connection.execute(wiped)).result(5)
+    center.hall.transact(lambda connection: connection.execute(wiped)).result(30)
     assert send(center, leave, CONTENT, 0).status_code == 410
     assert list(vault.list()) == []
     assert camera.refusal(clip()) == "clip_wiped"
@@ -564,7 +564,7 @@ def test_a_whole_file_of_a_killed_center_is_settled(center: Center, vault: Vault
             assert row_of(center).arrived_at is not None
             center.hall.transact(
                 lambda connection: connection.execute(sa.update(clip_table).values(arrived_at=None))
-            ).result(5)
+            ).result(30)
     assert not vault.partial(name).exists()
 
 
@@ -584,7 +584,7 @@ def test_odd_headers_break_nothing(center: Center) -> None:
         method = chance.choice([b"PATCH", b"PATCH", b"HEAD", b"POST", b"DELETE", b"OPTIONS"])
         lines = [method + b" " + leave.path.encode() + b" HTTP/1.1", b"connection: close"]
         lines += [name.encode() + b": " + value for name, value in said]
-        with closing(socket.create_connection(("127.0.0.1", center.port), timeout=5)) as link:
+        with closing(socket.create_connection(("127.0.0.1", center.port), timeout=30)) as link:
             link.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
             link.shutdown(socket.SHUT_WR)
             head = b""

@@ -57,13 +57,15 @@ def put(hall: Hall, vault: Vault, name: str, content: bytes, *, age_days: float,
         "id": one, "station": "q01", "device": "camera", "name": name, "start": at, "seconds": 1.0, "why": None,
         "ticket": None, "bytes": len(content), "sha256": sha256, "arrived_at": at, "made_at": at, "held": False,
     }  # fmt: skip
-    hall.transact(lambda connection: connection.execute(sa.insert(clip).values({**row, **changes}))).result(5)
+    hall.transact(lambda connection: connection.execute(sa.insert(clip).values({**row, **changes}))).result(30)
     return sha256
 
 
 def wiped(hall: Hall) -> dict[str, bool]:
     """Return of each recording whether its row says that it is wiped."""
-    rows = hall.transact(lambda connection: connection.execute(sa.select(clip.c.name, clip.c.wiped_at)).all()).result(5)
+    rows = hall.transact(lambda connection: connection.execute(sa.select(clip.c.name, clip.c.wiped_at)).all()).result(
+        30
+    )
     return {row.name: row.wiped_at is not None for row in rows}
 
 
@@ -75,7 +77,7 @@ def sweep(hall: Hall, config: Config, *, days: int = 40) -> dict[str, int]:
         for seq, day in enumerate(reversed(record(*range(days)))):
             connection.execute(sa.insert(queue_event).values(day_row(seq + 1, day)))
 
-    hall.transact(fill).result(5)
+    hall.transact(fill).result(30)
     return Sweeper(hall, config, pause_s=0, quiet_s=0).sweep()
 
 
@@ -93,8 +95,10 @@ def test_what_is_out_of_the_sample_goes_at_once(hall: Hall, config: Config, vaul
         changes = {"seen": {"reviewed_at": NOW}, "kept": {"held": True}}.get(ticket, {})
         put(hall, vault, ticket, ticket.encode(), age_days=1, ticket=ticket, why=why, **changes)
     put(hall, vault, "incident", b"incident", age_days=1, ticket="out", why="waiting_alone")
-    hall.transact(lambda rows: wish(rows, "low", "low_rating", NOW)).result(5)  # its camera did not answer in time
-    hall.transact(lambda rows: rows.execute(sa.update(clip).values(why="sample").where(clip.c.name == "low"))).result(5)
+    hall.transact(lambda rows: wish(rows, "low", "low_rating", NOW)).result(30)  # its camera did not answer in time
+    hall.transact(lambda rows: rows.execute(sa.update(clip).values(why="sample").where(clip.c.name == "low"))).result(
+        30
+    )
     assert sweep(hall, config)["recordings out of the sample"] == 1
     assert [name for name, gone in wiped(hall).items() if gone] == ["out"]
     assert not vault.path(hashlib.sha256(b"out").hexdigest()).exists()
@@ -142,7 +146,7 @@ def test_a_content_stays_while_another_recording_has_it(hall: Hall, config: Conf
     assert wiped(hall) == {"old": True, "young": False}
     assert list(vault.list()) == [sha256]
     old = int(NOW - 31 * DAY_MS)
-    hall.transact(lambda connection: connection.execute(sa.update(clip).values(made_at=old))).result(5)
+    hall.transact(lambda connection: connection.execute(sa.update(clip).values(made_at=old))).result(30)
     sweep(hall, config)
     assert list(vault.list()) == []
 
@@ -181,11 +185,11 @@ def test_thumbnails_go_out_of_rows_and_events(hall: Hall, config: Config, vault:
     assert sweep_later(hall, config, days=40)["thumbnails"] == 1
     assert pictures(config) == [False, True, False]
     query = sa.select(incident.c.name, incident.c.thumbnail.is_not(None)).order_by(incident.c.name)
-    rows = hall.transact(lambda connection: connection.execute(query).all()).result(5)
+    rows = hall.transact(lambda connection: connection.execute(query).all()).result(30)
     assert [tuple(row) for row in rows] == [("i-1", False), ("i-2", True)]
-    assert hall.transact(astray).result(5) == []
+    assert hall.transact(astray).result(30) == []
     body = hall.transact(lambda connection: connection.execute(sa.select(device_event.c.body)).scalars().first())
-    assert '"incident":"i-1"' in (body.result(5) or "")
+    assert '"incident":"i-1"' in (body.result(30) or "")
 
 
 def sweep_later(hall: Hall, config: Config, *, days: int) -> dict[str, int]:
@@ -196,7 +200,7 @@ def sweep_later(hall: Hall, config: Config, *, days: int) -> dict[str, int]:
             day = (date(2026, 11, 23) + timedelta(days=at)).isoformat()
             connection.execute(sa.insert(queue_event).values(day_row(1000 + at, day)))
 
-    hall.transact(fill).result(5)
+    hall.transact(fill).result(30)
     return Sweeper(hall, config, pause_s=0, quiet_s=0).sweep()
 
 
@@ -218,7 +222,7 @@ def test_half_recordings_go_a_week_after_their_token(hall: Hall, config: Config,
                 connection.execute(sa.insert(clip).values(row))
             connection.execute(sa.insert(upload).values(way))
 
-        hall.transact(enter).result(5)
+        hall.transact(enter).result(30)
     vault.put_aside(names["old"])
     assert sweep(hall, config, days=1)["half recordings"] == 2
     assert wiped(hall) == {"young": False, "arrived": False}
@@ -232,11 +236,11 @@ def test_rows_outlive_their_files_and_go_with_the_record(hall: Hall) -> None:
     deliver(hall, arrival(UPDATED, 1))
     row = {"id": "x" * 32, "station": "q01", "device": "camera", "name": "c", "start": 1, "seconds": 1.0, "made_at": 1,
            "held": False, "wiped_at": 5}  # fmt: skip
-    hall.transact(lambda connection: connection.execute(sa.insert(clip).values(row))).result(5)
+    hall.transact(lambda connection: connection.execute(sa.insert(clip).values(row))).result(30)
     none: dict[str, Any] = dict.fromkeys(Bounds.__dataclass_fields__)
     taken = {}
     for name, step in steps(Bounds(**none | {"events_before": NOW + DAY_MS, "quarters_before": 0})):
-        taken[name] = hall.transact(step).result(5)
+        taken[name] = hall.transact(step).result(30)
     assert (taken["incidents"], taken["clips"]) == (1, 1)
 
 
@@ -256,13 +260,13 @@ def test_what_is_said_of_a_held_recording_stays_with_it(hall: Hall, vault: Vault
             connection.execute(sa.insert(review).values(item=f"c{one}", at=1, actor="person:d", note=""))
         connection.execute(sa.insert(review).values(item=f"i{own}", at=1, actor="person:d", note=""))
 
-    hall.transact(fill).result(5)
+    hall.transact(fill).result(30)
     none: dict[str, Any] = dict.fromkeys(Bounds.__dataclass_fields__)
     bounds = Bounds(**none | {"events_before": 2, "quarters_before": 0})
-    taken = {name: hall.transact(step).result(5) for name, step in steps(bounds)}
+    taken = {name: hall.transact(step).result(30) for name, step in steps(bounds)}
     assert (taken["holds"], taken["looks"], taken["reviews"]) == (1, 1, 1)
-    hall.transact(lambda connection: connection.execute(sa.update(clip).values(held=False))).result(5)
-    taken = {name: hall.transact(step).result(5) for name, step in steps(bounds)}
+    hall.transact(lambda connection: connection.execute(sa.update(clip).values(held=False))).result(30)
+    taken = {name: hall.transact(step).result(30) for name, step in steps(bounds)}
     assert (taken["holds"], taken["looks"], taken["reviews"]) == (1, 1, 2)
 
 
@@ -271,6 +275,6 @@ def test_what_is_needed_is_known_of_both_files(hall: Hall, vault: Vault) -> None
     sha256 = put(hall, vault, "one", b"one", age_days=1)
     put(hall, vault, "two", b"two", age_days=1, sealed_sha256=sha256)
     one = name_of("q01", "camera", "one")
-    assert hall.transact(lambda connection: needed(connection, sha256, but=one)).result(5)
-    hall.transact(lambda connection: connection.execute(sa.update(clip).values(wiped_at=1))).result(5)
-    assert not hall.transact(lambda connection: needed(connection, sha256, but=one)).result(5)
+    assert hall.transact(lambda connection: needed(connection, sha256, but=one)).result(30)
+    hall.transact(lambda connection: connection.execute(sa.update(clip).values(wiped_at=1))).result(30)
+    assert not hall.transact(lambda connection: needed(connection, sha256, but=one)).result(30)

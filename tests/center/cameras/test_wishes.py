@@ -136,12 +136,12 @@ class Site:
     def settle(self) -> None:
         """Wait until the hall has done all there is to do now."""
         for _ in range(6):
-            self.hall.run(lambda _: None).result(5)
+            self.hall.run(lambda _: None).result(30)
 
     def see(self, station: str, *, reported: str | None = None, status: Status | None = ONLINE) -> None:
         """Let a camera be heard."""
         sighting = Sighting(station=station, device="camera", at=self.clock.now_ms(), status=status, reported=reported)
-        assert self.hall.ingest(Delivery(sightings=[sighting])).result(5) == "stored"
+        assert self.hall.ingest(Delivery(sightings=[sighting])).result(30) == "stored"
         self.settle()
 
     def mount(self, station: str = "q01") -> Camera:
@@ -160,7 +160,7 @@ class Site:
         """Carry out commands of the queue."""
         for command in commands:
             self._sequence += 1
-            answer = self.hall.submit(command, key=f"k{self._sequence}-{id(self.hall)}", actor="test").result(5)
+            answer = self.hall.submit(command, key=f"k{self._sequence}-{id(self.hall)}", actor="test").result(30)
             assert not hasattr(answer, "code"), answer
         self.settle()
 
@@ -194,7 +194,7 @@ class Site:
             "id": event, "type": kind, "source": f"/bentre/q01/{device}", "stream": "s", "sequence": self._sequence,
             "time": at, "clock_synced": True, "occurred_at": at, "received_at": self.now(), "body": body.decode(),
         }  # fmt: skip
-        assert self.hall.ingest(Delivery(arrivals=[Arrival(row=row, **said)])).result(5) == "stored"
+        assert self.hall.ingest(Delivery(arrivals=[Arrival(row=row, **said)])).result(30) == "stored"
         self.settle()
 
     def now(self) -> int:
@@ -213,7 +213,7 @@ class Site:
     def rows(self, *columns: str) -> list[Any]:
         """Return the wishes."""
         query = sa.select(*(camera_wish.c[name] for name in columns)).order_by(camera_wish.c.asked_at, camera_wish.c.id)
-        return self.hall.transact(lambda rows: [tuple(row) for row in rows.execute(query)]).result(5)
+        return self.hall.transact(lambda rows: [tuple(row) for row in rows.execute(query)]).result(30)
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_everything_is_told_again_after_a_connection(site: Site) -> None:
 def test_a_camera_that_was_forgotten_is_told_nothing_more(site: Site) -> None:
     """What the broker keeps for a camera that was taken off the list is cleared, with the token of a look in it."""
     site.mount()
-    assert site.hall.forget("q01", "camera").result(5)
+    assert site.hall.forget("q01", "camera").result(30)
     site.settle()
     assert site.cleared == ["q01"]
     site.serve("t1")
@@ -340,20 +340,20 @@ def test_an_old_word_confirms_nothing_that_a_new_run_has_asked(site: Site) -> No
 def test_settings_reach_the_camera_and_stay_over_a_restart(site: Site) -> None:
     """What was set is told at once and again after a restart; null leaves the station's file; each change is noted."""
     site.mount()
-    known = site.wishes.set("q01", 0, Setting(zones=(CITIZEN,), kinds=("panic",)), by="person:dung").result(5)
+    known = site.wishes.set("q01", 0, Setting(zones=(CITIZEN,), kinds=("panic",)), by="person:dung").result(30)
     site.settle()
     assert (site.last().zones, site.last().kinds, site.last().masks) == ((CITIZEN,), ("panic",), None)
     with pytest.raises(StaleSettingError):
-        site.wishes.set("q01", 0, Setting(), by="person:hanh").result(5)
-    assert site.wishes.set("q01", known.revision, known.setting, by="person:hanh").result(5) == known
+        site.wishes.set("q01", 0, Setting(), by="person:hanh").result(30)
+    assert site.wishes.set("q01", known.revision, known.setting, by="person:hanh").result(30) == known
     site.stop()
     site.start()
     site.converse()
     assert site.last().zones == (CITIZEN,)
-    assert site.wishes.set("q01", 1, Setting(masks=()), by="person:hanh").result(5).revision == 2
+    assert site.wishes.set("q01", 1, Setting(masks=()), by="person:hanh").result(30).revision == 2
     site.settle()
     assert (site.last().zones, site.last().masks) == (None, ())
-    entries = site.hall.transact(lambda rows: newest(rows, None, 9)).result(5)
+    entries = site.hall.transact(lambda rows: newest(rows, None, 9)).result(30)
     assert [(one.actor, one.action, one.object, one.detail) for one in entries] == [
         ("person:hanh", "camera_set", "q01", "zones, masks, kinds; 1 -> 2"),
         ("person:dung", "camera_set", "q01", "zones, kinds; 0 -> 1"),
@@ -366,7 +366,7 @@ def test_settings_reach_the_camera_and_stay_over_a_restart(site: Site) -> None:
 def ask(site: Site, key: str = "k", **said: Any) -> Any:
     """Have an interval kept."""
     wanted: dict[str, Any] = {"before_s": 30, "after_s": 60, "note": "", "by": "person:dung", **said}
-    wish = site.wishes.ask("q01", key=key, **wanted).result(5)
+    wish = site.wishes.ask("q01", key=key, **wanted).result(30)
     site.settle()
     return wish
 
@@ -462,7 +462,7 @@ def test_a_person_has_an_interval_kept_once(site: Site) -> None:
     site.converse()
     assert camera.kept() == [first.id]
     assert ask(site, by="person:hanh").id != first.id
-    entries = site.hall.transact(lambda rows: newest(rows, None, 9)).result(5)
+    entries = site.hall.transact(lambda rows: newest(rows, None, 9)).result(30)
     assert [(one.actor, one.action, one.object, one.detail) for one in entries] == [
         ("person:hanh", "clip_asked", "q01", "30 s before, 60 s after"),
         ("person:dung", "clip_asked", "q01", "30 s before, 60 s after"),
@@ -527,7 +527,7 @@ def test_each_officer_gives_the_same_number(site: Site) -> None:
     for number in range(3):
         site.serve(f"dung-{number}")
         site.serve(f"pad-{number}", "q02")  # opened by its call pad: nobody is named
-    key = site.hall.transact(lambda rows: rows.execute(sa.select(sample_week.c.key)).scalar_one()).result(5)
+    key = site.hall.transact(lambda rows: rows.execute(sa.select(sample_week.c.key)).scalar_one()).result(30)
 
     def lowest(name: str, count: int) -> list[str]:
         return [lot.ticket for lot in sample.lowest([sample.draw(key, f"{name}-{n}") for n in range(count)], 2)]
@@ -547,7 +547,7 @@ def test_each_officer_gives_the_same_number(site: Site) -> None:
     assert site.last().keep == ()
     held = {one.ticket for camera in site.cameras.values() for one in camera.driven if isinstance(one, Hold)}
     assert held >= {ticket for tickets in wanted.values() for ticket in tickets}
-    entries = site.hall.transact(lambda rows: newest(rows, None, 9)).result(5)
+    entries = site.hall.transact(lambda rows: newest(rows, None, 9)).result(30)
     begun = [(one.object, one.detail) for one in entries if one.action == "sample_begun"]
     assert begun == [("2026-W48", f"2 of each officer, key {sample.sealed(key)}")]
 
@@ -726,11 +726,11 @@ def test_panic_keys_reach_a_camera_over_the_broker_at_once(
             wait_for(lambda: camera.desired()["panic"] is None)
             low = rating.tell(rated(1, ticket="t1"), sequence=1)
             wait_for(lambda: [each["id"] for each in camera.desired()["keep"]] == [low])
-            wishes.set("q01", 0, Setting(zones=(CITIZEN,)), by="person:dung").result(5)
+            wishes.set("q01", 0, Setting(zones=(CITIZEN,)), by="person:dung").result(30)
             wait_for(lambda: camera.desired()["zones"] is not None)
             mosquitto_broker.restart()
         with DeviceSide(*at(mosquitto_broker), camera_at) as camera:
-            wait_for(lambda: [each["id"] for each in camera.desired().get("keep", ())] == [low], timeout_s=15)
+            wait_for(lambda: [each["id"] for each in camera.desired().get("keep", ())] == [low], timeout_s=30)
     finally:
         wishes.stop()
         ingest.stop()

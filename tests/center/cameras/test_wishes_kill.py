@@ -114,9 +114,9 @@ def test_whatever_is_killed_each_wish_is_carried_out_once(program: Program) -> N
                 wire.say(Channel.EVENT, payload)
             stop_at = chance.choice(["at once", "acked", "heard"])
             if stop_at != "at once":
-                wait_for(lambda pending=pending: pending.keys() <= rating.acked() | callpad.acked(), timeout_s=20)  # type: ignore[misc]
+                wait_for(lambda pending=pending: pending.keys() <= rating.acked() | callpad.acked(), timeout_s=30)  # type: ignore[misc]
             if stop_at == "heard":
-                wait_for(camera.hear, timeout_s=20)
+                wait_for(camera.hear, timeout_s=30)
             program.end(signal.SIGKILL)
             if number == ROUNDS // 2:
                 camera.start()
@@ -124,14 +124,14 @@ def test_whatever_is_killed_each_wish_is_carried_out_once(program: Program) -> N
             for event, (wire, payload) in pending.items():  # as an outbox does
                 if event not in rating.acked() | callpad.acked():
                     wire.say(Channel.EVENT, payload)
-            wait_for(lambda pending=pending: pending.keys() <= rating.acked() | callpad.acked(), timeout_s=20)  # type: ignore[misc]
-            wait_for(camera.hear, timeout_s=20)
+            wait_for(lambda pending=pending: pending.keys() <= rating.acked() | callpad.acked(), timeout_s=30)  # type: ignore[misc]
+            wait_for(camera.hear, timeout_s=30)
 
             def is_all_done(count: int = len(low)) -> bool:
                 camera.hear()
                 return program.rows("SELECT count(*) FROM camera_wish WHERE done_at IS NOT NULL") == [(count,)]
 
-            wait_for(is_all_done, timeout_s=20)
+            wait_for(is_all_done, timeout_s=30)
     held = Counter(one.clip for one in camera.driven if isinstance(one, Hold))
     assert held == dict.fromkeys(low, 1)
     assert program.rows("SELECT count(*), count(done_at) FROM camera_wish") == [(len(low), len(low))]
@@ -165,8 +165,8 @@ def test_what_is_asked_of_a_whole_camera_ends_as_recordings_at_the_center(
         for action in ("open", "call_next", "start"):
             program.post(f"/api/counters/q01/{action}", action, {})
         body = {"before_s": 5, "after_s": 1, "note": "to tiếng"}
-        wait_for(lambda: program.refusal("/api/cameras/q01/keep", "keep", body) is None, timeout_s=10)
-        wait_for(lambda: done() == {"asked": True}, timeout_s=10)
+        wait_for(lambda: program.refusal("/api/cameras/q01/keep", "keep", body) is None, timeout_s=30)
+        wait_for(lambda: done() == {"asked": True}, timeout_s=30)
         arrived = "SELECT why, ticket FROM clip WHERE arrived_at IS NOT NULL ORDER BY why"
         wait_for(lambda: program.rows(arrived) == [("asked", ticket)], timeout_s=30)  # the service has pictures by then
         program.post("/api/counters/q01/finish", "finish", {})
@@ -175,11 +175,11 @@ def test_what_is_asked_of_a_whole_camera_ends_as_recordings_at_the_center(
             DeviceSide("127.0.0.1", program.mqtt_port, rating) as buttons,
         ):
             buttons.tell(rated(1, ticket=ticket), sequence=1)
-            wait_for(lambda: done() == {"asked": True, "low_rating": True}, timeout_s=10)
+            wait_for(lambda: done() == {"asked": True, "low_rating": True}, timeout_s=30)
             event = sealed(CallpadPanic(held_ms=500), sequence=1, source=callpad.source, synced=False)
             pad.say(Channel.EVENT, event)
-            wait_for(lambda: program.rows("SELECT kind FROM incident") == [("panic",)], timeout_s=10)
-            wait_for(lambda: program.rows("SELECT kind FROM alert WHERE kind = 'panic'"), timeout_s=10)
+            wait_for(lambda: program.rows("SELECT kind FROM incident") == [("panic",)], timeout_s=30)
+            wait_for(lambda: program.rows("SELECT kind FROM alert WHERE kind = 'panic'"), timeout_s=30)
         wait_for(lambda: program.rows(arrived) == [("asked", ticket), ("low_rating", ticket)], timeout_s=40)
     finally:
         lens.end(signal.SIGKILL)

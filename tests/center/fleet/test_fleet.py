@@ -35,7 +35,7 @@ def report(hall: Hall, station: str, device: str, state: str = "online", **figur
         health=DeviceHealth(**health),
         ahead_ms=ahead_ms,
     )
-    assert hall.ingest(Delivery(sightings=[sighting])).result(5) == "stored"
+    assert hall.ingest(Delivery(sightings=[sighting])).result(30) == "stored"
 
 
 def rows(config: Config, query: str) -> list[Any]:
@@ -94,7 +94,7 @@ def test_a_restart_keeps_alerts_and_the_last_day(make: MakeFleet, hall: Hall, co
     report(hall, "q02", "display", temperature_c=81)
     go(fleet, clock, 180, lambda: report(hall, "q02", "display", temperature_c=81))
     lost = next(one for one in fleet.board.alerts if one.kind == "lost")
-    seen = fleet.acknowledge(lost.id, by="person:an").result(5)
+    seen = fleet.acknowledge(lost.id, by="person:an").result(30)
     assert seen is not None
     fleet.look()
     before = fleet.board
@@ -123,12 +123,12 @@ def test_the_first_who_saw_an_alert_stays(make: MakeFleet, hall: Hall, config: C
     report(hall, "q01", "rating", "lost")
     go(fleet, clock, 80)
     alert = fleet.board.alerts[0]
-    first = fleet.acknowledge(alert.id, by="person:an").result(5)
-    second = fleet.acknowledge(alert.id, by="person:binh").result(5)
+    first = fleet.acknowledge(alert.id, by="person:an").result(30)
+    second = fleet.acknowledge(alert.id, by="person:binh").result(30)
     assert first is not None
     assert second == first
     assert first.acknowledged_by == "person:an"
-    assert fleet.acknowledge("nonsense", by="person:an").result(5) is None
+    assert fleet.acknowledge("nonsense", by="person:an").result(30) is None
     assert rows(config, "SELECT actor, action, object FROM audit") == [
         ("person:an", "alert_acknowledged", "q01/rating")
     ]
@@ -142,12 +142,12 @@ def test_a_forgotten_device_is_gone_and_may_come_back(
     report(hall, "q07", "rating", "lost")
     report(hall, "q01", "rating")
     go(fleet, clock, 80, lambda: report(hall, "q01", "rating"))
-    assert fleet.forget("q07", "rating", by="person:an").result(5)
-    assert not fleet.forget("q07", "rating", by="person:an").result(5)
+    assert fleet.forget("q07", "rating", by="person:an").result(30)
+    assert not fleet.forget("q07", "rating", by="person:an").result(30)
     fleet.look()
     assert set(fleet.board.strips) == {"q01/rating"}
     assert [one.ended_at is not None for one in fleet.board.alerts] == [True]
-    hall.transact(lambda _: None).result(5)  # what followed the forgetting has been stored
+    hall.transact(lambda _: None).result(30)  # what followed the forgetting has been stored
     assert rows(config, "SELECT station FROM device") == [("q01",)]
     assert rows(config, "SELECT DISTINCT station FROM device_quarter") == [("q01",)]
     assert rows(config, "SELECT actor, object FROM audit") == [("person:an", "q07/rating")]
@@ -278,7 +278,7 @@ def press(hall: Hall, event: str, station: str = "q01") -> None:
     }  # fmt: skip
     told = Arrival(row=row, panic=Panic(event, station, "callpad", at))
     sighting = Sighting(station=station, device="callpad", at=at)
-    assert hall.ingest(Delivery(arrivals=[told], sightings=[sighting])).result(5) == "stored"
+    assert hall.ingest(Delivery(arrivals=[told], sightings=[sighting])).result(30) == "stored"
 
 
 def test_a_panic_is_an_alert_at_the_next_look(make: MakeFleet, hall: Hall, clock: TestClock) -> None:

@@ -59,10 +59,10 @@ class Site:
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
         self._client.subscribe("motcua/#", qos=1)
-        assert ready.wait(5)
+        assert ready.wait(30)
         self.ingest.start()
         # All desired states are out: the center listens.
-        wait_for(lambda: len(self.heard(CALLPAD, Channel.DESIRED)) > 0, timeout_s=20)
+        wait_for(lambda: len(self.heard(CALLPAD, Channel.DESIRED)) > 0, timeout_s=30)
 
     def close(self) -> None:
         """End both."""
@@ -87,7 +87,7 @@ class Site:
         late.loop_start()
         late.subscribe(address.topic(channel), qos=1)
         late.publish("motcua/after", b"", qos=1)  # what was kept comes before this is confirmed
-        assert ready.wait(5)
+        assert ready.wait(30)
         late.disconnect()
         late.loop_stop()
         del late
@@ -105,7 +105,7 @@ class Site:
             acks = [decode(each, Ack) for each in self.heard(RATING, Channel.ACK)]
             return sum(event_id in ack.ids for ack in acks) >= times
 
-        wait_for(enough, timeout_s=15)
+        wait_for(enough, timeout_s=30)
 
     def rows(self, query: str) -> list[Any]:
         """Read the center's database."""
@@ -190,12 +190,12 @@ def test_a_request_is_answered_and_a_repeat_calls_nobody(site: Site) -> None:
     """A call pad's request calls one ticket; the same request again gets the first answer."""
     hall = site.hall
     for each in ("one", "two"):
-        hall.submit(Issue(at=hall.now_ms(), ticket_id=each, service="land"), key=each, actor="test").result(10)
-    hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="open", actor="test").result(10)
+        hall.submit(Issue(at=hall.now_ms(), ticket_id=each, service="land"), key=each, actor="test").result(30)
+    hall.submit(OpenCounter(at=hall.now_ms(), counter="q01"), key="open", actor="test").result(30)
     request = encode(Request(id="request-0001", action="call_next"))
     for times in (1, 2):
         site.say(CALLPAD, Channel.REQUEST, request)
-        wait_for(lambda times=times: len(site.heard(CALLPAD, Channel.REPLY)) >= times, timeout_s=15)
+        wait_for(lambda times=times: len(site.heard(CALLPAD, Channel.REPLY)) >= times, timeout_s=30)
     replies = [decode(each, Reply) for each in site.heard(CALLPAD, Channel.REPLY)]
     assert [(each.ok, each.ticket and each.ticket.number) for each in replies] == [(True, "A001")] * 2
     assert site.rows("SELECT number FROM ticket WHERE state = 'called'") == [("A001",)]
@@ -204,7 +204,7 @@ def test_a_request_is_answered_and_a_repeat_calls_nobody(site: Site) -> None:
 def test_a_request_that_is_wrong_gets_a_reason(site: Site) -> None:
     """A request with an unknown action is answered with a refusal that names the field."""
     site.say(CALLPAD, Channel.REQUEST, b'{"id": "request-0002", "action": "dance", "expires_in_ms": 5000}')
-    wait_for(lambda: len(site.heard(CALLPAD, Channel.REPLY)) >= 1, timeout_s=15)
+    wait_for(lambda: len(site.heard(CALLPAD, Channel.REPLY)) >= 1, timeout_s=30)
     reply = decode(site.heard(CALLPAD, Channel.REPLY)[0], Reply)
     assert (reply.ok, reply.code, "action" in (reply.message or "")) == (False, "request_invalid", True)
 
@@ -216,7 +216,7 @@ def test_desired_states_are_there_from_the_start(site: Site) -> None:
     }  # fmt: skip
     for device, kind in kinds.items():
         address = Address(center="test", station="q01", device=device)
-        wait_for(lambda address=address: bool(site.heard(address, Channel.DESIRED)), timeout_s=15)
+        wait_for(lambda address=address: bool(site.heard(address, Channel.DESIRED)), timeout_s=30)
         decode(site.heard(address, Channel.DESIRED)[0], kind)
 
 
@@ -227,7 +227,7 @@ def test_a_forgotten_device_is_forgotten_by_the_broker_too(site: Site) -> None:
     for channel, content in ((Channel.STATUS, status), (Channel.REPORTED, RatingReported(revision=1, armed=None))):
         site.say(gone, channel, encode(content), retain=True)
     wait_for(lambda: site.rows("SELECT station FROM device WHERE reported IS NOT NULL") == [("q07",)])
-    assert site.hall.forget("q07", "rating").result(5)
+    assert site.hall.forget("q07", "rating").result(30)
     for channel in (Channel.STATUS, Channel.REPORTED):
         wait_for(lambda channel=channel: site.heard(gone, channel)[-1:] == [b""])  # type: ignore[misc]
         assert site.kept(gone, channel) == []

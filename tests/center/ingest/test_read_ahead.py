@@ -97,13 +97,13 @@ def test_a_burst_is_read_by_a_few_calls_to_its_last_message(
     client.subscribe("burst")
     client.loop_start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(30)
         sender = Client(CallbackAPIVersion.VERSION2)
         sender.connect("127.0.0.1", mosquitto_broker.port)
         sender.loop_start()
         for number in range(1000):
             sender.publish("burst", b"%d" % number)
-        assert done.wait(20)
+        assert done.wait(30)
         sender.disconnect()
         sender.loop_stop()
     finally:

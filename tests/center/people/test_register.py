@@ -59,7 +59,7 @@ async def refused(what: Awaitable[object]) -> str:
 
 def actions(hall: Hall) -> list[str]:
     """Return what the audit log says was done, in order."""
-    return list(hall.transact(lambda rows: rows.execute(sa.select(tables.audit.c.action)).scalars().all()).result(5))
+    return list(hall.transact(lambda rows: rows.execute(sa.select(tables.audit.c.action)).scalars().all()).result(30))
 
 
 def test_the_first_start_makes_one_administrator_and_says_the_password_once(
@@ -84,7 +84,7 @@ def test_the_first_start_makes_one_administrator_and_says_the_password_once(
 
     assert run(again) == 1
     assert "password" not in caplog.text
-    rows = hall.transact(lambda rows: str(rows.execute(sa.select(tables.audit)).all())).result(5)
+    rows = hall.transact(lambda rows: str(rows.execute(sa.select(tables.audit)).all())).result(30)
     assert OWN not in rows
 
 
@@ -97,7 +97,7 @@ def test_a_session_outlives_the_program_and_only_its_hash_is_stored(run: Any, ha
 
     person = run(who)
     assert (person.name, person.full_name, person.role) == ("an", "Cán bộ an", "officer")
-    stored = hall.transact(lambda rows: rows.execute(sa.select(tables.session)).mappings().all()).result(5)
+    stored = hall.transact(lambda rows: rows.execute(sa.select(tables.session)).mappings().all()).result(30)
     assert [row["id"] for row in stored] == [person.session]
     assert admitted.token not in str(stored)
 
@@ -256,7 +256,7 @@ def test_wrong_passwords_wait_and_are_in_the_log_with_no_word_that_was_typed(
 
     code, wait_s, _ = run(job)
     assert (code, 1 <= wait_s <= 2) == ("login_wait", True)
-    rows = str(hall.transact(lambda rows: rows.execute(sa.select(tables.audit)).all()).result(5))
+    rows = str(hall.transact(lambda rows: rows.execute(sa.select(tables.audit)).all()).result(30))
     assert ("secret" in rows, "wrong'" in rows) == (False, False)
     assert actions(hall).count("login_failed") == 4
 
@@ -326,7 +326,7 @@ def test_everything_done_stands_in_a_whole_audit_log(run: Any, hall: Hall, caplo
     caplog.set_level("INFO")
     run(settled)
     assert actions(hall) == ["account_made", "account_made", "login", "password_changed", "login"]
-    head = hall.transact(audit.verify).result(5)
+    head = hall.transact(audit.verify).result(30)
     assert isinstance(head, audit.Head)
     assert re.search(r"audit log: 1 entries, head 1:[0-9a-f]{64}", caplog.text)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.center.web.site import Center, Visitor
+from tests.center.web.site import PATIENCE_MS, Center, Visitor
 from tests.support.browser import FLAGS, chromium
 
 
@@ -39,6 +39,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     program = chromium()
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE_MS)
         started = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield started
         started.close()

@@ -55,6 +55,8 @@ PEOPLE: dict[str, tuple[str, Role]] = {
     "chi": ("Phạm Lan Chi", "director"),
 }
 PASSWORD = "bốn từ không liên quan"  # noqa: S105 (of people who exist in tests only)
+PATIENCE_MS = 30_000
+"""A page is given so long for what takes it a moment: the machine may be busy."""
 SESSIONS = 8
 """So many browsers each of them has logged in at before the test begins; their tokens are `hanh-0`, `hanh-1` …"""
 _KEPT = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
@@ -102,7 +104,7 @@ class Center:
         """Serve, and wait until it does; with `asset` as if the pages' files were of another version."""
         self.hall = Hall(self.config, Store(self.config.store_url), SystemClock())
         self.hall.start()
-        self.hall.transact(lambda connection: populate(connection, self.hall.now_ms())).result(10)
+        self.hall.transact(lambda connection: populate(connection, self.hall.now_ms())).result(30)
         app = create_app(self.hall, self.config, hasher=Hasher(memory_kib=8, passes=1))
         self.people: People = app.state["people"]
         self.fleet: Fleet = app.state["fleet"]
@@ -114,7 +116,7 @@ class Center:
         self._server = web_server(app, self.hub, http=replace(self.config.http, port=self.port))
         self._thread = threading.Thread(target=self._server.run, name="web")
         self._thread.start()
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + 30
         while not self._server.started:
             if time.monotonic() > give_up or not self._thread.is_alive():
                 raise RuntimeError("the center did not start")
@@ -124,7 +126,7 @@ class Center:
         """Stop as on a signal; returns how long it took."""
         began = time.monotonic()
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive(), "the web server does not stop"
         self.hall.stop()
         return time.monotonic() - began
@@ -133,7 +135,7 @@ class Center:
         """Return a program of somebody who is logged in by this token; of nobody without one."""
         cookies = {COOKIE: token} if token else {}
         # Plain HTTP on loopback; saves loading roots.
-        return httpx.Client(base_url=self.url, cookies=cookies, verify=False)  # noqa: S501
+        return httpx.Client(base_url=self.url, cookies=cookies, timeout=30, verify=False)  # noqa: S501
 
     def post(
         self, path: str, *, key: str | None = None, headers: dict[str, str] | None = None, **body: Any
@@ -197,7 +199,7 @@ class Visitor:
             token = f"{person}-{self._logins}"
             context.add_cookies([{"name": COOKIE, "value": token, "domain": "127.0.0.1", "path": "/"}])
         page = context.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda line: self.errors.append(line.text) if _is_fault(line.type, line.text) else None)
         return page

@@ -324,8 +324,8 @@ def test_a_request_left_half_said_is_cut_off(
     """Who connects and does not finish a request loses the connection; an open stream stays, and so do others."""
     monkeypatch.setattr(server, "REQUEST_S", 0.3)
     with (
-        socket.create_connection(("127.0.0.1", center.port), timeout=8) as half,
-        socket.create_connection(("127.0.0.1", center.port), timeout=2) as page,
+        socket.create_connection(("127.0.0.1", center.port), timeout=30) as half,
+        socket.create_connection(("127.0.0.1", center.port), timeout=30) as page,
     ):
         half.sendall(said)
         page.sendall(b"GET /stream?view=board HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -343,9 +343,9 @@ def test_connections_that_run_out_are_said_once(
 ) -> None:
     """When as many connections are open as the system allows, further ones are closed and one line tells it."""
     monkeypatch.setattr(server, "most_connections", lambda: 5)
-    held = [socket.create_connection(("127.0.0.1", center.port), timeout=5) for _ in range(5)]
+    held = [socket.create_connection(("127.0.0.1", center.port), timeout=30) for _ in range(5)]
     wait_for(lambda: bool(caplog.records))
-    with socket.create_connection(("127.0.0.1", center.port), timeout=5) as one_more:
+    with socket.create_connection(("127.0.0.1", center.port), timeout=30) as one_more:
         assert one_more.recv(10) == b""
     for each in held:
         each.close()

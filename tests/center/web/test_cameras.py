@@ -138,7 +138,7 @@ def test_the_live_picture_moves_and_ends(
     assert violations(desk) == []
     assert violations(page) == []
     page.evaluate(SEEN)
-    wait_for(lambda: page.evaluate("Object.keys(window.seen).length") > 12, timeout_s=20)
+    wait_for(lambda: page.evaluate("Object.keys(window.seen).length") > 12, timeout_s=30)
     seen = {int(number): at / 1000 for number, at in page.evaluate("window.seen").items()}
     late = sorted(1000 * (at - device.taken[number]) for number, at in list(seen.items())[1:] if number in device.taken)
     with capsys.disabled():

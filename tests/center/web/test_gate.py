@@ -271,7 +271,7 @@ def test_an_officer_acts_at_one_counter_by_whatever_way(center: Center) -> None:
             answer = program.post(f"/api/counters/{counter}/open", json={}, headers={"Idempotency-Key": counter})
             return answer.status_code, answer.json().get("message", "")
 
-        with desk.stream("GET", "/stream?view=officer&counter=q01&claim=1", timeout=5) as stream:
+        with desk.stream("GET", "/stream?view=officer&counter=q01&claim=1", timeout=30) as stream:
             lines = stream.iter_lines()  # held: letting go of it would close the page
             next(lines)
             status, said = act("q03")
@@ -285,7 +285,7 @@ def test_an_officer_acts_at_one_counter_by_whatever_way(center: Center) -> None:
 def test_the_stream_of_a_session_that_ends_is_closed(center: Center) -> None:
     """A desk that is open when its officer is disabled goes dark at once, and its counter is free."""
     with center.client("ha-0") as officer:
-        with officer.stream("GET", "/stream?view=officer&counter=q01&claim=1", timeout=5) as stream:
+        with officer.stream("GET", "/stream?view=officer&counter=q01&claim=1", timeout=30) as stream:
             lines = stream.iter_lines()
             next(lines)
             assert center.hub.leases.places() == {"ha": "q01"}

@@ -58,7 +58,7 @@ class Camera:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(30)
 
     def post(self, look: Look, picture: bytes | None = None, **headers: str) -> httpx.Response:
         """Send a picture to a look."""
@@ -96,7 +96,7 @@ class Looking:
     def __init__(self, center: Center, person: str = "hanh-1") -> None:
         self.parts: list[bytes] = []
         self.over = threading.Event()
-        self._connection = HTTPConnection("127.0.0.1", center.port, timeout=10)
+        self._connection = HTTPConnection("127.0.0.1", center.port, timeout=30)
         self._person = person
         self._thread = threading.Thread(target=self._run, name="looking")
 
@@ -110,7 +110,7 @@ class Looking:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._connection.sock.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
+        self._thread.join(30)
         self._answer.close()
         self._connection.close()
 
@@ -134,7 +134,7 @@ def log(center: Center) -> list[tuple[str, ...]]:
         rows = connection.execute(sa.select(of.actor, of.action, of.object, of.detail).order_by(of.seq))
         return [tuple(row) for row in rows if row.action.startswith("camera_")]
 
-    return center.hall.transact(read).result(5)
+    return center.hall.transact(read).result(30)
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_who_is_shut_out_sees_nothing_more(center: Center) -> None:
         wait_for(lambda: page.parts)
         with center.client("dung-2") as client:
             client.post("/api/logout", json={})
-        assert page.over.wait(5)
+        assert page.over.wait(30)
 
 
 @pytest.mark.usefixtures("camera")
@@ -242,7 +242,7 @@ def test_a_look_ends_after_ten_minutes(center: Center, monkeypatch: pytest.Monke
     """Nobody looks for ever because a page was forgotten: the center ends it, the page asks."""
     monkeypatch.setattr(cameras_module, "LIVE_S", 1.0)
     with Looking(center) as page:
-        assert page.over.wait(5)
+        assert page.over.wait(30)
         assert page.parts
 
 

@@ -92,7 +92,7 @@ def account(center: Center, name: str) -> Account | None:
 
 def audit(center: Center) -> list[tuple[str, str, str, str]]:
     """Return actor, action, object and detail of each line of the audit log, the newest first."""
-    found = center.hall.transact(lambda rows: newest(rows, None, 50)).result(5)
+    found = center.hall.transact(lambda rows: newest(rows, None, 50)).result(30)
     return [(one.actor, one.action, one.object, one.detail) for one in found]
 
 

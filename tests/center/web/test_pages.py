@@ -38,7 +38,7 @@ def report(center: Center, station: str, device: str, *, state: str = "online", 
         health=DeviceHealth(**health),  # type: ignore[arg-type]
         reported=json.dumps({"revision": 1, "trouble": trouble}) if trouble else None,
     )
-    assert center.hall.ingest(Delivery(sightings=[sighting])).result(5) == "stored"
+    assert center.hall.ingest(Delivery(sightings=[sighting])).result(30) == "stored"
 
 
 def test_every_page_is_light(center: Center, visitor: Visitor) -> None:

@@ -38,7 +38,7 @@ def stored(center: Center) -> list[tuple[str, int]]:
 
 def wait_until_stored(center: Center, ticket: str, level: int) -> None:
     """Wait until the press has come from the tablet, which thanks as soon as it keeps it, into the database, once."""
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 30
     while not stored(center):
         assert time.monotonic() < give_up, "the press never came"
         time.sleep(0.02)

@@ -46,7 +46,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
     together = threading.Barrier(READERS + 1)  # all its threads are there before a test looks
     for _ in range(READERS):
         one.uploads._readers.submit(together.wait)
-    together.wait(5)
+    together.wait(30)
     yield one
     one.http.close()
     one.stop()
@@ -98,7 +98,7 @@ def dung(shared: Center) -> Iterator[httpx.Client]:
 
 def entries(center: Center) -> list[tuple[str, str, str, str]]:
     """Return what the audit log says of recordings, the oldest first."""
-    found = center.hall.transact(lambda rows: audit.newest(rows, None, 100)).result(5)
+    found = center.hall.transact(lambda rows: audit.newest(rows, None, 100)).result(30)
     of_clips = [one for one in reversed(found) if one.action.startswith(("clip_", "incident_"))]
     return [(one.actor, one.action, one.object, one.detail) for one in of_clips]
 

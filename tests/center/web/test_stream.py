@@ -38,7 +38,7 @@ class Reader:
 @pytest.fixture
 def board(center: Center) -> Iterator[Reader]:
     """The hall board's stream."""
-    with center.http.stream("GET", "/stream?view=board", timeout=5) as response:
+    with center.http.stream("GET", "/stream?view=board", timeout=30) as response:
         yield Reader(response)
 
 
@@ -113,8 +113,8 @@ def test_a_desk_says_who_has_the_counter(center: Center) -> None:
     path = "/stream?view=officer&counter=q01&claim=1"
     with (
         center.client("ha-0") as ha,
-        ha.stream("GET", path, timeout=5) as first,
-        center.http.stream("GET", path, timeout=5) as second,
+        ha.stream("GET", path, timeout=30) as first,
+        center.http.stream("GET", path, timeout=30) as second,
     ):
         for response in (first, second):
             state = Reader(response).next()[1]["state"]

@@ -153,7 +153,7 @@ def test_who_may_come_to_help_is_told_where(center: Center) -> None:
         "sequence": 1, "time": at, "clock_synced": True, "occurred_at": at, "received_at": at, "body": "{}",
     }  # fmt: skip
     told = Arrival(row=row, panic=Panic("p-1", "q01", "callpad", at))
-    assert center.hall.ingest(Delivery(arrivals=[told])).result(5) == "stored"
+    assert center.hall.ingest(Delivery(arrivals=[told])).result(30) == "stored"
     wait_for(lambda: center.fleet.board.alerts)
     when = datetime.fromtimestamp(at / 1000, center.config.zone).strftime("%H:%M")
     said = f"Quầy 1 gọi khẩn cấp lúc {when}. Xin đến ngay."

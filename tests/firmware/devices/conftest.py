@@ -41,7 +41,7 @@ from simulator.board import Board, Change
 from simulator.panels import ModbusLedPanel
 
 
-def eventually(condition: Callable[[], object], timeout_s: float = 5) -> bool:
+def eventually(condition: Callable[[], object], timeout_s: float = 30) -> bool:
     """Wait until a condition holds, which other threads bring about; False when it does not."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:

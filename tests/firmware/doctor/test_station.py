@@ -95,8 +95,8 @@ def test_a_running_station_is_well_and_stays_so(mosquitto_broker: Mosquitto, tmp
     with CenterSide(mosquitto_broker, center) as wire, subprocess.Popen(command) as display:
         try:
             topic = DISPLAY.topic(Channel.STATUS)
-            wait_for(lambda: [each for each in wire.everything() if each.topic == topic], timeout_s=20)
-            wait_for(lambda: Processes(Path("/proc")).holding(port).by, timeout_s=20)
+            wait_for(lambda: [each for each in wire.everything() if each.topic == topic], timeout_s=30)
+            wait_for(lambda: Processes(Path("/proc")).holding(port).by, timeout_s=30)
             with repeating(lambda: wire.say(Channel.STATUS, status)):
                 sections = found(config)
             said = [decode(each.payload, Status).state for each in wire.everything() if each.topic == topic]
@@ -134,7 +134,7 @@ def test_each_device_is_tried_with_its_own_key(tmp_path: Path) -> None:
         subprocess.Popen(command) as display,
     ):
         try:
-            wait_for(lambda: DISPLAY.topic(Channel.STATUS) in {topic for topic, _ in center.heard}, timeout_s=20)
+            wait_for(lambda: DISPLAY.topic(Channel.STATUS) in {topic for topic, _ in center.heard}, timeout_s=30)
             with repeating(lambda: center.say(center_address("bentre").topic(Channel.STATUS), status)):
                 sections = found(config)
             assert not [payload for topic, payload in center.heard if topic.endswith("/status") and b"lost" in payload]

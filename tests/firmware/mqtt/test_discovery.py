@@ -175,7 +175,7 @@ def test_a_daemon_announces_itself_if_its_file_says_so(mosquitto_broker: Broker,
     panel = Address(center="ben-tre", station="q03", device="panel")
     with CenterSide(mosquitto_broker, panel) as wire, subprocess.Popen(command, env=os.environ) as daemon:
         try:
-            wait_for(lambda: wire.heard(Channel.REPORTED) and wire.heard(Channel.STATUS), timeout_s=20)
+            wait_for(lambda: wire.heard(Channel.REPORTED) and wire.heard(Channel.STATUS), timeout_s=30)
         finally:
             daemon.send_signal(signal.SIGTERM)
     everything = Address(center="x", station="x", device="x", root="homeassistant")

@@ -61,7 +61,7 @@ def test_a_device_whose_name_was_used_once_hears_again(any_broker: Broker, tmp_p
                 center.say(Channel.DESIRED, wanted)
                 return wanted in decisions.heard
 
-            wait_for(hears, timeout_s=20, every_s=0.2)
+            wait_for(hears, timeout_s=30, every_s=0.2)
         finally:
             daemon.post(Stop())
-            thread.join(10)
+            thread.join(30)

@@ -58,7 +58,7 @@ class Running:
             yield_s=0.5,
         )
 
-    def next(self, timeout_s: float = 5.0) -> object:
+    def next(self, timeout_s: float = 30.0) -> object:
         """Return the next thing that was posted."""
         try:
             return self.news.get(timeout=timeout_s)
@@ -166,7 +166,7 @@ def test_another_device_s_presence_is_not_the_center_s(any_broker: Broker) -> No
 def test_a_broker_that_hides_presences_is_named_and_used(caplog: pytest.LogCaptureFixture) -> None:
     """Where the access list hides the center's status or a device's own, the device works; one line each says so."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(5)
+        listener.settimeout(30)
         config = BrokerConfig(host="127.0.0.1", port=listener.getsockname()[1])
         with running(config) as run:
             for _ in range(2):
@@ -205,10 +205,10 @@ def test_an_exception_in_the_inbox_does_not_kill_the_network_thread(
         news.put(item)
 
     with running(to(any_broker), post=post) as run, CenterSide(any_broker, ADDRESS) as center:
-        assert isinstance(news.get(timeout=5), LinkUp)
+        assert isinstance(news.get(timeout=30), LinkUp)
         center.say(Channel.DESIRED, b"poison")
         center.say(Channel.DESIRED, b"good")
-        assert news.get(timeout=5) == Arrived(channel=Channel.DESIRED, payload=b"good", retained=False)
+        assert news.get(timeout=30) == Arrived(channel=Channel.DESIRED, payload=b"good", retained=False)
         assert run.transport.alive()
     assert "skipped" in caplog.text
     caplog.clear()  # its trace-back holds the connection
@@ -221,7 +221,7 @@ def test_nothing_is_queued_while_offline(mosquitto_broker: Broker) -> None:
         assert not run.transport.publish(Channel.EVENT, b"offline")
         mosquitto_broker.start()
         with CenterSide(mosquitto_broker, ADDRESS) as center:
-            assert isinstance(run.next(timeout_s=10), LinkUp)
+            assert isinstance(run.next(), LinkUp)
             assert run.transport.publish(Channel.EVENT, b"online")
             center.wait_for(Channel.EVENT)
             time.sleep(0.2)  # a queue would have had its time
@@ -253,7 +253,7 @@ def test_a_device_starts_before_its_broker(any_broker: Broker) -> None:
         assert run.is_quiet(for_s=0.5)
         assert run.transport.alive()
         any_broker.start()
-        assert isinstance(run.next(timeout_s=10), LinkUp)
+        assert isinstance(run.next(), LinkUp)
 
 
 def test_a_device_is_back_a_second_after_its_broker(any_broker: Broker) -> None:
@@ -263,12 +263,15 @@ def test_a_device_is_back_a_second_after_its_broker(any_broker: Broker) -> None:
     """
     with running(to(any_broker)) as run:
         assert isinstance(run.next(), LinkUp)
-        gone = time.monotonic()
-        any_broker.restart()
-        listening = time.monotonic()
-        assert isinstance(run.next(), LinkDown)
-        assert isinstance(run.next(timeout_s=15), LinkUp)
-        assert time.monotonic() - listening < 1.5 + 1.5 * (listening - gone)
+        late_s: list[float] = []
+        while not late_s or (min(late_s) >= 0 and len(late_s) < 5):  # a busy machine may delay one, but not all
+            gone = time.monotonic()
+            any_broker.restart()
+            listening = time.monotonic()
+            assert isinstance(run.next(), LinkDown)
+            assert isinstance(run.next(), LinkUp)
+            late_s.append(time.monotonic() - listening - 1.5 - 1.5 * (listening - gone))
+        assert min(late_s) < 0
         assert run.is_quiet(for_s=0.3)
 
 
@@ -290,7 +293,7 @@ def test_losses_are_logged_once(mosquitto_broker: Broker, caplog: pytest.LogCapt
         assert isinstance(run.next(), LinkDown)
         time.sleep(1)  # several tries
         mosquitto_broker.start()
-        assert isinstance(run.next(timeout_s=10), LinkUp)
+        assert isinstance(run.next(), LinkUp)
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in lines] == ["INFO", "WARNING", "INFO"]
     assert f"{mosquitto_broker.host}:{mosquitto_broker.port}" in lines[1][1]
@@ -338,7 +341,7 @@ def test_a_broker_that_confirms_nothing_is_seen(mosquitto_broker: Broker) -> Non
         run.transport.drop("no PUBACK")
         assert isinstance(run.next(), LinkDown)
         mosquitto_broker.thaw()
-        assert isinstance(run.next(timeout_s=10), LinkUp)
+        assert isinstance(run.next(), LinkUp)
         assert run.transport.unconfirmed() == 0
 
 
@@ -372,7 +375,7 @@ def test_a_broker_that_talks_nonsense_is_left_and_tried_again(
     """Packets that make no sense end the connection, never the thread: the next broker at that address may be sane."""
     hello = {"3.1.1": b"\x20\x02\x00\x00", "5": b"\x20\x03\x00\x00\x00"}[protocol]
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(30)
         config = BrokerConfig(host="127.0.0.1", port=listener.getsockname()[1], protocol=protocol)  # type: ignore[arg-type]
         with running(config) as run:
             for _ in range(2):
@@ -390,7 +393,7 @@ def test_a_dead_peer_is_noticed_by_keep_alive(mosquitto_broker: Broker) -> None:
     with running(to(mosquitto_broker, keepalive_s=5)) as run:
         assert isinstance(run.next(), LinkUp)
         mosquitto_broker.freeze()
-        assert isinstance(run.next(timeout_s=15), LinkDown)
+        assert isinstance(run.next(), LinkDown)
         mosquitto_broker.thaw()
 
 
@@ -412,7 +415,7 @@ def test_a_burst_arrives_whole_and_in_order(any_broker: Broker) -> None:
         assert isinstance(run.next(), LinkUp)
         for payload in payloads:
             assert run.transport.publish(Channel.EVENT, payload)
-        center.wait_for(Channel.EVENT, len(payloads), timeout_s=20)
+        center.wait_for(Channel.EVENT, len(payloads), timeout_s=30)
         assert [each.payload for each in center.heard(Channel.EVENT)] == payloads
         wait_for(lambda: run.transport.unconfirmed() == 0)
 
@@ -470,7 +473,7 @@ def test_a_dead_machine_s_last_word_holds_nobody_up_for_long(any_broker: Broker)
         center.say(Channel.STATUS, status("online", boot="dead"), retain=True)
         began = time.monotonic()
         with running(to(any_broker), boot="boot-6") as run:
-            assert isinstance(run.next(timeout_s=10), LinkUp)
+            assert isinstance(run.next(), LinkUp)
             assert time.monotonic() - began > CLAIM_S / 2  # it did ask
 
 
@@ -491,7 +494,7 @@ def test_of_two_that_start_at_one_moment_one_stays(any_broker: Broker) -> None:
     """However often two machines start together, exactly one is up soon and the other one yields to it."""
     for _ in range(3):
         with running(to(any_broker), boot="boot-1") as one, running(to(any_broker), boot="boot-2") as other:
-            taken = wait_for(lambda: one.taken() or other.taken(), timeout_s=10)
+            taken = wait_for(lambda: one.taken() or other.taken(), timeout_s=30)
             loser, winner = (one, other) if taken.bootid == "boot-2" else (other, one)
             assert winner.is_up()
             assert not loser.is_up()
@@ -519,8 +522,8 @@ def test_a_flood_under_a_device_s_name_is_not_answered_word_by_word(mosquitto_br
         false = status("lost", boot="forged")
         for _ in range(2_000):
             center.say(Channel.STATUS, false, retain=True, wait=False)
-        wait_for(lambda: sum(each.payload == false for each in center.heard(Channel.STATUS)) == 2_000, timeout_s=20)
-        wait_for(lambda: states(center, last=1) == ["online"], timeout_s=10)
+        wait_for(lambda: sum(each.payload == false for each in center.heard(Channel.STATUS)) == 2_000, timeout_s=30)
+        wait_for(lambda: states(center, last=1) == ["online"], timeout_s=30)
         assert states(center).count("online") < 1_000
 
 
@@ -681,7 +684,7 @@ def test_a_goodbye_is_heard_out_by_a_broker_that_is_behind() -> None:
     ):
         broker, _ = server.accept()
         with broker:
-            broker.settimeout(5)
+            broker.settimeout(30)
             assert broker.recv(1024)[0] >> 4 == 1  # CONNECT
             broker.sendall(bytes([0x20, 2, 0, 0]))  # CONNACK
             assert broker.recv(1024)[0] >> 4 == 8  # SUBSCRIBE, of which none is answered
@@ -723,7 +726,7 @@ def test_a_dead_network_thread_is_seen(mosquitto_broker: Broker) -> None:
     hook, threading.excepthook = threading.excepthook, lambda _args: died.set()
     try:
         transport.start()
-        assert died.wait(5)
+        assert died.wait(30)
         wait_for(lambda: not transport.alive())
     finally:
         threading.excepthook = hook
@@ -741,7 +744,7 @@ def test_a_hanging_network_thread_is_seen(mosquitto_broker: Broker) -> None:
     transport = Transport(ADDRESS, to(mosquitto_broker), password=None, status=status, post=hang, hangs_after_ms=200)
     transport.start()
     try:
-        assert hangs.wait(5)
+        assert hangs.wait(30)
         wait_for(lambda: not transport.alive())
         goes_on.set()
         wait_for(transport.alive)
@@ -765,7 +768,7 @@ news = SimpleQueue()
 transport = Transport(Address("bentre", "q03", "rating"), BrokerConfig(port={mosquitto_broker.port}), password=None,
                       status=lambda presence: b"{{}}", post=news.put)
 transport.start()
-assert isinstance(news.get(timeout=5), LinkUp)
+assert isinstance(news.get(timeout=30), LinkUp)
 transport.stop()
 print(sorted({{"ssl", "_ssl", "_hashlib", "http.client", "email"}} & set(sys.modules)))
 import ssl, hashlib, urllib.request

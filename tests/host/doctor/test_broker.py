@@ -93,7 +93,7 @@ def test_nobody_is_thrown_off_and_nothing_is_said(mosquitto_broker: Mosquitto) -
     client.loop_start()
     try:
         client.subscribe("#")
-        assert ready.wait(5)
+        assert ready.wait(30)
         facts = visit(Door("127.0.0.1", mosquitto_broker.port))
         assert facts.let_in
         client.publish(TOPIC, b"after", qos=1).wait_for_publish(5)

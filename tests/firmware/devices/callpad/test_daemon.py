@@ -81,7 +81,7 @@ def link(tmp_path: Path, lines: Lines) -> Iterator[FakeLink]:
     wait_for(lambda: lines.lit == {NEXT_LED})
     yield link
     daemon.post(Stop())
-    thread.join(5)
+    thread.join(30)
 
 
 def the_center_is(state: Any) -> Status:
@@ -105,5 +105,5 @@ def test_a_key_asks_nothing_of_a_center_that_is_gone(link: FakeLink, lines: Line
     wait_for(lambda: lines.lit == {NEXT_LED, PAUSE_LED})  # all together: no contact
     link.say(Channel.STATUS, the_center_is("online"))
     link.say(Channel.DESIRED, OPEN)
-    wait_for(lambda: lines.lit == {NEXT_LED}, timeout_s=10)
+    wait_for(lambda: lines.lit == {NEXT_LED}, timeout_s=30)
     assert link.published(Channel.REQUEST) == []

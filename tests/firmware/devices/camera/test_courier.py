@@ -113,7 +113,7 @@ class Device:
         """Return which recordings are here."""
         return {clip.id for clip in self.folder.clips()}
 
-    def wait_empty(self, timeout_s: float = 20.0) -> None:
+    def wait_empty(self, timeout_s: float = 30.0) -> None:
         """Wait until the center has everything."""
         wait_for(lambda: not self.left(), timeout_s=timeout_s)
 
@@ -147,7 +147,7 @@ def serving(one: Center) -> Iterator[None]:
     together = threading.Barrier(one.uploads._pool._max_workers + 1)  # all its threads are there before a test looks
     for _ in range(together.parties - 1):
         one.uploads.run(together.wait)
-    together.wait(5)
+    together.wait(30)
     yield
     one.http.close()
     one.stop()
@@ -174,7 +174,7 @@ def leave_of(uploads: Uploads, station: str) -> Callable[[Wants], Answer | None]
 def rows(center: Center, station: str) -> dict[str, Any]:
     """Return what the center has of a station's recordings, by their names."""
     query = sa.select(clip_table).where(clip_table.c.station == station)
-    found = center.hall.transact(lambda connection: connection.execute(query).all()).result(5)
+    found = center.hall.transact(lambda connection: connection.execute(query).all()).result(30)
     return {row.name: row for row in found}
 
 
@@ -247,7 +247,7 @@ def test_one_that_was_wiped_at_the_center_goes_here_too(center: Center, tmp_path
         device.courier.wake()
         device.wait_empty()
         wiped = sa.update(clip_table).where(clip_table.c.station == "a04").values(wiped_at=1)
-        center.hall.transact(lambda connection: connection.execute(wiped)).result(5)
+        center.hall.transact(lambda connection: connection.execute(wiped)).result(30)
         device.add("i-1", size=1_000)
         device.courier.wake()
         device.wait_empty()
@@ -390,7 +390,7 @@ def whimsical(*answers: Said) -> Iterator[tuple[Whim, int]]:
         yield whim, server.server_address[1]
     finally:
         server.shutdown()
-        thread.join(5)
+        thread.join(30)
         server.server_close()
 
 
@@ -721,7 +721,7 @@ def tls_door(office: Office) -> Iterator[int]:
         yield server.server_address[1]
     finally:
         server.shutdown()
-        thread.join(5)
+        thread.join(30)
         server.server_close()
 
 

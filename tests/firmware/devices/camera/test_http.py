@@ -55,7 +55,7 @@ def answering(paper: Paper | None, answer: bytes = b"HTTP/1.1 204 No Content\r\n
     finally:
         door.shutdown(socket.SHUT_RDWR)
         door.close()
-        thread.join(5)
+        thread.join(30)
 
 
 def refusal(one: CameraConfig, **more: bool) -> str:

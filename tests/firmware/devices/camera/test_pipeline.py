@@ -230,7 +230,7 @@ def blank(number: int, at_ms: int) -> Frame:
     return Frame(number, at_ms, main, main[:240, :320])
 
 
-def wait_for(condition: object, timeout_s: float = 5) -> bool:
+def wait_for(condition: object, timeout_s: float = 30) -> bool:
     """Wait until a condition holds."""
     assert callable(condition)
     done = threading.Event()

@@ -289,12 +289,12 @@ def test_a_network_camera_that_loses_its_power_comes_back(start: Start, heard: H
             lambda: make_source(config, lambda *_: None, lambda: time.monotonic_ns() // 1_000_000),
             monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
         )
-        wait_for(lambda: len(heard.numbers) > 2, timeout_s=20)
+        wait_for(lambda: len(heard.numbers) > 2, timeout_s=30)
         camera.kill()
-        wait_for(lambda: heard.signals, timeout_s=20)
+        wait_for(lambda: heard.signals, timeout_s=30)
         before = len(heard.numbers)
         camera.come_back()
-        wait_for(lambda: len(heard.numbers) > before + 2, timeout_s=20)
+        wait_for(lambda: len(heard.numbers) > before + 2, timeout_s=30)
         assert [type(signal) for signal in heard.signals] == [Lost, Back]
     finally:
         camera.kill()

@@ -90,7 +90,7 @@ def daemon(
     )
     yield process
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
 
 
 @pytest.fixture

@@ -350,13 +350,13 @@ def test_a_line_that_takes_no_bytes_is_named_and_heals(
     try:
         termios.tcflow(line, termios.TCOOFF)
         driver.drive(_call(2, "A002"))
-        wait_for(lambda: heard.troubles() == ["port_failed"], timeout_s=10)
+        wait_for(lambda: heard.troubles() == ["port_failed"], timeout_s=30)
         assert driver.alive()
         termios.tcflow(line, termios.TCOON)
     finally:
         os.close(line)
-    vfd.wait_for("MỜI SỐ A002\nĐẾN QUẦY 3", timeout_s=20)
-    wait_for(lambda: heard.shown() == [1, 2], timeout_s=10)
+    vfd.wait_for("MỜI SỐ A002\nĐẾN QUẦY 3", timeout_s=30)
+    wait_for(lambda: heard.shown() == [1, 2], timeout_s=30)
     assert "takes no bytes: unplug its adapter" in caplog.text
 
 
@@ -378,7 +378,7 @@ class HungPort:
     def write(self, data: bytes) -> None:
         """Hang."""
         self.hung.set()
-        assert self.goes_on.wait(20)
+        assert self.goes_on.wait(30)
 
     def read(self, timeout_s: float) -> bytes:
         """Return nothing."""
@@ -402,7 +402,7 @@ def test_a_thread_that_hangs_in_its_port_is_seen(heard: Heard) -> None:
         clock.advance(10 * HANGS_AFTER_MS)
         wait_for(driver.alive)
         driver.drive(_call(1))
-        assert port.hung.wait(5)
+        assert port.hung.wait(30)
         assert driver.alive()
         clock.advance(HANGS_AFTER_MS + 1)
         assert not driver.alive()

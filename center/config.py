@@ -243,6 +243,8 @@ class Retention(Section, frozen=True, kw_only=True):
 class Clips(Section, frozen=True, kw_only=True):
     """What cameras may send: how large one file, how many at once, and how much of the disk stays free for the queue.
 
+    `each_gb`: so much of one camera lies here at most, what people hold not counted, and never more than half
+    of the disk.
     `sample_per_week`: so many services of each officer are kept for quality review, by lot.
     `spare_gb` is the least; a twentieth of the disk stays free in any case. `reveal_key_file` opens clear versions, and
     without it nobody sees one: `motcua center clips-key` makes it. `contact` is whom to ask about recordings, on the
@@ -253,6 +255,7 @@ class Clips(Section, frozen=True, kw_only=True):
     largest_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2_000
     at_once: Annotated[int, msgspec.Meta(ge=1, le=32)] = 4
     spare_gb: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 2
+    each_gb: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 50
     sample_per_week: Annotated[int, msgspec.Meta(ge=0, le=100)] = 2
     reveal_key_file: FilePath | None = None
     contact: Label | None = None

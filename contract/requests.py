@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from contract.envelope import MAX_SEQUENCE
 from contract.errors import ContractError
-from contract.events import END, Clip, Count, Id, Text, TicketId, TicketNumber
+from contract.events import END, Clip, Count, Id, Text, ThumbnailText, TicketId, TicketNumber
 
 Action = Literal[
     "call_next",
@@ -51,6 +51,10 @@ class Args(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = None
     why: Annotated[Text | None, Meta(description="`upload`: what it was kept for, as `low_rating`")] = None
     ticket: Annotated[TicketId | None, Meta(description="`upload`: the ticket whose service it shows")] = None
+    thumbnail: Annotated[
+        ThumbnailText | None,
+        Meta(description="`upload`: a JPEG of at most 24 KB, in base64; for a recording that is of no incident"),
+    ] = None
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

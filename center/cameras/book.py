@@ -18,7 +18,7 @@ from center.cameras.desired import LOWEST, Setting
 from center.queue.model import AnyEvent, CounterOpened, DayStarted, TicketServed
 from center.storage.tables import camera_setting, camera_wish, clip, device_event, queue_event, rating, sample_week
 from contract.events import NAMES, CallpadPanic
-from contract.states import Keep
+from contract.states import Keep, Zone
 
 PANIC = NAMES[CallpadPanic]
 PANIC_OLD_MS = 600_000
@@ -158,8 +158,32 @@ def put(connection: sa.Connection, station: str, seen: int, wanted: Setting, *, 
         connection.execute(sa.insert(camera_setting).values(row))
     changed = [name for name in wanted.__struct_fields__ if getattr(wanted, name) != getattr(known.setting, name)]
     detail = f"{', '.join(changed)}; {known.revision} -> {new.revision}"
-    audit.append(connection, audit.Entry(at=at, actor=by, action="camera_set", object=station, detail=detail))
+    entry = audit.Entry(at=at, actor=by, action="camera_set", object=station, detail=detail)
+    outlines = [
+        audit.Entry(at=at, actor=by, action="camera_outline", object=station, detail=each)
+        for each in _moved(known.setting, wanted)
+    ]
+    audit.append(connection, entry, *outlines)
     return new
+
+
+def _moved(before: Setting, after: Setting) -> list[str]:
+    """Return each zone and mask that changed, from where to where: who uncovered something can be told years later."""
+    found = []
+    for field in ("zones", "masks"):
+        old, new = _outlines(getattr(before, field)), _outlines(getattr(after, field))
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        found += [f"{field[:-1]} {name}: {old.get(name, 'none')} -> {new.get(name, 'none')}" for name in names]
+    return found
+
+
+def _outlines(zones: Sequence[Zone] | None) -> dict[str, str]:
+    """Return the corners of each zone in thousandths of the picture, which fit an entry twice; of namesakes the all."""
+    found: dict[str, str] = {}
+    for zone in zones or ():
+        corners = " ".join(f"{round(x * 1000)},{round(y * 1000)}" for x, y in zone.points)
+        found[zone.name] = f"{found[zone.name]}; {corners}" if zone.name in found else corners
+    return found
 
 
 # --- recordings ----------------------------------------------------------------------------------------------------

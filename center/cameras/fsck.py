@@ -150,7 +150,8 @@ def _said(connection: sa.Connection) -> dict[str, list[_Said]]:
             (row.sealed_sha256, "sealed_at", row.sealed_at),
         ):
             if sha256 is not None:
-                one = _Said(row.id, column, of, arrived=at is not None, wiped=row.wiped_at is not None)
+                wiped = row.wiped_at is not None or row.wiping_at is not None
+                one = _Said(row.id, column, of, arrived=at is not None, wiped=wiped)
                 found.setdefault(sha256, []).append(one)
     return found
 

@@ -38,7 +38,7 @@ def row(fact: Fact, *, station: str, device: str, sequence: int, occurred_at: in
         "ended_at": occurred_at if isinstance(fact, CameraEnded) else None,
         "lasted_ms": fact.lasted_ms if isinstance(fact, CameraEnded) else None,
         "sequence": sequence,
-        "thumbnail": _picture(fact.thumbnail),
+        "thumbnail": jpeg_of(fact.thumbnail),
         "clip": None if fact.clip is None else name_of(station, device, fact.clip.id),
         "reviewed_at": None,
         "reviewed_by": None,
@@ -109,7 +109,7 @@ def _statement(connection: sa.Connection) -> Any:
     return upsert_incident(postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)
 
 
-def _picture(text: str | None) -> bytes | None:
+def jpeg_of(text: str | None) -> bytes | None:
     """Return a thumbnail's bytes; what is no base64 is no picture."""
     if not text:
         return None

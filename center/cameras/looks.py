@@ -37,6 +37,9 @@ SILENT_S = 5.0
 PER_CAMERA, TOGETHER = 8, 32
 """So many may look at once."""
 
+OWN_PER_CAMERA, OWN_TOGETHER = 2, 4
+"""So many of them may be one person's, on however many desks: nobody shuts the others out."""
+
 _OVER_REMEMBERED = 64
 _TICK_S = 1.0
 _FIRST, _LAST = b"\xff\xd8\xff", b"\xff\xd9"  # ITU-T T.81: start of image, end of image
@@ -47,6 +50,10 @@ Coming = Literal["none", "waiting", "coming", "silent"]
 
 class FullError(CenterError):
     """As many look as may at once."""
+
+
+class OwnFullError(FullError):
+    """One person looks as often as one may."""
 
 
 class WrongTokenError(CenterError):
@@ -97,8 +104,8 @@ class _Place:
 class Viewer:
     """Somebody who looks. What came before is not shown: `next` gives pictures that came since."""
 
-    def __init__(self, looks: "Looks", place: _Place, session: str) -> None:
-        self.session = session
+    def __init__(self, looks: "Looks", place: _Place, session: str, actor: str) -> None:
+        self.session, self.actor = session, actor
         self.shown = 0
         self.news = asyncio.Event()
         self.ended = False
@@ -170,9 +177,12 @@ class Looks:
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
-    def view(self, station: str, session: str, *, live: bool) -> Viewer:
-        """Look through a camera until the viewer is closed; raises FullError."""
+    def view(self, station: str, session: str, actor: str, *, live: bool) -> Viewer:
+        """Look through a camera until the viewer is closed; raises FullError, and OwnFullError for one's own."""
         place = self._places.get(station)
+        own = {name: sum(one.actor == actor for one in each.viewers) for name, each in self._places.items()}
+        if own.get(station, 0) >= OWN_PER_CAMERA or sum(own.values()) >= OWN_TOGETHER:
+            raise OwnFullError("this person looks as often as one may")
         if self._closed or sum(len(each.viewers) for each in self._places.values()) >= TOGETHER:
             raise FullError("too many people look through cameras")
         if place is not None and len(place.viewers) >= PER_CAMERA:
@@ -185,7 +195,7 @@ class Looks:
         if place.ending is not None:
             place.ending.cancel()
             place.ending = None
-        viewer = Viewer(self, place, session)
+        viewer = Viewer(self, place, session, actor)
         place.viewers.add(viewer)
         self._tick_soon()
         return viewer

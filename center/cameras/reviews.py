@@ -32,6 +32,7 @@ log is for; one a quarter of an hour says who looked, when, and about how long.
 """
 
 NOTE_LENGTH, REASON_LENGTH, REASON_LEAST = 1000, 300, 10
+_LETTERS = 4
 NEAR_MS = 30 * 60_000
 _NEAR = 8
 _KEY = re.compile(r"[ic][0-9a-f]{32}")
@@ -155,6 +156,12 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
+def sound_reason(words: str) -> bool:
+    """Whether a reason could tell somebody something next year: two words, ten characters, not one key held down."""
+    letters = {one for one in words.casefold() if one.isalnum()}
+    return len(words) >= REASON_LEAST and len(words.split()) > 1 and len(letters) >= _LETTERS
+
+
 # --- lists ---------------------------------------------------------------------------------------------------------
 
 
@@ -182,14 +189,20 @@ def numbers(connection: sa.Connection, tickets: Iterable[str]) -> dict[str, str]
 
 def picture(connection: sa.Connection, key: str) -> bytes | None:
     """Return an item's thumbnail."""
-    query = sa.select(incident.c.thumbnail).where(incident.c.id == key[1:])
-    return connection.execute(query).scalar() if key.startswith("i") else None
+    table = incident if key.startswith("i") else clip
+    return connection.execute(sa.select(table.c.thumbnail).where(table.c.id == key[1:])).scalar()
 
 
 _OF_INCIDENT = (
     incident.c.id, incident.c.station, incident.c.device, incident.c.name, incident.c.kind, incident.c.began_at,
     incident.c.ended_at, incident.c.lasted_ms, incident.c.ticket, incident.c.thumbnail.is_not(None).label("pictured"),
-    incident.c.clip, incident.c.reviewed_at, incident.c.reviewed_by, clip.c.arrived_at, clip.c.wiped_at, clip.c.held,
+    incident.c.clip, incident.c.reviewed_at, incident.c.reviewed_by, clip.c.arrived_at, clip.c.wiping_at,
+    clip.c.wiped_at, clip.c.held,
+)  # fmt: skip
+_OF_CLIP = (
+    clip.c.id, clip.c.station, clip.c.device, clip.c.name, clip.c.why, clip.c.start, clip.c.seconds, clip.c.ticket,
+    clip.c.thumbnail.is_not(None).label("pictured"), clip.c.arrived_at, clip.c.wiping_at, clip.c.wiped_at, clip.c.held,
+    clip.c.reviewed_at, clip.c.reviewed_by,
 )  # fmt: skip
 _INCIDENTS = sa.select(*_OF_INCIDENT).select_from(incident.outerjoin(clip, clip.c.id == incident.c.clip))
 
@@ -202,7 +215,7 @@ def _queries(wanted: Wanted, beyond: Place | None, newer: bool, count: int) -> I
             yield _narrowed(_INCIDENTS, incident, incident.c.began_at, "i", one, beyond, newer).limit(count)
     for why in KEPT if wanted.kind is None else (wanted.kind,):
         if why in KEPT:
-            query = sa.select(clip).where(clip.c.why == why)
+            query = sa.select(*_OF_CLIP).where(clip.c.why == why)
             yield _narrowed(query, clip, clip.c.start, "c", wanted, beyond, newer).limit(count)
 
 
@@ -271,7 +284,7 @@ def _clip_item(row: Row) -> Item:
         lasted_ms=round(row.seconds * 1000),
         going_on=False,
         ticket=row.ticket,
-        pictured=False,
+        pictured=bool(row.pictured),
         clip=row.id,
         clip_state=_state(row),
         held=bool(row.held),
@@ -281,7 +294,13 @@ def _clip_item(row: Row) -> Item:
 
 
 def _state(row: Row) -> ClipState:
-    return "wiped" if row.wiped_at is not None else "here" if row.arrived_at is not None else "coming"
+    return "wiped" if _gone_at(row) is not None else "here" if row.arrived_at is not None else "coming"
+
+
+def _gone_at(row: Row) -> int | None:
+    """Return when a recording was wiped; one that is about to be is gone for everybody."""
+    found: int | None = row.wiped_at if row.wiped_at is not None else row.wiping_at
+    return found
 
 
 # --- one of them ---------------------------------------------------------------------------------------------------
@@ -320,7 +339,7 @@ def recording(connection: sa.Connection, id_: str) -> Recording | None:
     row = connection.execute(sa.select(clip).where(clip.c.id == id_)).first()
     if row is None:
         return None
-    alive = row.wiped_at is None
+    alive = _gone_at(row) is None
     return Recording(
         id=row.id,
         station=row.station,
@@ -334,7 +353,7 @@ def recording(connection: sa.Connection, id_: str) -> Recording | None:
         here=alive and row.arrived_at is not None,
         sealed_here=alive and row.sealed_at is not None,
         held=row.held,
-        wiped_at=row.wiped_at,
+        wiped_at=_gone_at(row),
     )
 
 
@@ -347,7 +366,7 @@ def recording_of(connection: sa.Connection, key: str) -> Recording | None:
 def _item(connection: sa.Connection, key: str) -> Item | None:
     if not is_key(key):
         return None
-    of_clip = sa.select(clip).where(clip.c.id == key[1:])
+    of_clip = sa.select(*_OF_CLIP).where(clip.c.id == key[1:])
     query = _INCIDENTS.where(incident.c.id == key[1:]) if key[0] == "i" else of_clip
     return next(_items(connection, query), None)
 
@@ -410,7 +429,7 @@ def add_review(connection: sa.Connection, key: str, *, actor: str, at: int, note
 
 
 def set_held(connection: sa.Connection, id_: str, held: bool, *, actor: str, at: int, reason: str) -> None:
-    """Keep a recording from being wiped, or let it go again. `Vault.alone` must be held: else it may be wiped now."""
+    """Keep a recording from being wiped, or let it go again; who holds one that is about to be wiped hears that."""
     found = recording(connection, id_)
     if found is None:
         raise ReviewError("review_unknown")
@@ -426,13 +445,23 @@ def set_held(connection: sa.Connection, id_: str, held: bool, *, actor: str, at:
 
 def note_look(connection: sa.Connection, found: Recording, *, actor: str, at: int) -> int:
     """Write down that somebody looks at a recording now, unless that is still the same look; returns when it began."""
-    mine = sa.and_(look.c.clip == found.id, look.c.actor == actor, look.c.file == "shown", look.c.at > at - LOOK_MS)
-    began = connection.execute(sa.select(sa.func.max(look.c.at)).where(mine, look.c.at <= at)).scalar()
+    entry = audit.Entry(at=at, actor=actor, action="clip_seen", object=found.title)
+    return _note_once(connection, found.id, "shown", entry)
+
+
+def note_list(connection: sa.Connection, asked: str, *, actor: str, at: int) -> int:
+    """Write down that somebody sees the list with its thumbnails; `asked`: its filters. Like a look at a recording."""
+    return _note_once(connection, "", "list", audit.Entry(at=at, actor=actor, action="review_listed", detail=asked))
+
+
+def _note_once(connection: sa.Connection, of: str, file: str, entry: audit.Entry) -> int:
+    mine = sa.and_(look.c.clip == of, look.c.actor == entry.actor, look.c.file == file, look.c.at > entry.at - LOOK_MS)
+    began = connection.execute(sa.select(sa.func.max(look.c.at)).where(mine, look.c.at <= entry.at)).scalar()
     if began is not None:
         return int(began)
-    connection.execute(sa.insert(look).values(clip=found.id, at=at, actor=actor, file="shown", reason=""))
-    audit.append(connection, audit.Entry(at=at, actor=actor, action="clip_seen", object=found.title))
-    return at
+    connection.execute(sa.insert(look).values(clip=of, at=entry.at, actor=entry.actor, file=file, reason=""))
+    audit.append(connection, entry)
+    return entry.at
 
 
 def note_reveal(connection: sa.Connection, found: Recording, *, actor: str, at: int, reason: str) -> None:

@@ -23,7 +23,9 @@ from typing import Any, Literal, TypeVar
 import sqlalchemy as sa
 
 from center.cameras.book import reason
+from center.cameras.incidents import jpeg_of
 from center.cameras.names import name_of
+from center.cameras.reviews import KEPT
 from center.cameras.vault import FOLDER, Known, MismatchError, Partial, Vault, VaultError
 from center.clock import MOST_AHEAD_MS
 from center.config import Config
@@ -57,8 +59,14 @@ READERS = 8
 _REPEATS = 256
 _ANSWER_S = 30.0
 _DAY_MS = 86_400_000
+GB = 1_000_000_000
+FORGOTTEN_S = 3_600.0
+"""A camera that was told to keep its recordings, and asked no more for so long, is away."""
+
 HALF_DAYS = 7
 """What came in half, or with a wrong hash, is kept for so long after its token has ended."""
+
+SHARE_FULL = "share_full"
 
 Answered = Callable[[Reply], None]
 Which = Literal["shown", "sealed"]
@@ -109,12 +117,14 @@ class Uploads:
         self._hall, self._clock = hall, hall.clock
         self._largest = config.clips.largest_mb * 1_000_000
         self._at_once = config.clips.at_once
+        self._each = config.clips.each_gb * GB
         self.vault = vault or make_vault(config)
         self._lock = threading.Lock()  # guards what follows, up to the blank line
         self._ways: dict[str, Way] = {}
         self._busy = self._pending = 0
         self._repeats: OrderedDict[str, Reply] = OrderedDict()
         self._asks = Buckets(ASKS)
+        self._over: dict[str, float] = {}  # camera → when it heard last that it has its share here
 
         self._failing = False
         self._pool = ThreadPoolExecutor(self._at_once + 2, thread_name_prefix="clips")
@@ -177,6 +187,33 @@ class Uploads:
                 self._repeats.popitem(last=False)
         answer(reply)
 
+    def over(self) -> frozenset[tuple[str, str]]:
+        """Return the stations and devices of cameras that keep recordings because they have their share here."""
+        now = self._clock.monotonic_s()
+        with self._lock:
+            self._over = {camera: at for camera, at in self._over.items() if now - at < FORGOTTEN_S}
+            return frozenset((station, device) for station, _, device in (one.partition("/") for one in self._over))
+
+    def _share(self) -> int:
+        """Return how much of one camera may lie here: a stolen one leaves room for the others."""
+        size = self.vault.size()
+        return self._each if size is None else min(self._each, size // 2)
+
+    def _note_share(self, camera: str, *, over: bool) -> None:
+        with self._lock:
+            before = camera in self._over
+            self._over.pop(camera, None)
+            if over:
+                self._over[camera] = self._clock.monotonic_s()
+        if over and not before:
+            log.warning(
+                "the camera %s has its share here, %.1f GB ([clips] each_gb, or half the disk): it keeps what is new",
+                camera,
+                self._share() / GB,
+            )
+        elif before and not over:
+            log.info("recordings of the camera %s are taken again", camera)
+
     def _leave(self, station: str, device: str, request: Request) -> Upload:
         clip, file = request.args.clip, request.args.file
         if clip is None or file is None:
@@ -195,6 +232,7 @@ class Uploads:
         row: dict[str, Any] = {
             "id": name_of(station, device, clip.id), "station": station, "device": device, "name": clip.id,
             "start": start, "seconds": clip.seconds, "why": request.args.why, "ticket": request.args.ticket,
+            "thumbnail": jpeg_of(request.args.thumbnail) if file == "shown" else None,
         }  # fmt: skip
         token = secrets.token_urlsafe(32)
         way = Way(
@@ -210,7 +248,14 @@ class Uploads:
         )
         with self._lock:
             self._check_open(way, now)
-        way.done = self._do(lambda connection: _enter(connection, row, way, now))
+        share = self._share()
+        try:
+            way.done = self._do(lambda connection: _enter(connection, row, way, now, share=share))
+        except _RefusedError as error:
+            if error.code == SHARE_FULL:
+                self._note_share(camera, over=True)
+            raise
+        self._note_share(camera, over=False)
         if not way.done and self.vault.room() < clip.bytes - self.vault.offset(way.id):
             raise _RefusedError("disk_low", "the center's disk has no room to spare; later")
         way = self._remember(way, now)
@@ -399,22 +444,24 @@ def _left(connection: sa.Connection) -> list[Way]:
     ]
 
 
-def _enter(connection: sa.Connection, said: dict[str, Any], way: Way, now: int) -> bool:
+def _enter(connection: sa.Connection, said: dict[str, Any], way: Way, now: int, *, share: int) -> bool:
     """Write clip and upload; returns whether this very file is here already."""
     clip, upload = tables.clip, tables.upload
     columns = _columns(way.file)
     said = said | {"why": reason(connection, said["station"], said["ticket"], said["why"])}
     found = connection.execute(sa.select(clip).where(clip.c.id == way.clip)).mappings().first()
     here = found is not None and found[columns["at"]] is not None
-    if found is not None and found["wiped_at"] is not None:
+    if found is not None and (found["wiped_at"] is not None or found["wiping_at"] is not None):
         raise _RefusedError("clip_wiped", "it was kept long enough and is wiped; delete it")
     if found is not None and here and found[columns["sha256"]] != way.sha256:
         raise _RefusedError("clip_exists", "another recording has this id")
+    if not here and _taken(connection, said["station"], said["device"], but=way) + way.bytes > share:
+        raise _RefusedError(SHARE_FULL, f"this camera has its share here, {share / GB:.1f} GB; later")
     if found is None:
         connection.execute(sa.insert(clip).values(**said, made_at=now, held=False))
     if not here:
         # What is here has been seen so: its other file does not put it elsewhere in the lists, nor out of them.
-        news = ("start", "seconds", "why", "ticket") if found is None or _none_here(found) else _known_later(found)
+        news = _TOLD if found is None or _unseen(found) else _known_later(found, said)
         told = {name: said[name] for name in news if said[name] is not None}
         values = {columns["bytes"]: way.bytes, columns["sha256"]: way.sha256, **told}
         connection.execute(sa.update(clip).where(clip.c.id == way.clip).values(values))
@@ -428,20 +475,44 @@ def _enter(connection: sa.Connection, said: dict[str, Any], way: Way, now: int) 
     return here
 
 
-def _none_here(row: Any) -> bool:
-    return row["arrived_at"] is None and row["sealed_at"] is None
+_TOLD = ("start", "seconds", "why", "ticket", "thumbnail")
 
 
-def _known_later(row: Any) -> tuple[str, ...]:
-    """Return what a second file may say anew: a service is asked for after it has ended."""
-    return ("why",) if row["why"] in (None, "service") else ()
+def _taken(connection: sa.Connection, station: str, device: str, *, but: Way) -> int:
+    """Return how many bytes of a camera are here or announced, beside one file; what people hold is not its affair."""
+    clip, upload = tables.clip, tables.upload
+    own = sa.and_(clip.c.station == station, clip.c.device == device, clip.c.wiped_at.is_(None))
+    shown = sa.case((clip.c.arrived_at.is_not(None), clip.c.bytes), else_=0)
+    sealed = sa.case((clip.c.sealed_at.is_not(None), clip.c.sealed_bytes), else_=0)
+    here = sa.select(sa.func.sum(shown + sealed)).where(own, clip.c.held.is_(False))
+    arrived = sa.case((upload.c.file == "shown", clip.c.arrived_at), else_=clip.c.sealed_at)
+    others = sa.or_(upload.c.clip != but.clip, upload.c.file != but.file)
+    coming = sa.select(sa.func.sum(upload.c.bytes)).join_from(upload, clip, clip.c.id == upload.c.clip)
+    coming = coming.where(own, arrived.is_(None), others)
+    return sum(int(connection.execute(query).scalar() or 0) for query in (here, coming))
+
+
+def _unseen(row: Any) -> bool:
+    """Whether nobody has a word on a recording yet: nothing of it is here, and nobody holds or has reviewed it."""
+    return row["arrived_at"] is None and row["sealed_at"] is None and not row["held"] and row["reviewed_at"] is None
+
+
+def _known_later(row: Any, said: dict[str, Any]) -> tuple[str, ...]:
+    """Return what a second file may say anew: a service is asked for after it has ended.
+
+    Never out of the lists: what somebody holds would be found by nobody.
+    """
+    return ("why",) if row["why"] in (None, "service") and said["why"] in KEPT else ()
 
 
 def _mark(connection: sa.Connection, way: Way, now: int) -> bool:
     """Say that a file is here; false if its clip was wiped."""
     clip, columns = tables.clip, _columns(way.file)
     open_ones = sa.update(clip).where(
-        clip.c.id == way.clip, clip.c.wiped_at.is_(None), clip.c[columns["sha256"]] == way.sha256
+        clip.c.id == way.clip,
+        clip.c.wiping_at.is_(None),
+        clip.c.wiped_at.is_(None),
+        clip.c[columns["sha256"]] == way.sha256,
     )
     return connection.execute(open_ones.values({columns["at"]: now})).rowcount > 0
 

@@ -105,11 +105,21 @@ class Vault:
 
     def room(self) -> int:
         """Return how many bytes may still be taken; negative where the disk has less than its spare room."""
-        with _told(self.folder):
-            self._prepare()
-            disk = os.statvfs(self.folder)
+        disk = self._disk()
         spare = max(self._spare_bytes, int(disk.f_blocks * disk.f_frsize * self._spare_share))
         return disk.f_bavail * disk.f_frsize - spare
+
+    def size(self) -> int | None:
+        """Return how many bytes the disk has, free or not; None where whole files lie elsewhere."""
+        if self.elsewhere is not None:
+            return None
+        disk = self._disk()
+        return disk.f_blocks * disk.f_frsize
+
+    def _disk(self) -> os.statvfs_result:
+        with _told(self.folder):
+            self._prepare()
+            return os.statvfs(self.folder)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """Takes out recordings and thumbnails that were kept long enough, a few at a time; those that are held stay.
 
-The file goes first, for good, and then its row says so: a power cut between the two leaves a row without a file, which
-is wiped again, and never a file that anybody could look at and no row knows of.
+The row says first that the recording is going, if nobody holds it: from then on nobody can hold it or see it, and who
+holds one waits for no file. The file goes next, for good, and then the row says so: a power cut between the two leaves
+a row without a file, which is wiped again, and never a file that anybody could look at and no row knows of.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ def steps(vault: Vault, before: int | None, *, now_ms: int) -> Sequence[tuple[st
     if before is not None:
         found.append(("thumbnails", lambda do: do(lambda connection: _thumbnails(connection, before))))
         found.append(("recordings", lambda do: _recordings(vault, do, _old(before), now_ms)))
+    found.append(("recordings that were going", lambda do: _recordings(vault, do, _begun(), now_ms)))
     return found
 
 
@@ -52,9 +54,9 @@ def _recordings(vault: Vault, do: Do, which: sa.Select[Any], now_ms: int) -> int
     gone, failed = 0, None
     for row in rows:
         try:
+            if not do(partial(_begin, query=which.where(clip.c.id == row.id), now_ms=now_ms)):
+                continue  # somebody has held it meanwhile
             with vault.alone():
-                if do(partial(_first, query=which.where(clip.c.id == row.id))) is None:
-                    continue  # somebody has held it meanwhile
                 _delete_files(vault, do, row)
                 _say_wiped(do, row.id, now_ms)
         except VaultError as error:
@@ -68,6 +70,11 @@ def _recordings(vault: Vault, do: Do, which: sa.Select[Any], now_ms: int) -> int
 
 def _old(before: int) -> sa.Select[Any]:
     return _here().where(clip.c.made_at < before)
+
+
+def _begun() -> sa.Select[Any]:
+    """Return what was going already when the last step ended early."""
+    return _here().where(clip.c.wiping_at.is_not(None))
 
 
 def _drawn_out() -> sa.Select[Any]:
@@ -85,6 +92,14 @@ def _here() -> sa.Select[Any]:
     here = sa.or_(clip.c.arrived_at.is_not(None), clip.c.sealed_at.is_not(None))
     query = sa.select(clip.c.id, clip.c.sha256, clip.c.sealed_sha256)
     return query.where(clip.c.held.is_(False), clip.c.wiped_at.is_(None), here)
+
+
+def _begin(connection: sa.Connection, query: sa.Select[Any], now_ms: int) -> bool:
+    """Say that a recording is going, unless it is to stay after all."""
+    row = connection.execute(query).first()
+    if row is not None:
+        connection.execute(sa.update(clip).where(clip.c.id == row.id).values(wiping_at=now_ms, thumbnail=None))
+    return row is not None
 
 
 def _say_wiped(do: Do, name: str, now_ms: int) -> None:
@@ -126,7 +141,8 @@ def _first(connection: sa.Connection, query: sa.Select[Any]) -> Any:
 def _forget(connection: sa.Connection, name: str, empty: Any) -> None:
     connection.execute(sa.delete(upload).where(upload.c.id == name))
     if empty is not None:
-        connection.execute(sa.delete(clip).where(clip.c.id == empty.id))
+        still = sa.and_(clip.c.id == empty.id, clip.c.arrived_at.is_(None), clip.c.sealed_at.is_(None))
+        connection.execute(sa.delete(clip).where(still))
 
 
 def _thumbnails(connection: sa.Connection, before: int) -> int:

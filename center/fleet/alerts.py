@@ -45,6 +45,7 @@ PATIENCE: Mapping[Kind, Patience] = {
     "clock": Patience(_DAY_S, _MINUTE_S),
     "certificate": Patience(0, _MINUTE_S),
     "panic": Patience(0, 2 * _MINUTE_S),  # bad at the moment of the press only
+    "share": Patience(0, 2 * _MINUTE_S),
     "store": Patience(10, _MINUTE_S),
     "broker": Patience(30, _MINUTE_S),
     "restarts": Patience(0, 30 * _MINUTE_S),

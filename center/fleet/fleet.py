@@ -63,6 +63,8 @@ class Fleet:
         self.broker_ends: Callable[[], int] = lambda: 0
         self.certificates: Callable[[], Mapping[Subject, int]] = dict
         """Until when each device's certificate is good, in UTC milliseconds; asked once in ten minutes."""
+        self.over_share: Callable[[], frozenset[Subject]] = frozenset
+        """Whose recordings the center takes no more of; asked at each look."""
         self.revoked: Callable[[], frozenset[Subject]] = frozenset
         """Whose keys are all revoked; asked at each look."""
         self.on_news: Callable[[], None] = lambda: None
@@ -175,6 +177,9 @@ class Fleet:
             )
             if reached and (cell := self._strips.note(subject, level(device, found), now_ms)) is not None:
                 self._unwritten_cells[cell[0], cell[1]] = cell
+        for subject in self.over_share():
+            if (known := seen.get(subject)) is not None:
+                seen[subject] = {**known, "share": Sign("bad")}
         for subject in self._panics:
             seen[subject] = {**(seen.get(subject) or {}), "panic": Sign("bad")}
         self._panics.clear()

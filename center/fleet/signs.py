@@ -14,9 +14,9 @@ from contract.events import DeviceHealth
 Level = Literal["ok", "warn", "lost", "revoked", "offline", "unknown"]
 Kind = Literal[
     "lost", "revoked", "twins", "silent", "trouble", "outbox", "hot", "throttled", "disk", "clock_off", "clock",
-    "certificate", "panic", "store", "broker", "restarts", "center_disk", "center_clock",
+    "certificate", "panic", "store", "broker", "restarts", "center_disk", "center_clock", "share",
 ]  # fmt: skip
-"""What an alert can be about; the last five are the center's own."""
+"""What an alert can be about; `store` to `center_clock` are the center's own."""
 
 Condition = Literal["bad", "between", "well"]
 

@@ -17,7 +17,9 @@ OF_EVENTS = (
 def upsert_incident(insert: Callable[[sa.Table], Any]) -> Any:
     """Return the statement for a dialect's `insert`: a row of what one event says, taken into what others said.
 
-    The newest event is believed, whatever came first; what it does not say stays as an earlier one said it.
+    The newest event is believed, whatever came first; what it does not say stays as an earlier one said it. But the
+    recording is the first that was named: people judge and hold by it. And once an incident has ended, only what is
+    older than its end is taken in: a camera that was stolen cannot make another one of what was reviewed long ago.
     """
     statement = insert(incident)
     old, new = incident.c, statement.excluded
@@ -25,13 +27,15 @@ def upsert_incident(insert: Callable[[sa.Table], Any]) -> Any:
     changes: dict[str, Any] = {
         "began_at": sa.case((new.began_at < old.began_at, new.began_at), else_=old.began_at),
         "heard_at": sa.case((new.heard_at > old.heard_at, new.heard_at), else_=old.heard_at),
-        "ended_at": sa.func.coalesce(new.ended_at, old.ended_at),
-        "lasted_ms": sa.func.coalesce(new.lasted_ms, old.lasted_ms),
+        "ended_at": sa.func.coalesce(old.ended_at, new.ended_at),
+        "lasted_ms": sa.func.coalesce(old.lasted_ms, new.lasted_ms),
         "sequence": sa.case((newer, new.sequence), else_=old.sequence),
+        "clip": sa.func.coalesce(old.clip, new.clip),
     }
     for name in ("kind", "zone", "confidence"):
         changes[name] = sa.case((newer, new[name]), else_=old[name])
-    for name in ("ticket", "thumbnail", "clip"):
+    for name in ("ticket", "thumbnail"):
         first, second = sa.func.coalesce(new[name], old[name]), sa.func.coalesce(old[name], new[name])
         changes[name] = sa.case((newer, first), else_=second)
-    return statement.on_conflict_do_update(index_elements=["id"], set_=changes)
+    open_or_older = sa.or_(old.ended_at.is_(None), new.sequence < old.sequence)
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=open_or_older)

@@ -265,7 +265,9 @@ clip = Table(
     Column("sealed_at", BigInteger),
     Column("made_at", BigInteger, nullable=False),  # when the camera first asked for leave to send it
     Column("held", Boolean, nullable=False),  # never wiped
+    Column("wiping_at", BigInteger),  # its files are about to go: nobody holds it or sees it any more
     Column("wiped_at", BigInteger),
+    Column("thumbnail", LargeBinary),  # JPEG, of what is shown; it goes with the recording
     Column("reviewed_at", BigInteger),  # of a recording without an incident: the newest `review`
     Column("reviewed_by", String(64)),
     Column("note", String(1000)),
@@ -275,6 +277,13 @@ clip = Table(
     Index(None, "sha256"),
     Index(None, "sealed_sha256"),
     Index(None, "made_at"),
+    Index(
+        "ix_clip_unwiped",
+        "station",
+        "device",
+        sqlite_where=text("wiped_at IS NULL"),
+        postgresql_where=text("wiped_at IS NULL"),
+    ),
 )
 
 upload = Table(

@@ -103,6 +103,7 @@ def create_app(
     provider, ways = _other_login(config, hall)
     technician = Technician(people, Path(config.data_dir))
     uploads = Uploads(config, hall)
+    fleet.over_share = uploads.over
     wishes = Wishes(hall, config)
     wishes.look, hub.looks.on_change = hub.looks.wanted, wishes.touch
     drawing = Drawing(config, hub, assets)

@@ -22,6 +22,7 @@ from center.cameras.looks import (
     FullError,
     NoPictureError,
     OverError,
+    OwnFullError,
     Picture,
     TooSoonError,
     Viewer,
@@ -37,6 +38,7 @@ from center.web.drawing import Drawing, PageRequest, language_of_page
 from center.web.gate import Problem, RefusedError, language_of, needs, person_of, refused, unstored
 from center.web.stream import Hub
 from center.web.words import WORDS, Language, pack, say
+from contract.cameras import KINDS
 from contract.states import PICTURE_BYTES
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ _LIST = (
     *("seconds_ago", "minutes_ago", "hours_ago", "seen_now", "camera_watched", "unreachable", "counter"),
     *(key for key in WORDS if key.startswith(("status_", "why_", "trouble_"))),
 )
-_ONE = (*_LIST, *(key for key in WORDS if key.startswith(("look_", "zone_", "keep_"))))
+_ONE = (*_LIST, *(key for key in WORDS if key.startswith(("look_", "zone_", "keep_", "hours_"))))
 
 CameraRequest = Request[None, None, AppState]
 
@@ -96,14 +98,19 @@ class Cameras:
         )
 
     def one(self, request: PageRequest, station: str) -> Response[bytes]:
-        """Draw one camera: its picture, its zones and masks."""
+        """Draw one camera: its picture, its zones and masks, what it reports and when."""
         view = self._hub.view("cameras")
         if not isinstance(item := view.get(station), CameraView):
             raise NotFoundException(detail=f"there is no camera at {station}")
         lang = language_of_page(request)
         start = {"reached": view["reached"], station: item}
         return self._draw(
-            request, "camera", ("cameras", station, start, pack(_ONE, lang)), item=item, **self._words(lang)
+            request,
+            "camera",
+            ("cameras", station, start, pack(_ONE, lang)),
+            item=item,
+            kinds=KINDS,
+            **self._words(lang),
         )
 
     def _words(self, lang: Language) -> dict[str, Any]:
@@ -155,7 +162,9 @@ class Cameras:
         if f"{station}/camera" not in self._hub.mirror.devices:
             raise NotFoundException(detail=f"there is no camera at {station}")
         try:
-            viewer = self._hub.looks.view(station, person.session, live=live)
+            viewer = self._hub.looks.view(station, person.session, person.actor, live=live)
+        except OwnFullError as error:
+            raise _refused(429, "viewers_own", request, {"retry-after": "10"}) from error
         except FullError as error:
             raise _refused(429, "viewers_full", request, {"retry-after": "10"}) from error
         try:

@@ -66,10 +66,12 @@ def upload_routes(uploads: Uploads) -> list[HTTPRouteHandler]:
 
 async def _take(uploads: Uploads, way: Way, request: UploadRequest, offset: int) -> int:
     """Write what comes; returns how much is here then, synced. Whatever ends it early, what came by then stays."""
+    here = await _done(uploads, lambda: uploads.vault.offset(way.id))
+    if here != offset:  # before it is opened: that may read, for the hash, all that is here
+        raise _refused(409, "offset_wrong", f"{here} bytes are here, go on there")
     partial = await _done(uploads, lambda: uploads.open(way))
+    way.known = partial.known
     try:
-        if partial.size != offset:
-            raise _refused(409, "offset_wrong", f"{partial.size} bytes are here, go on there")
         try:
             await _write(uploads, way, partial, request)
         finally:

@@ -95,6 +95,7 @@ class ReviewPages:
             return found, reviews.numbers(connection, tickets), reviews.unseen(connection, most=UNSEEN_MOST + 1)
 
         items, numbers, unseen = await self._do(read, lang)
+        await self._look_at_list(_who(request), asked.query(), lang)
         more, items = len(items) > PAGE, items[:PAGE]
         days: dict[str, list[Item]] = {}
         for item in items:
@@ -204,7 +205,9 @@ class ReviewPages:
         """Return an item's thumbnail."""
         jpeg = None
         if reviews.is_key(key):
-            jpeg = await self._do(lambda rows: reviews.picture(rows, key), language_of_page(request))
+            lang = language_of_page(request)
+            await self._look_at_list(_who(request), "", lang)
+            jpeg = await self._do(lambda rows: reviews.picture(rows, key), lang)
         if jpeg is None:
             raise NotFoundException(detail="there is no picture")
         return Response(jpeg, media_type="image/jpeg", headers=_NO_STORE)
@@ -269,10 +272,18 @@ class ReviewPages:
             yield piece
 
     async def _look(self, found: Recording, person: Person, lang: Language) -> None:
-        now, who = self._hall.now_ms(), (found.id, person.actor)
+        actor, at = person.actor, self._hall.now_ms()
+        await self._once((found.id, actor), at, lang, lambda rows: reviews.note_look(rows, found, actor=actor, at=at))
+
+    async def _look_at_list(self, person: Person, asked: str, lang: Language) -> None:
+        """Write down that somebody sees thumbnails, once in a quarter of an hour, before the first one goes out."""
+        actor, at = person.actor, self._hall.now_ms()
+        await self._once(("", actor), at, lang, lambda rows: reviews.note_list(rows, asked, actor=actor, at=at))
+
+    async def _once(self, who: tuple[str, str], now: int, lang: Language, note: Callable[[sa.Connection], int]) -> None:
         if 0 <= now - self._looks.get(who, now + 1) < reviews.LOOK_MS:
             return
-        began = await self._do(lambda rows: reviews.note_look(rows, found, actor=person.actor, at=now), lang)
+        began = await self._do(note, lang)
         if len(self._looks) >= _LOOKS_KEPT:
             self._looks.clear()  # asks the store once more
         self._looks[who] = began
@@ -288,9 +299,9 @@ class ReviewPages:
         return f"/review/{found[0].key}{asked.query()}" if found else f"/review{asked.query()}"
 
     async def _hold(self, key: str, held: bool, reason: str, person: Person, lang: Language) -> None:
-        """Hold or release, while nothing is wiped."""
-        if held and not reason:
-            raise ReviewError("review_reason")
+        """Hold or release; one transaction, so it waits for no file and for no store elsewhere."""
+        if held and not reviews.sound_reason(reason):
+            raise ReviewError("review_reason", n=reviews.REASON_LEAST)
 
         def job(connection: sa.Connection) -> None:
             found = reviews.recording_of(connection, key)
@@ -299,23 +310,14 @@ class ReviewPages:
             now = self._hall.now_ms()
             reviews.set_held(connection, found.id, held, actor=person.actor, at=now, reason=reason)
 
-        def alone() -> None:
-            with self._vault.alone():
-                self._hall.transact(job).result(30)
-
-        try:
-            await self._aside(alone)
-        except (StoreError, VaultError) as error:
-            raise unstored(StoreError(str(error), full=error.full), lang) from error
-        except TimeoutError as error:
-            raise unstored(StoreError("the center is busy"), lang) from error
+        await self._do(job, lang)
 
     async def _reveal(self, key: str, reason: str, person: Person, people: People, lang: Language) -> Grant:
         """Let somebody see a clear version; who and why is written down before."""
         if not person.may("reveal"):
             await people.record_denied(person, f"/review/{key}")
             raise refused(PeopleError("forbidden"), lang)
-        if len(reason) < reviews.REASON_LEAST:
+        if not reviews.sound_reason(reason):
             raise ReviewError("reveal_reason", n=reviews.REASON_LEAST)
         since = people.logged_in_at(person)
         if since is None or not 0 <= self._hall.now_ms() - since <= LOGIN_MS:

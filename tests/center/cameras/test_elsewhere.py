@@ -140,8 +140,8 @@ def test_a_store_that_hangs_stops_no_queue(center: Center, store: StandIn) -> No
         while len(store.asked) == before:
             assert sender.is_alive()
         assert center.issue() == "A001"
-        with center.client("dung-0") as dung:
-            held = dung.post(f"/review/{key}", data={"do": "hold", "reason": "khiếu nại"}, follow_redirects=True)
+        with center.client("dung-0") as dung, center.uploads.vault.alone():  # as an upload whose store hangs
+            held = dung.post(f"/review/{key}", data={"do": "hold", "reason": "khiếu nại số 12"}, follow_redirects=True)
             assert held.status_code == 200
             assert dung.get("/").status_code == 200
         assert center.http.get("/healthz").status_code == 200

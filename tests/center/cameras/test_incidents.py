@@ -94,6 +94,20 @@ def test_what_comes_late_does_not_undo_what_is_newer(hall: Hall) -> None:
     assert (row["thumbnail"], row["clip"]) == (JPEG, name_of("q01", "camera", "c-1"))
 
 
+def test_the_recording_of_an_incident_stays_the_one_that_was_named_first(hall: Hall) -> None:
+    """No later event gives an incident another recording, nor one that has ended another picture, kind or end."""
+    deliver(hall, arrival(STARTED, 1), arrival(replace(UPDATED, clip=CLIP), 2))
+    deliver(hall, arrival(replace(UPDATED, clip=replace(CLIP, id="c-2")), 3))
+    assert [row["clip"] for row in rows(hall)] == [name_of("q01", "camera", "c-1")]
+    deliver(hall, arrival(ENDED, 4))
+    before = rows(hall)
+    other = base64.b64encode(JPEG + b"another").decode()
+    deliver(hall, arrival(replace(UPDATED, clip=replace(CLIP, id="c-3"), thumbnail=other, kind="tamper"), 500))
+    deliver(hall, arrival(replace(ENDED, lasted_ms=9), 501))
+    assert rows(hall) == before
+    assert hall.transact(astray).result(5) == []
+
+
 def test_what_ended_without_a_start_is_there(hall: Hall) -> None:
     """An incident of which only the end came begins when it was first heard of."""
     deliver(hall, arrival(ENDED, 3))

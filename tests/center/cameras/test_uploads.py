@@ -17,10 +17,10 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from center.cameras import book
+from center.cameras import book, reviews
 from center.cameras import uploads as module
 from center.cameras.book import Wish
-from center.cameras.vault import Vault
+from center.cameras.vault import Partial, Vault
 from center.config import Clips
 from center.errors import StoreError
 from center.storage.tables import clip as clip_table
@@ -550,6 +550,86 @@ def test_a_disk_without_room_to_spare_says_later(center: Center, vault: Vault, m
     assert send(center, leave, CONTENT[100:], 100).status_code == 204
     monkeypatch.setattr(vault, "_spare_bytes", 1 << 60)
     assert camera.leave(clip()).offset == len(CONTENT)  # it is here: its camera may delete its own
+
+
+def test_a_camera_has_its_share_and_no_more(
+    center: Center, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What one camera has here and has announced is bounded; it is told to wait, others are not, and it is an alert."""
+    monkeypatch.setattr(center.uploads, "_each", 2 * len(CONTENT) + 10)
+    camera, other = Camera(center), Camera(center, station="q02")
+    assert send(center, camera.leave(clip()), CONTENT, 0).status_code == 204
+    coming = camera.leave(clip(CONTENT[::-1], "c-2"))
+    third = clip(CONTENT[:100], "c-3")
+    caplog.clear()
+    assert [camera.refusal(third), camera.refusal(third)] == ["share_full", "share_full"]
+    assert len([one for one in caplog.records if "has its share here" in one.message]) == 1
+    assert center.uploads.over() == {("q01", "camera")}
+    assert other.leave(clip()).offset == 0
+    assert camera.leave(clip()).offset == len(CONTENT)  # it is here: its camera may delete its own
+    assert send(center, coming, CONTENT[::-1], 0).status_code == 204
+    assert camera.refusal(third, "sealed") == "share_full"
+    hold = sa.update(clip_table).where(clip_table.c.name == "c-1").values(held=True)
+    center.hall.transact(lambda connection: connection.execute(hold)).result(5)
+    assert camera.leave(third).offset == 0  # what people hold is not its affair
+    assert center.uploads.over() == frozenset()
+
+
+def test_a_share_is_never_more_than_half_of_the_disk(center: Center, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a small disk a share is small: one camera leaves room for the others."""
+    monkeypatch.setattr(center.uploads.vault, "size", lambda: 2 * len(CONTENT) - 2)
+    assert Camera(center).refusal(clip()) == "share_full"
+
+
+def test_a_wrong_offset_is_refused_before_what_is_here_is_read(
+    center: Center, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart a part at a wrong place costs the center no hash of a large file; at the right one, one hash."""
+    leave = Camera(center).leave(clip())
+    assert send(center, leave, CONTENT[:500_000], 0).status_code == 204
+    center.uploads.start()  # as after a restart
+    read = Partial._read
+    hashed: list[int] = []
+    monkeypatch.setattr(Partial, "_read", lambda self: (hashed.append(self.size), read(self))[1])
+    for _ in range(3):
+        assert send(center, leave, b"x", 7).status_code == 409
+    assert hashed == []
+    for _ in range(3):
+        assert send(center, leave, b"", 500_000).status_code == 204
+    assert hashed == [500_000]
+    assert send(center, leave, CONTENT[500_000:], 500_000).status_code == 204
+    del vault
+
+
+def test_what_somebody_has_a_word_on_is_not_told_anew(center: Center) -> None:
+    """A recording that is held before it comes keeps its place: no later ask moves it out of the lists."""
+    camera = Camera(center)
+    camera.leave(clip(), why="low_rating")
+    hold = sa.update(clip_table).values(held=True)
+    center.hall.transact(lambda connection: connection.execute(hold)).result(5)
+    camera.leave(clip(start="2020-01-01T00:00:00Z"), why="nothing")
+    found = row_of(center)
+    assert (found.why, found.start > 1_700_000_000_000) == ("low_rating", True)
+    camera.leave(clip(name="c-2"), why="service")
+    assert send(center, camera.leave(clip(name="c-2"), why="service"), CONTENT, 0).status_code == 204
+    sealed = clip(CONTENT[:9], "c-2")
+    camera.leave(sealed, "sealed", why="nothing")
+    assert row_of(center, "c-2").why == "service"
+    camera.leave(sealed, "sealed", why="asked")
+    assert row_of(center, "c-2").why == "asked"
+
+
+def test_a_picture_comes_with_the_ask(center: Center) -> None:
+    """A recording of no incident has the thumbnail that its camera gave; what is no base64 changes none."""
+    camera = Camera(center)
+    camera.leave(clip(), why="sample", thumbnail="/9j/AA==")
+    camera.leave(clip(), why="sample", thumbnail="AAAAA")
+    key = f"c{row_of(center).id}"
+    listed = center.hall.transact(lambda rows: reviews.listed(rows, reviews.Wanted(), count=9)).result(5)
+    assert [(one.key, one.pictured) for one in listed] == [(key, True)]
+    assert center.hall.transact(lambda rows: reviews.picture(rows, key)).result(5) == b"\xff\xd8\xff\x00"
+    camera.leave(clip(CONTENT[:9], "c-9"), "sealed", thumbnail="/9j/AA==")
+    assert row_of(center, "c-9").thumbnail is None
 
 
 def test_a_whole_file_of_a_killed_center_is_settled(center: Center, vault: Vault) -> None:

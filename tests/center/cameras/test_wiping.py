@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from center.cameras import book
+from center.cameras import book, reviews
 from center.cameras.book import Wish
 from center.cameras.incidents import astray
 from center.cameras.names import name_of
@@ -167,6 +167,32 @@ def test_a_power_cut_leaves_no_file_without_a_row(
     assert (wiped(hall), list(vault.list())) == ({"old": False}, [])
     assert sweep(hall, config)["recordings"] == 1
     assert wiped(hall) == {"old": True}
+
+
+def test_what_is_about_to_go_is_held_and_seen_by_nobody(
+    hall: Hall, config: Config, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording whose wiping has begun is gone for everybody, whatever is on the disk, and goes at last."""
+    put(hall, vault, "old", b"old", age_days=31, thumbnail=b"jpeg", why="sample")
+
+    def away(_sha256: str) -> None:
+        raise VaultError("the disk is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Vault, "delete", lambda _self, sha256: away(sha256))
+        with pytest.raises(VaultError):
+            sweep(hall, config)
+    one = name_of("q01", "camera", "old")
+    found = hall.transact(lambda rows: reviews.recording(rows, one)).result(5)
+    assert found is not None
+    assert (found.here, found.wiped_at is not None) == (False, True)
+    assert hall.transact(lambda rows: reviews.picture(rows, f"c{one}")).result(5) is None
+    held = hall.transact(lambda rows: reviews.set_held(rows, one, True, actor="person:d", at=NOW, reason="r"))
+    with pytest.raises(reviews.ReviewError, match="review_wiped"):
+        held.result(5)
+    assert list(vault.list()) == [hashlib.sha256(b"old").hexdigest()]
+    assert sweep(hall, config, days=1)["recordings that were going"] == 1
+    assert (wiped(hall), list(vault.list())) == ({"old": True}, [])
 
 
 def pictures(config: Config) -> list[bool]:

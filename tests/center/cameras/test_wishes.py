@@ -50,6 +50,7 @@ from tests.support.waiting import wait_for
 TOPIC = "motcua/v1/bentre/{}/camera/desired"
 ONLINE = Status(state="online", version="1", bootid="b", since="2026-11-23T01:00:00Z")
 CITIZEN = Zone(name="citizen", points=((0.0, 0.2), (0.5, 0.2), (0.5, 1.0), (0.0, 1.0)))
+CORNERS = "0,200 500,200 500,1000 0,1000"
 
 
 class Camera:
@@ -355,7 +356,9 @@ def test_settings_reach_the_camera_and_stay_over_a_restart(site: Site) -> None:
     assert (site.last().zones, site.last().masks) == (None, ())
     entries = site.hall.transact(lambda rows: newest(rows, None, 9)).result(30)
     assert [(one.actor, one.action, one.object, one.detail) for one in entries] == [
+        ("person:hanh", "camera_outline", "q01", f"zone citizen: {CORNERS} -> none"),
         ("person:hanh", "camera_set", "q01", "zones, masks, kinds; 1 -> 2"),
+        ("person:dung", "camera_outline", "q01", f"zone citizen: none -> {CORNERS}"),
         ("person:dung", "camera_set", "q01", "zones, kinds; 0 -> 1"),
     ]
 

@@ -281,6 +281,19 @@ def press(hall: Hall, event: str, station: str = "q01") -> None:
     assert hall.ingest(Delivery(arrivals=[told], sightings=[sighting])).result(30) == "stored"
 
 
+def test_a_camera_with_its_share_is_an_alert(make: MakeFleet, hall: Hall, clock: TestClock) -> None:
+    """That a camera keeps its recordings because it has its share here is an alert at once, until it sends again."""
+    over = {("q01", "camera"), ("q09", "camera")}
+    report(hall, "q01", "camera")
+    fleet = make()
+    fleet.over_share = lambda: frozenset(over)
+    fleet.look()
+    assert [(one.subject, one.kind) for one in fleet.board.alerts if one.ended_at is None] == [("q01/camera", "share")]
+    over.clear()
+    go(fleet, clock, 200, lambda: report(hall, "q01", "camera"))
+    assert [one for one in fleet.board.alerts if one.ended_at is None] == []
+
+
 def test_a_panic_is_an_alert_at_the_next_look(make: MakeFleet, hall: Hall, clock: TestClock) -> None:
     """Panic keys are an alert at once, which stands for two minutes; pressed again later they are another one."""
     fleet = make()

@@ -209,6 +209,8 @@ def test_ten_viewers_cost_the_camera_one_upload(
 ) -> None:
     """However many look, a picture is sent once; one more than may is refused, and told to come back."""
     monkeypatch.setattr(looks_module, "PER_CAMERA", 10)
+    monkeypatch.setattr(looks_module, "OWN_PER_CAMERA", 10)
+    monkeypatch.setattr(looks_module, "OWN_TOGETHER", 10)
     pages = [Looking(center, f"dung-{number % 4}") for number in range(10)]
     try:
         for page in pages:
@@ -225,6 +227,18 @@ def test_ten_viewers_cost_the_camera_one_upload(
             page.__exit__()
     assert sum(action == "camera_looked" for _, action, _, _ in log(center)) == 10
     assert PER_CAMERA >= 8
+
+
+@pytest.mark.usefixtures("camera")
+def test_one_person_does_not_take_all_places(center: Center) -> None:
+    """Who looks at a camera twice, on whatever desk, is told to close one; another person sees it all the same."""
+    with Looking(center, "dung-0") as one, Looking(center, "dung-1") as two:
+        wait_for(lambda: one.parts and two.parts)
+        with center.client("dung-2") as third:
+            full = third.get(LIVE)
+        assert (full.status_code, full.json()["code"]) == (429, "viewers_own")
+        with Looking(center, "hanh-1") as other:
+            wait_for(lambda: other.parts)
 
 
 @pytest.mark.usefixtures("camera")

@@ -246,9 +246,11 @@ def test_a_hold_needs_a_reason_and_is_told(center: Center, made: Film) -> None:
     """Without a reason nothing is held; who holds, releases, and why stands on the page and in the audit log."""
     key = report(center, made)
     with center.client("dung-0") as dung:
-        assert act(dung, key, "hold", reason="  ").status_code == 409
+        for little in ("  ", "aaaa", "aaaaaaaa aaaa", "khiếu_nại_số_12", "xem lại"):
+            assert "ít nhất hai từ" in (refused := act(dung, key, "hold", reason=little)).text
+            assert refused.status_code == 409
         assert "không bị xóa theo hạn" in act(dung, key, "hold", reason="khiếu nại 12").text
-        assert "Đã có người giữ" in act(dung, key, "hold", reason="nữa").text
+        assert "Đã có người giữ" in act(dung, key, "hold", reason="giữ thêm lần nữa").text
         assert "Đang giữ" in dung.get("/review").text
         page = act(dung, key, "release").text
         assert "khiếu nại 12" in page
@@ -259,17 +261,45 @@ def test_a_hold_needs_a_reason_and_is_told(center: Center, made: Film) -> None:
     ]
 
 
-def test_a_hold_that_cannot_be_kept_is_said(center: Center, made: Film) -> None:
-    """Where the recordings' disk takes nothing, a hold is refused as what cannot be stored is, and nothing is held."""
+def test_a_hold_that_cannot_be_kept_is_said(center: Center, made: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the store takes nothing, a hold is refused as such and nothing is held, then or later."""
     key = report(center, made)
-    lock = center.uploads.vault.folder / "lock"
-    lock.unlink(missing_ok=True)
-    lock.mkdir()  # fails for root, too
     with center.client("dung-0") as dung:
-        assert act(dung, key, "hold", reason="cần giữ").status_code == 503
-        lock.rmdir()
-        assert act(dung, key, "hold", reason="cần\x1b[2J\u202e giữ").status_code == 200
-    assert [(what, detail) for _, what, _, detail in entries(center)] == [("clip_held", "cần[2J giữ")]
+        dung.get("/review")
+        with monkeypatch.context() as patched:
+            full: Future[Any] = Future()
+            full.set_exception(StoreError("full", full=True))
+            patched.setattr(center.hall, "transact", lambda _job: full)
+            assert act(dung, key, "hold", reason="cần giữ lại").status_code in (503, 507)
+        assert "Đang giữ" not in dung.get("/review").text
+        assert act(dung, key, "hold", reason="cần\x1b[2J\u202e giữ lại").status_code == 200
+    assert [(what, detail) for _, what, _, detail in entries(center)] == [("clip_held", "cần[2J giữ lại")]
+
+
+def test_a_hold_waits_for_no_file(center: Center, made: Film) -> None:
+    """While the recordings' files are being worked on, however long, a recording is held at once and says so."""
+    key = report(center, made)
+    with center.client("dung-0") as dung, center.uploads.vault.alone():
+        assert "Đang giữ" in act(dung, key, "hold", reason="khiếu nại số 12").text
+
+
+def test_who_sees_the_list_is_in_the_log_once_before_a_thumbnail(center: Center, made: Film) -> None:
+    """List and thumbnails are a line of the audit log for each person in a quarter of an hour; without it, nothing."""
+    key = report(center, made)
+
+    def lines() -> list[tuple[str, str]]:
+        found = center.hall.transact(lambda rows: audit.newest(rows, None, 100)).result(5)
+        return [(one.actor, one.detail) for one in reversed(found) if one.action == "review_listed"]
+
+    with center.client("dung-0") as dung, center.client("dung-1") as again, center.client("hanh-0") as other:
+        assert dung.get(f"/review/{key}/picture").content == made.jpeg
+        assert lines() == [("person:dung", "")]
+        for _ in range(3):
+            assert again.get("/review?kind=crowding").status_code == 200
+            assert dung.get(f"/review/{key}/picture").status_code == 200
+        assert lines() == [("person:dung", "")]
+        assert other.get("/review").status_code == 403
+        assert len(lines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,10 @@ class Center:
     def client(self, token: str = "") -> httpx.Client:
         """Return a program of somebody who is logged in by this token; of nobody without one."""
         cookies = {COOKIE: token} if token else {}
+        # A connection kept alive ends after some seconds, in whose test ever, which then seems to leak the next one.
+        none_kept = httpx.Limits(max_keepalive_connections=0)
         # Plain HTTP on loopback; saves loading roots.
-        return httpx.Client(base_url=self.url, cookies=cookies, timeout=30, verify=False)  # noqa: S501
+        return httpx.Client(base_url=self.url, cookies=cookies, timeout=30, limits=none_kept, verify=False)  # noqa: S501
 
     def post(
         self, path: str, *, key: str | None = None, headers: dict[str, str] | None = None, **body: Any

@@ -49,12 +49,13 @@ def shared(provider: Idp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A center that trusts it; every test comes as somebody of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("center.people.oidc._AT_ONCE", 1)
+        patch.setattr("center.people.oidc.PATIENCE_S", 30.0)
         one = center_with(tmp_path_factory.mktemp("oidc"), provider.issuer)
-    one.http.post("/api/login", json={"name": "hanh", "password": PASSWORD})  # starts a thread that stays, as the next
-    arrive(one)[0].close()
-    yield one
-    one.http.close()
-    one.stop()
+        one.http.post("/api/login", json={"name": "hanh", "password": PASSWORD})  # starts a thread that stays, as next
+        arrive(one)[0].close()
+        yield one
+        one.http.close()
+        one.stop()
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def idp(provider: Idp) -> Idp:
 
 def fetch(url: str, **cookies: str) -> httpx.Response:
     """Ask for an address as a browser that knows nothing but these cookies."""
-    with httpx.Client(cookies=cookies, verify=False) as browser:  # noqa: S501 (plain HTTP; saves loading roots)
+    with httpx.Client(cookies=cookies, timeout=30, verify=False) as browser:  # noqa: S501 (plain; saves loading roots)
         return browser.get(url)
 
 

@@ -38,6 +38,7 @@ from center.web.drawing import Drawing, PageRequest, language_of_page
 from center.web.gate import Problem, RefusedError, language_of, needs, person_of, refused, unstored
 from center.web.stream import Hub
 from center.web.words import WORDS, Language, pack, say
+from contract.cameras import KINDS
 from contract.states import PICTURE_BYTES
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ _LIST = (
     *("seconds_ago", "minutes_ago", "hours_ago", "seen_now", "camera_watched", "unreachable", "counter"),
     *(key for key in WORDS if key.startswith(("status_", "why_", "trouble_"))),
 )
-_ONE = (*_LIST, *(key for key in WORDS if key.startswith(("look_", "zone_", "keep_"))))
+_ONE = (*_LIST, *(key for key in WORDS if key.startswith(("look_", "zone_", "keep_", "hours_"))))
 
 CameraRequest = Request[None, None, AppState]
 
@@ -97,14 +98,19 @@ class Cameras:
         )
 
     def one(self, request: PageRequest, station: str) -> Response[bytes]:
-        """Draw one camera: its picture, its zones and masks."""
+        """Draw one camera: its picture, its zones and masks, what it reports and when."""
         view = self._hub.view("cameras")
         if not isinstance(item := view.get(station), CameraView):
             raise NotFoundException(detail=f"there is no camera at {station}")
         lang = language_of_page(request)
         start = {"reached": view["reached"], station: item}
         return self._draw(
-            request, "camera", ("cameras", station, start, pack(_ONE, lang)), item=item, **self._words(lang)
+            request,
+            "camera",
+            ("cameras", station, start, pack(_ONE, lang)),
+            item=item,
+            kinds=KINDS,
+            **self._words(lang),
         )
 
     def _words(self, lang: Language) -> dict[str, Any]:

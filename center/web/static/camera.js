@@ -2,6 +2,7 @@
 import { boot, say, text, newId, everySecond, Live, Refused, post } from "./live.js";
 import { remark, figures } from "./seen.js";
 import { Drawing, fault } from "./zones.js";
+import { Heed } from "./heed.js";
 
 const ASK_AFTER_MS = 9.5 * 60_000; // the center ends a look after ten minutes
 const HIDDEN_MS = 30_000;
@@ -144,16 +145,23 @@ let saved = null; // as the center has them: {revision, zones, masks, kinds, hou
 let before = ""; // the drawing as it was saved
 let wrong = -1;
 
-const title = (zone) => (zone.kind === "zone" && STARTS[zone.name] && zone.name !== "zone" ? say(`zone_${zone.name}`) : zone.name);
+// What nobody has named is called by its kind and number: a mask always.
+function title(zone) {
+  if (zone.kind === "zone" && ["citizen", "officer"].includes(zone.name)) return say(`zone_${zone.name}`);
+  const [, number] = /^(?:zone|mask)_(\d+)$/.exec(zone.name) ?? [];
+  return number ? `${say(`zone_${zone.kind}`)} ${number}` : zone.name;
+}
 const drawing = new Drawing(nodes.drawing, { say, title, changed: paintList, refused: (key) => complain(say(key)) });
 
 const drawn = (kind) => drawing.zones.filter((zone) => zone.kind === kind).map(({ name, points }) => ({ name, points }));
-const asText = () => JSON.stringify([drawn("zone"), drawn("mask")]);
+const asText = () => JSON.stringify([drawn("zone"), drawn("mask"), heed.settings()]);
+const heed = new Heed(nodes.heed, paintList);
 
 function take(settings) {
   saved = settings;
   const of = (kind, list) => (list ?? []).map(({ name, points }) => ({ kind, name, points: points.map((point) => [...point]) }));
   drawing.zones = [...of("zone", settings.zones), ...of("mask", settings.masks)];
+  heed.take(settings);
   before = asText();
   wrong = -1;
   nodes.own.hidden = settings.zones !== null;
@@ -166,12 +174,12 @@ function paintList() {
   drawing.zones.forEach((zone, index) => {
     const row = nodes.list.children[index] ?? nodes.list.appendChild(mould.content.firstElementChild.cloneNode(true));
     const [pick, input, remove] = row.children;
-    const own = zone.kind === "mask" || title(zone) === zone.name;
+    const own = zone.kind === "mask" || !["citizen", "officer"].includes(zone.name);
     row.dataset.kind = zone.kind;
     row.dataset.name = zone.name;
     row.classList.toggle("named", own);
     row.toggleAttribute("data-wrong", index === wrong);
-    text(pick.lastElementChild, own ? say(`zone_${zone.kind}`) : title(zone));
+    text(pick.lastElementChild, own && title(zone) === zone.name ? say(`zone_${zone.kind}`) : title(zone));
     pick.setAttribute("aria-pressed", String(index === drawing.chosen));
     pick.onclick = () => {
       drawing.choose(index);
@@ -235,10 +243,12 @@ async function save() {
   if (wrong >= 0) return accuse(say("zone_names", { name: drawing.zones[wrong].name || "–" }));
   wrong = drawing.zones.findIndex((zone) => fault(zone.points));
   if (wrong >= 0) return accuse(say(fault(drawing.zones[wrong].points), { name: title(drawing.zones[wrong]) }));
+  const late = heed.fault();
+  if (late) return complain(say(late));
   try {
-    const { revision, kinds, hours } = saved;
+    const { revision } = saved;
     const of = (kind, had) => (had === null && !drawn(kind).length ? null : drawn(kind)); // the file's own stay
-    take(await ask("PUT", { revision, kinds, hours, zones: of("zone", saved.zones), masks: of("mask", saved.masks) }));
+    take(await ask("PUT", { revision, ...heed.settings(), zones: of("zone", saved.zones), masks: of("mask", saved.masks) }));
     complain(say("zone_saved"), true);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;

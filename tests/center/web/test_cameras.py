@@ -252,7 +252,7 @@ def test_a_zone_is_drawn_with_the_mouse(center: Center, visitor: Visitor) -> Non
     page.get_by_role("button", name="Lưu").click()
     expect(page.get_by_text("Đã lưu. Camera dùng ngay.")).to_be_visible()
     expect(page.get_by_text("Vùng: camera đang dùng tệp của máy")).to_be_hidden()
-    expect(page.get_by_text("Mặt nạ và chỗ người dân ghi trong tệp của máy luôn được che")).to_be_visible()
+    expect(page.get_by_text("Vùng che và chỗ người dân ghi trong tệp của máy luôn được che")).to_be_visible()
     known = center.http.get("/api/cameras/q01").json()
     assert (known["masks"], known["kinds"], known["hours"]) == (None, None, None)
     (zone,) = known["zones"]
@@ -272,12 +272,12 @@ def test_a_zone_is_drawn_with_the_keyboard_alone(open_zones: Callable[..., Page]
     """From the button to the saved zone no pointer is needed: corners are moved, added and removed by keys."""
     settings = Settings()
     page = open_zones(settings)
-    page.get_by_role("button", name="+ Mặt nạ che đen").focus()
+    page.get_by_role("button", name="+ Vùng che đen").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Góc 1 của mask_1: 40 %, 40 %")).to_be_focused()
+    expect(page.get_by_role("button", name="Góc 1 của Vùng che 1: 40 %, 40 %")).to_be_focused()
     for key in ("ArrowLeft", "Shift+ArrowUp", "+"):
         page.keyboard.press(key)
-    expect(page.get_by_role("button", name="Góc 2 của mask_1: 50 %, 38 %")).to_be_focused()
+    expect(page.get_by_role("button", name="Góc 2 của Vùng che 1: 50 %, 38 %")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Delete")
@@ -294,6 +294,46 @@ def test_a_zone_is_drawn_with_the_keyboard_alone(open_zones: Callable[..., Page]
     expect(page.get_by_text("Một vùng cần ít nhất 3 góc.")).to_be_visible()
     page.get_by_role("button", name="Bỏ thay đổi").click()
     expect(page.locator(".dot")).to_have_count(4)
+
+
+def test_what_a_camera_reports_and_when_is_set_on_its_page(center: Center, visitor: Visitor) -> None:
+    """Kinds and hours are the file's until somebody sets them; hours that cannot be are said; the file's come back."""
+    report(center, "q01", "camera")
+    wait_for(lambda: "q01/camera" in center.hub.mirror.devices)
+    page = visitor.open(f"{center.url}/cameras/q01", person="dung")
+    kinds, hours = (page.locator(f"[name=own-{what}]") for what in ("kinds", "hours"))
+    expect(kinds).to_be_checked()
+    expect(page.get_by_label("Đông người trước quầy")).to_be_disabled()
+    kinds.uncheck()
+    page.get_by_label("Đông người trước quầy").uncheck()
+    hours.uncheck()
+    rows = page.locator("fieldset")
+    expect(rows).to_have_count(2)
+    rows.nth(0).get_by_label("T7").check()
+    rows.nth(1).get_by_label("đến").fill("13:00")
+    page.get_by_role("button", name="Lưu").click()
+    expect(page.locator("[data-id=say]")).to_contain_text("Giờ kết thúc phải sau giờ bắt đầu")
+    rows.nth(1).get_by_label("đến").fill("16:30")
+    assert violations(page) == []
+    page.get_by_role("button", name="Lưu").click()
+    expect(page.get_by_text("Đã lưu. Camera dùng ngay.")).to_be_visible()
+    known = center.http.get("/api/cameras/q01").json()
+    assert known["kinds"] == ["waiting_alone", "officer_absent", "after_hours", "tamper", "panic"]
+    assert known["hours"] == [
+        {"days": [1, 2, 3, 4, 5, 6], "begin": "07:30", "end": "11:30"},
+        {"days": [1, 2, 3, 4, 5], "begin": "13:30", "end": "16:30"},
+    ]
+    page.reload()
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0).get_by_label("T7")).to_be_checked()
+    rows.nth(0).get_by_role("button", name="Xóa").click()
+    expect(page.get_by_text("Có thay đổi chưa lưu")).to_be_visible()
+    for own in (kinds, hours):
+        own.check()
+    page.get_by_role("button", name="Lưu").click()
+    expect(page.get_by_text("Đã lưu. Camera dùng ngay.")).to_be_visible()
+    known = center.http.get("/api/cameras/q01").json()
+    assert (known["kinds"], known["hours"]) == (None, None)
 
 
 def test_what_cannot_be_saved_names_the_zone(open_zones: Callable[..., Page]) -> None:

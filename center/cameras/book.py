@@ -28,7 +28,10 @@ LISTED = 50
 """So many of the last wishes are shown of a camera."""
 
 _events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
-BY_CHANCE = ("sample", "service")
+DRAWN_OUT = "drawn_out"
+"""Why a recording is still here of a service that lost its place in the sample: in no list, and wiped soon."""
+
+BY_CHANCE = ("sample", "service", DRAWN_OUT)
 """Why a recording is there of which nobody has complained."""
 
 _settings = msgspec.json.Decoder(Setting)
@@ -207,8 +210,12 @@ def reason(connection: sa.Connection, station: str, ticket: str | None, why: str
     if ticket is None or why not in BY_CHANCE:
         return why
     wish = camera_wish
-    low = sa.select(wish.c.id).where(wish.c.ticket == ticket, wish.c.station == station, wish.c.why == "low_rating")
-    return why if connection.execute(low).first() is None else "low_rating"
+    query = sa.select(wish.c.why, wish.c.gone_at)
+    asked = connection.execute(query.where(wish.c.ticket == ticket, wish.c.station == station)).all()
+    if any(one.why == "low_rating" for one in asked):
+        return "low_rating"
+    drawn = [one for one in asked if one.why == "sample"]
+    return DRAWN_OUT if why == "sample" and drawn and all(one.gone_at is not None for one in drawn) else why
 
 
 def ask(connection: sa.Connection, wish: Wish) -> Wish:
@@ -261,6 +268,9 @@ def enter(connection: sa.Connection, served: Served, *, most: int, now_ms: int) 
     gone = tuple(name for one, name in standing.items() if one not in chosen)
     if gone:
         give_up(connection, gone, at=now_ms)
+        tickets = sa.select(wish.c.ticket).where(wish.c.id.in_(gone))
+        unjudged = sa.and_(clip.c.why == "sample", clip.c.held.is_(False), clip.c.reviewed_at.is_(None))
+        connection.execute(sa.update(clip).where(clip.c.ticket.in_(tickets), unjudged).values(why=DRAWN_OUT))
     new = Wish(
         id=f"sample-{lot.drawn[:32]}",  # of the lot, so that the same service never stands there twice
         station=served.station,

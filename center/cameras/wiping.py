@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from center.cameras.book import DRAWN_OUT
 from center.cameras.incidents import TYPES
 from center.cameras.uploads import HALF_DAYS, needed
 from center.cameras.vault import Vault, VaultError
@@ -84,7 +85,7 @@ def _drawn_out() -> sa.Select[Any]:
     )
     displaced = asked.where(camera_wish.c.why == "sample", camera_wish.c.gone_at.is_not(None)).exists()
     wanted = asked.where(sa.or_(camera_wish.c.gone_at.is_(None), camera_wish.c.why != "sample")).exists()
-    return _here().where(clip.c.why == "sample", clip.c.reviewed_at.is_(None), displaced, ~wanted)
+    return _here().where(clip.c.why.in_(("sample", DRAWN_OUT)), clip.c.reviewed_at.is_(None), displaced, ~wanted)
 
 
 def _here() -> sa.Select[Any]:

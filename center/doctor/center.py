@@ -10,7 +10,7 @@ from pathlib import Path
 from center.cameras.bucket import Bucket
 from center.cameras.vault import VaultError
 from center.config import Config, read
-from center.doctor import copies, pages, store
+from center.doctor import clear, copies, pages, store
 from center.errors import ConfigError
 from contract.codec import decode
 from contract.errors import ContractError
@@ -59,6 +59,11 @@ def checks(path: Path, *, version: str, roots: Roots | None = None, backups: Pat
         Check("broker", lambda: _broker(config, processes, roots), BROKER_LIMIT_S),
         Check("certificates", lambda: _certificates(config)),
         *([Check("recordings", lambda: _recordings(config), BUCKET_LIMIT_S)] if config.clips.store else []),
+        *(
+            [Check("clear versions", lambda: clear.judge(config), STORE_LIMIT_S)]
+            if config.clips.reveal_key_file
+            else []
+        ),
         Check("disk", lambda: disk.judge(disk.probe(Path(config.data_dir), roots))),
         Check("permissions", lambda: _permissions(path, config)),
         *about_the_machine,
@@ -207,6 +212,7 @@ def _permissions(path: Path, config: Config) -> Sequence[Finding]:
         "broker.key_file": config.broker.key_file,
         "http.key_file": config.http.key_file,
         "clips.store_key_file": config.clips.store_key_file,
+        "clips.reveal_key_file": config.clips.reveal_key_file,
     }
     if config.broker.secured and (root := Path(config.data_dir) / "keys" / "root.key").exists():
         secrets["the root key"] = str(root)

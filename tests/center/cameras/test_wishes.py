@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from center.answers import Arrival, Change, Delivery, Panic, RatingStored, Sighting
 from center.audit import newest
-from center.cameras import book, sample
+from center.cameras import book, reviews, sample
 from center.cameras.book import StaleSettingError
 from center.cameras.desired import KEEPS, Setting
 from center.cameras.wishes import ASKED_S, KEPT_MS, Wishes
@@ -33,14 +33,14 @@ from center.queue.model import (
 )
 from center.queue.state import State
 from center.storage.store import Store
-from center.storage.tables import camera_wish, sample_week
+from center.storage.tables import camera_wish, clip, sample_week
 from contract.codec import decode, encode
 from contract.events import CallpadPanic, CameraStarted
 from contract.states import CameraDesired, CameraReported, Keep, Look, Status, Zone
 from contract.topics import Address, Channel
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.decisions import CameraDecisions
-from firmware.devices.camera.signals import Begin, Hold
+from firmware.devices.camera.signals import Begin, Begun, Hold
 from firmware.ports import Drive, Record, Remember, Report
 from tests.center.conftest import MORNING_MS, TestClock, with_broker
 from tests.support.brokers import Broker
@@ -78,17 +78,22 @@ class Camera:
 
     def do(self, effects: Any) -> None:
         """Carry effects out."""
+        begun: list[str] = []
         for effect in effects:
             match effect:
                 case Remember(memory):
                     self.memory |= memory
                 case Drive(command):
                     self.driven.append(command)
+                    if isinstance(command, Hold | Begin):  # its recorder is quick
+                        begun.append(command.clip)
                 case Record(fact, remember=remember):
                     self.recorded.append(fact)
                     self.memory |= remember or {}
                 case Report(state):
                     self.site.see(self.station, reported=encode(state).decode())
+        for name in begun:
+            self.do(self.decisions.on_signal(Begun(name), 0))
 
     def kept(self) -> list[str]:
         """Return the names of what it was told to keep, as often as it was."""
@@ -613,6 +618,35 @@ def test_what_is_drawn_out_again_is_asked_for_no_more(site: Site) -> None:
         site.serve(f"t{number}")
     ((standing,),) = ((keep.ticket for keep in site.last().keep),)
     assert sampled(site) == {"Trần Thu Hà": [standing]}
+
+
+def test_what_is_drawn_out_leaves_the_list_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording whose place another service took is in no list, whether it came before or after; a held one stays."""
+    site.stop()
+    site.config = replace(site.config, clips=Clips(sample_per_week=1))
+    site.start()
+    site.mount()
+    lots = {"t0": "f" * 64, "t1": "0" * 64}
+    monkeypatch.setattr(sample, "draw", lambda _key, ticket: sample.Lot(lots[ticket], ticket))
+    site.serve("t0")
+    row = {"station": "q01", "device": "camera", "start": 1, "seconds": 1.0, "made_at": 1, "why": "sample"}
+
+    def come(connection: sa.Connection, name: str, ticket: str, *, held: bool = False) -> None:
+        values = row | {"id": name, "name": name, "ticket": ticket, "held": held}
+        connection.execute(sa.insert(clip).values(values))
+
+    for name, held in (("early", False), ("held", True)):
+        site.hall.transact(lambda rows, name=name, held=held: come(rows, name, "t0", held=held)).result(5)  # type: ignore[misc]
+    site.serve("t1")
+    assert sampled(site) == {"Trần Thu Hà": ["t1"]}
+    listed = site.hall.transact(lambda rows: reviews.listed(rows, reviews.Wanted(), count=9)).result(5)
+    assert [one.name for one in listed] == ["held"]
+    assert site.hall.transact(lambda rows: book.reason(rows, "q01", "t0", "sample")).result(5) == book.DRAWN_OUT
+    low = book.Wish(id="low", station="q01", why="low_rating", ticket="t0", asked_at=1)
+    site.hall.transact(lambda rows: book.add(rows, low)).result(5)
+    listed = site.hall.transact(lambda rows: reviews.listed(rows, reviews.Wanted(), count=9)).result(5)
+    assert {one.kind for one in listed} == {"low_rating"}
+    assert len(listed) == 2
 
 
 # --- panic -----------------------------------------------------------------------------------------------------------

@@ -166,7 +166,9 @@ def _judge_source(facts: CameraFacts, user: User | None) -> list[Finding]:
             problem(
                 "camera-missing",
                 f"{name}: {file.reason if file else 'no address'}",
-                "plug the camera in; ls -l /dev/v4l/by-id shows what is there",
+                "plug the camera in; ls -l /dev/v4l/by-id shows what is there"
+                if config.source == "v4l2"
+                else f"correct device.{device}.address: the path of a video",
             )
         ]
     if config.source == "v4l2" and not stat.S_ISCHR(file.mode):

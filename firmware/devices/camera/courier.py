@@ -57,6 +57,8 @@ _SAY_AGAIN_MS = 600_000
 LONG_MS = 600_000
 """After so long without a byte the center hears that recordings wait."""
 _HOURS_EVERY_S = 60.0
+UNKNOWN_HOUR_MS = 3_600_000
+"""So long recordings wait for a clock that tells whether it is their hour; then any hour will do."""
 _TOGETHER_S = 2.0
 """After a blackout all cameras are back at once; each begins at its own time within this."""
 
@@ -169,6 +171,7 @@ class Courier:
         self._said_ms = 0
         self._failing_ms: int | None = None  # since when
         self._told_long = False
+        self._hourless_ms: int | None = None  # since when nobody knows the hour
 
     def start(self) -> None:
         """Start the thread. It waits for contact to the center."""
@@ -281,10 +284,19 @@ class Courier:
         return choose(clips, start_of, oldest=oldest, but=self._aside)
 
     def _is_time(self) -> bool:
+        """Whether recordings may go at this hour; raise _StopError while nobody knows it, for an hour."""
         if not self._config.upload_hours:
             return True
-        now = self._clock.now() if self._clock.synchronised() else None
-        return is_open(now, self._config.timezone, self._config.upload_hours) is True
+        if self._clock.synchronised():
+            self._hourless_ms = None
+            return is_open(self._clock.now(), self._config.timezone, self._config.upload_hours) is True
+        now_ms = self._clock.monotonic_ms()
+        if self._hourless_ms is None:
+            self._hourless_ms = now_ms
+        if now_ms - self._hourless_ms >= UNKNOWN_HOUR_MS:
+            return True
+        why = "upload_hours is set, and this device's clock is not: after an hour they go at any time"
+        raise _StopError(why, after_s=_HOURS_EVERY_S, plain=False)
 
     def _failed(self, error: _StopError) -> None:
         """Wait, ever longer. It is said once, and once more where the reason has changed."""

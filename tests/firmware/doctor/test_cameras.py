@@ -95,6 +95,14 @@ def test_what_is_missing_is_said_with_what_to_do(facts: dict[str, Any], code: st
     assert found[code].do
 
 
+def test_a_video_that_is_missing_is_no_camera_to_plug_in() -> None:
+    """Whoever reads a video instead of a camera is told to correct its path."""
+    gone = FileFacts(Path("/srv/room.mp4"), None, reason="no such file")
+    found = judged(configured(source="file", address="/srv/room.mp4", model="/m.onnx"), file=gone)
+    assert found["camera-missing"].says == "/srv/room.mp4 (camera): no such file"
+    assert found["camera-missing"].do == "correct device.camera.address: the path of a video"
+
+
 @pytest.mark.parametrize(
     ("given", "code"),
     [

@@ -108,6 +108,7 @@ class Watch:
                 self._lose(str(error))
             except ConfigError as error:
                 if not self._seen_any:
+                    _log.error("%s: %s", self._name, error)  # the daemon looks when its watchdog is due
                     self._refused = error
                     return
                 self._lose(str(error))

@@ -628,9 +628,9 @@ def test_without_contact_nothing_is_tried(tmp_path: Path) -> None:
 
 
 def test_recordings_go_in_their_hours_only(tmp_path: Path) -> None:
-    """With `upload_hours` what is recorded by day goes by night, local time, and not while the clock is not set."""
+    """With `upload_hours` what is recorded by day goes by night, local time."""
     night = (Hours(days=(1, 2, 3, 4, 5, 6, 7), begin="22:00", end="23:00"),)
-    clock = ManualClock(now=datetime(2026, 11, 23, 14, 0, tzinfo=UTC), synchronised=False)
+    clock = ManualClock(now=datetime(2026, 11, 23, 14, 59, 49, tzinfo=UTC))
     with (
         whimsical() as (whim, port),
         Device(tmp_path, whim.answer, port=port, clock=clock, upload_hours=night) as device,
@@ -639,13 +639,55 @@ def test_recordings_go_in_their_hours_only(tmp_path: Path) -> None:
         clock.advance(10_000)
         looks = count_looks(device)
         wait_for(lambda: device.courier.wake() or next(looks) > 3)  # type: ignore[func-returns-value]
-        assert device.asked == [], "the clock is not set: nobody knows whether it is night"
-        clock.set_wall(datetime(2026, 11, 23, 14, 59, 59, tzinfo=UTC))
-        wait_for(lambda: device.courier.wake() or next(looks) > 6)  # type: ignore[func-returns-value]
         assert device.asked == []
         clock.advance(2_000)
         device.courier.wake()
         device.wait_empty()
+
+
+def test_a_clock_that_is_never_set_keeps_no_recording_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With `upload_hours` and no clock the center hears after ten minutes that recordings wait; after an hour they go.
+
+    As soon as the clock is set the hours count, and what is recorded by day waits for the night.
+    """
+    caplog.set_level(logging.INFO)
+    night = (Hours(days=(1, 2, 3, 4, 5, 6, 7), begin="22:00", end="23:00"),)
+    clock = ManualClock(synchronised=False)
+    with (
+        whimsical() as (whim, port),
+        Device(tmp_path, whim.answer, port=port, clock=clock, upload_hours=night) as device,
+    ):
+        wait_for(lambda: device.courier._again_ms)
+        device.add("i-1", size=5_000)
+        tries: list[int] = []
+
+        def tried() -> bool:
+            device.courier.wake()
+            return device.left() == set() or device.courier._failures > len(tries)
+
+        while device.left():
+            clock.advance(400_000)
+            wait_for(tried)
+            tries.append(clock.monotonic_ms())
+            if len(tries) < 3:
+                assert device.long == [], "ten minutes are not over"
+            elif len(tries) == 3:
+                wait_for(lambda: device.long == [True])
+        assert 3_600_000 <= tries[-1] - tries[0] < 4_000_000
+        wait_for(lambda: device.long == [True, False])
+        clock.set_wall(datetime(2026, 11, 23, 5, 0, tzinfo=UTC))
+        device.add("i-2", size=5_000)
+        clock.advance(120_000)
+        looks = count_looks(device)
+        wait_for(lambda: device.courier.wake() or next(looks) > 3)  # type: ignore[func-returns-value]
+        assert [wants.clip.id for wants in device.asked] == ["i-1"]
+    assert lines(caplog) == [
+        "recordings wait here: upload_hours is set, and this device's clock is not: after an hour they go at any time;"
+        " trying again",
+        "recordings go to the center again",
+    ]
 
 
 def count_looks(device: Device) -> Iterator[int]:

@@ -171,12 +171,13 @@ def test_a_camera_is_let_go_before_it_is_opened_again(start: Start, heard: Heard
     blocked.set()
 
 
-def test_a_configuration_that_cannot_work_ends_it(start: Start, heard: Heard) -> None:
-    """What only a person can mend is raised where the daemon asks whether all is well, and nothing is tried again."""
+def test_a_configuration_that_cannot_work_ends_it(start: Start, heard: Heard, caplog: pytest.LogCaptureFixture) -> None:
+    """What only a person can mend is said at once and raised where the daemon asks whether all is well."""
     script = Script([ConfigError("the camera gives 320 × 240")])
     watch = start(script)
     with pytest.raises(ConfigError, match="320 × 240"):
         wait_for(lambda: not watch.alive())
+    assert lines(caplog) == ["camera: the camera gives 320 × 240"]
     assert script.opened == 1
     assert heard.signals == []
 

@@ -41,6 +41,10 @@ T = TypeVar("T")
 PAGE = 60
 PIECE = 256 * 1024
 UNSEEN_MOST = 99
+CALLS, CALLS_MS = 3, 24 * 3_600_000
+"""So many calls for help stand above the list, of so long, that nobody has reviewed."""
+CALL_MS = 3 * 60_000
+"""So long the alert says it."""
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _PLACE = re.compile(r"(-?\d{1,15})-([ic][0-9a-f]{32})", re.ASCII)
@@ -87,14 +91,16 @@ class ReviewPages:
 
     async def grid(self, request: PageRequest) -> Response[bytes]:
         """Draw what there is, the newest first."""
-        lang, asked = language_of_page(request), self._asked(request)
+        lang, asked, now = language_of_page(request), self._asked(request), self._hall.now_ms()
+        called = Wanted(kind="panic", unseen=True, from_ms=now - CALLS_MS, until_ms=now - CALL_MS)
 
-        def read(connection: sa.Connection) -> tuple[list[Item], dict[str, str], int]:
+        def read(connection: sa.Connection) -> tuple[list[Item], dict[str, str], int, list[Item]]:
             found = reviews.listed(connection, asked.wanted, beyond=asked.before, count=PAGE + 1)
-            tickets = {one.ticket for one in found if one.ticket}
-            return found, reviews.numbers(connection, tickets), reviews.unseen(connection, most=UNSEEN_MOST + 1)
+            numbers = reviews.numbers(connection, {one.ticket for one in found if one.ticket})
+            unseen = reviews.unseen(connection, most=UNSEEN_MOST + 1)
+            return found, numbers, unseen, reviews.listed(connection, called, count=CALLS)
 
-        items, numbers, unseen = await self._do(read, lang)
+        items, numbers, unseen, calls = await self._do(read, lang)
         await self._look_at_list(_who(request), asked.query(), lang)
         more, items = len(items) > PAGE, items[:PAGE]
         days: dict[str, list[Item]] = {}
@@ -106,6 +112,7 @@ class ReviewPages:
             "review",
             asked=asked,
             panics=panics(self._hub.board(), self._hub.mirror.state, self._config.zone, lang),
+            calls=calls,
             counters=[(one.id, one.label) for one in self._hub.mirror.state.counters.values()],
             kinds=(*KINDS, *(one for one in KEPT if one != "service")),
             days=days,

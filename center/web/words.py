@@ -403,8 +403,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "review_newest": ("Mới nhất", "Newest"),
     "review_list": ("Về danh sách", "To the list"),
     "review_keys": (
-        "Phím J: mục cũ hơn, K: mới hơn, S: từ lúc sự kiện bắt đầu",
-        "Keys J: older, K: newer, S: from where the incident begins",
+        "Phím P: phát, dừng; S: từ lúc sự kiện bắt đầu; D: đã xem, sang mục sau; J: mục cũ hơn; K: mới hơn",
+        "Keys P: play, pause; S: from where the incident begins; D: reviewed, the next one; J: older; K: newer",
     ),
     "review_keys_list": ("Phím J, K: sang mục khác, Enter: mở", "Keys J, K: to another one, Enter: open"),
     "incident_waiting_alone": ("Người dân chờ, quầy vắng cán bộ", "Citizen waits, nobody at the desk"),
@@ -429,9 +429,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "clip_coming": ("Đoạn ghi hình chưa về trung tâm", "The recording has not come yet"),
     "clip_wiped": ("Đã xóa theo hạn lưu", "Wiped, kept long enough"),
     "clip_coming_hint": (
-        "Camera tự gửi khi có mạng. Xin quay lại sau.",
-        "The camera sends it as soon as it can. Come back later.",
+        "Camera tự gửi khi có mạng. Về đến nơi là trang này hiện ngay.",
+        "The camera sends it as soon as it can; this page shows it then.",
     ),
+    "review_came": ("Đoạn ghi hình đã về. Bấm để xem.", "The recording is here. Show it."),
     "review_player": ("Đoạn ghi hình", "Recording"),
     "review_clear_player": ("Bản rõ của đoạn ghi hình", "Clear version of the recording"),
     "review_bar": (
@@ -576,6 +577,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "panic_now": (
         "{place} gọi khẩn cấp lúc {time}. Xin đến ngay.",
         "{place} called for help at {time}. Go there at once.",
+    ),
+    "panic_unseen": (
+        "{place} đã gọi khẩn cấp lúc {time}, chưa ai xem lại.",
+        "{place} called for help at {time}; nobody has reviewed it.",
     ),
     "why_panic": ("cán bộ bấm nút khẩn cấp, xin đến ngay", "an officer pressed the panic keys, go there at once"),
     "why_clock": ("đồng hồ chưa đồng bộ", "the clock is not synchronised"),

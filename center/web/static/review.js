@@ -1,6 +1,7 @@
 // The review pages: keys, a player that knows where the incident is, and a list that grows by itself.
 const $ = (name) => document.querySelector(`[data-id="${name}"]`);
 const LOOK_EVERY_MS = 15000;
+const COMES_EVERY_MS = 5000;
 
 const list = $("list");
 const video = $("video");
@@ -14,7 +15,15 @@ addEventListener("keydown", (event) => {
   act();
 });
 
-const keys = list ? { j: () => step(1), k: () => step(-1) } : { j: () => $("older")?.click(), k: () => $("newer")?.click(), s: jump };
+const keys = list
+  ? { j: () => step(1), k: () => step(-1) }
+  : {
+      j: () => $("older")?.click(),
+      k: () => $("newer")?.click(),
+      s: jump,
+      p: () => (video?.paused ? video.play() : video?.pause()),
+      d: () => ($("next") ?? $("done")).click(),
+    };
 
 // --- the list ---
 
@@ -47,6 +56,23 @@ async function refresh() {
 
 if (list?.dataset.live) {
   setInterval(() => document.hidden || refresh().catch(() => {}), LOOK_EVERY_MS); // no contact: what is there stays
+}
+
+// --- a recording that is still to come ---
+
+// It is shown as soon as it is here; what somebody has begun to write is not lost to that.
+if ($("coming")) {
+  const coming = setInterval(async () => {
+    const answer = document.hidden ? null : await fetch(location.href).catch(() => null);
+    if (answer?.redirected) location.reload();
+    if (!answer?.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (page.querySelector('[data-id="coming"]')) return;
+    clearInterval(coming);
+    const begun = [...document.querySelectorAll("textarea, input")].some((field) => field.value !== field.defaultValue);
+    if (begun) $("came").hidden = false;
+    else location.reload();
+  }, COMES_EVERY_MS);
 }
 
 // --- the player ---

@@ -1,7 +1,6 @@
 """The rating tablet in a real browser."""
 
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.center.web.site import Center, Visitor, violations
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -38,11 +38,7 @@ def stored(center: Center) -> list[tuple[str, int]]:
 
 def wait_until_stored(center: Center, ticket: str, level: int) -> None:
     """Wait until the press has come from the tablet, which thanks as soon as it keeps it, into the database, once."""
-    give_up = time.monotonic() + 30
-    while not stored(center):
-        assert time.monotonic() < give_up, "the press never came"
-        time.sleep(0.02)
-    assert stored(center) == [(ticket, level)]
+    assert wait_for(lambda: stored(center)) == [(ticket, level)]
 
 
 def press(page: Page, name: str) -> None:
@@ -77,7 +73,7 @@ def test_a_second_tap_and_a_reload_change_nothing(center: Center, visitor: Visit
     expect(page.locator(".faces")).to_be_hidden()
     page.reload()
     expect(page.locator('[data-id="idle"]')).to_be_visible()
-    page.wait_for_function("localStorage.getItem('ratings:q01') === '[]'")
+    wait_for(lambda: page.evaluate("localStorage.getItem('ratings:q01')") == "[]")
     wait_until_stored(center, ticket, 1)
 
 
@@ -95,7 +91,7 @@ def test_a_press_outlives_the_center(center: Center, visitor: Visitor) -> None:
     center.start()
     expect(page.locator(".badge-offline")).to_be_hidden()
     page.reload()
-    page.wait_for_function("localStorage.getItem('ratings:q01') === '[]'")
+    wait_for(lambda: page.evaluate("localStorage.getItem('ratings:q01')") == "[]")
     wait_until_stored(center, ticket, 2)
 
 

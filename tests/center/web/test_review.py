@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
@@ -24,9 +25,11 @@ from center.config import Clips
 from center.doctor import clear
 from center.errors import StoreError
 from center.hall import Hall
+from center.storage import tables
 from host.sealing import make_keys
 from tests.center.web.site import Center, Visitor, violations
-from tests.support.film import Film, arrive, cut, film, happen, walking
+from tests.support.film import Film, arrive, cut, film, happen, keep, walking
+from tests.support.waiting import wait_for
 
 PEM, PUBLIC = make_keys()
 REASON = "khiếu nại số 12 của bộ phận"
@@ -601,6 +604,66 @@ def test_a_supervisor_looks_judges_and_goes_on(center: Center, made: Film, visit
     page.goto(f"{center.url}/review/{key}")
     expect(page.get_by_text("jks: trong ghi chú không phải phím tắt")).to_be_visible()
     expect(page.locator(".film .state")).to_have_text("Đã xem: Lê Văn Dũng")
+
+
+@pytest.mark.browser
+def test_recordings_are_gone_through_by_keys_alone(center: Center, made: Film, visitor: Visitor) -> None:
+    """Play, and reviewed: a key each, and the next one is there; after the last one the list says that all is seen."""
+    for number in range(3):
+        report(center, made, name=str(number), minutes_ago=5 + number)
+    page = visitor.page(width=1366, height=768, person="dung")
+    page.goto(f"{center.url}/review?unseen=1")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    for _ in range(3):
+        video = page.locator("video")
+        expect(video).to_be_visible()
+        page.keyboard.press("p")
+        wait_for(lambda: page.evaluate("document.querySelector('video').currentTime") > 0)
+        page.keyboard.press("p")
+        expect(video).to_have_js_property("paused", True)
+        with page.expect_navigation():
+            page.keyboard.press("d")
+    page.goto(f"{center.url}/review")
+    expect(page.get_by_role("status")).to_have_text("Đã xem hết")
+    assert [what for _, what, _, _ in entries(center)] == ["clip_seen", "incident_reviewed"] * 3
+
+
+@pytest.mark.browser
+def test_a_recording_that_comes_is_shown_where_somebody_waits_for_it(
+    center: Center, made: Film, visitor: Visitor
+) -> None:
+    """An open page shows the player as soon as the recording is there; a note that was begun stays, with a link."""
+    key = report(center, None, seconds=made.seconds)
+    waits, writes = (visitor.page(person="dung") for _ in range(2))
+    for page in (waits, writes):
+        page.clock.install()
+        page.goto(f"{center.url}/review/{key}")
+        expect(page.get_by_text("Đoạn ghi hình chưa về trung tâm").first).to_be_visible()
+    writes.get_by_label("Ghi chú").fill("đang viết")
+    waits.clock.run_for(6_000)
+    expect(waits.locator("video")).to_have_count(0)
+    row = {"bytes": len(made.shown), "sha256": keep(center.uploads.vault, made.shown), "arrived_at": 1}
+    center.hall.transact(lambda rows: rows.execute(sa.update(tables.clip).values(row))).result(30)
+    for page in (waits, writes):
+        page.clock.run_for(6_000)
+    expect(waits.locator("video")).to_be_visible()
+    expect(writes.get_by_role("link", name="Đoạn ghi hình đã về. Bấm để xem.")).to_be_visible()
+    expect(writes.get_by_label("Ghi chú")).to_have_value("đang viết")
+
+
+def test_a_call_for_help_stands_above_the_list_until_it_is_reviewed(center: Center, made: Film) -> None:
+    """What nobody has reviewed since yesterday is named with its time and its link; a review takes it away."""
+    key = report(center, made, kind="panic", minutes_ago=50)
+    report(center, made, name="old", kind="panic", minutes_ago=25 * 60)
+    with center.client("dung-0") as dung:
+        page = dung.get("/review").text
+        assert page.count("đã gọi khẩn cấp lúc") == 1
+        assert re.search(
+            rf'class="fault"><a href="/review/{key}">Quầy 1 đã gọi khẩn cấp lúc [^<]+, chưa ai xem lại', page
+        )
+        act(dung, key, "review")
+        assert "đã gọi khẩn cấp lúc" not in dung.get("/review").text
 
 
 @pytest.mark.browser

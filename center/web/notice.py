@@ -24,6 +24,7 @@ def notice_routes(config: Config, drawing: Drawing) -> list[HTTPRouteHandler]:
             en=lambda key, **values: say(key, "en", **values),
             days=config.retention.clips_days,
             contact=config.clips.contact,
+            elsewhere=config.clips.store is not None,
             clear="notice_picture_clear" if config.clips.reveal_key_file else "notice_picture_never",
         )
 

@@ -676,6 +676,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Chỉ lưu những đoạn cần xem xét, trong {days} ngày, rồi tự động xóa. Đoạn đang xem xét giữ đến khi xong.",
         "Only what must be judged is kept, for {days} days, then deleted. What a case needs stays until it is settled.",
     ),
+    "notice_where": (
+        "Lưu ở kho dữ liệu bên ngoài máy chủ của trung tâm.",
+        "It is kept in a store apart from the center's own server.",
+    ),
     "notice_seen": ("Ai được xem", "Who may see it"),
     "notice_seen_by": (
         "Chỉ người được trung tâm giao việc giám sát. Mỗi lần xem đều được ghi lại: ai, lúc nào.",

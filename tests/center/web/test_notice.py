@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,15 @@ from tests.center.web.site import Center, Visitor, violations
 pytestmark = pytest.mark.browser
 
 LONG = "Phòng 101, tầng 1, Trung tâm Phục vụ hành chính công tỉnh Bến Tre, điện thoại 0275 3822 000, số lẻ 12"
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Clips:
+    """The center with the most to say: a store of somebody else's, a key, and a long contact."""
+    keys = tmp_path / "store.toml"
+    keys.write_text('access_key = "a"\nsecret_key = "b"\n')
+    keys.chmod(0o600)
+    return Clips(contact=LONG[:100], reveal_key_file="/k", store="https://127.0.0.1:9/r", store_key_file=str(keys))
 
 
 def text_of(center: Center) -> str:
@@ -45,10 +55,18 @@ def test_it_promises_nothing_that_is_not_set_up(center: Center) -> None:
     assert "Bàn hướng dẫn" in said
 
 
-@pytest.mark.parametrize("contact", [None, LONG[:100]])
-def test_it_is_one_sheet_of_a4(make_center: Callable[..., Center], visitor: Visitor, contact: str | None) -> None:
-    """Printed it is one page, without the screen's own bar, also with a long contact; axe finds nothing on it."""
-    center = make_center(clips=Clips(contact=contact, reveal_key_file="/k"))
+def test_it_says_where_recordings_are_kept_when_that_is_elsewhere(
+    make_center: Callable[..., Center], stored: Clips
+) -> None:
+    """A store of somebody else's is said; a center that keeps them itself says nothing of it."""
+    assert "bên ngoài máy chủ của trung tâm" in text_of(make_center(clips=stored))
+    assert "bên ngoài" not in text_of(make_center())
+
+
+@pytest.mark.parametrize("most", [False, True])
+def test_it_is_one_sheet_of_a4(make_center: Callable[..., Center], visitor: Visitor, stored: Clips, most: bool) -> None:
+    """Printed it is one page, without the screen's own bar, also with the most to say; axe finds nothing on it."""
+    center = make_center(clips=stored if most else Clips(reveal_key_file="/k"))
     page = visitor.page(person="")
     page.goto(f"{center.url}/cameras/notice")
     assert violations(page) == []

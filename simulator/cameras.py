@@ -9,6 +9,8 @@ from simulator.premises import CameraPlace
 
 LIBRARIES = ("av", "cryptography", "cv2", "numpy")
 HOW = "pip install 'motcua[camera]'"
+SEEN_WIDTH = 320
+"""Of the picture that stands for a video on the demo's page, in pixels."""
 MODEL = Path(sys.prefix) / "share" / "motcua" / "centerface.onnx"
 """Where `motcua camera model` puts the network that finds people."""
 AT = "q01"
@@ -55,3 +57,14 @@ def check(video: Path) -> None:
     except (av.FFmpegError, StopIteration) as error:
         why = getattr(error, "strerror", None) or "no picture in it can be read"
         raise CameraError(f"--video {video}: this is no video, or it is broken ({why})") from None
+
+
+def first_picture(video: Path) -> bytes:
+    """Return a video's first picture, small, as JPEG: what the demo's page shows of it."""
+    import av
+    import cv2
+
+    with av.open(f"file:{video}") as container:
+        frame = next(container.decode(video=0))
+        small = frame.reformat(width=SEEN_WIDTH, height=round(SEEN_WIDTH * frame.height / frame.width), format="bgr24")
+        return bytes(cv2.imencode(".jpg", small.to_ndarray(), (cv2.IMWRITE_JPEG_QUALITY, 70))[1])

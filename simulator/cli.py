@@ -185,7 +185,6 @@ def addresses(premises: Premises, *, lacking: bool = False) -> str:
     `lacking` is that there would be a camera if its libraries were installed.
     """
     pages = [
-        ("/demo", "the counters, to be pressed"),
         ("/kiosk", "take a number"),
         ("/board", "the hall board"),
         *((f"/counter/{counter.id}", f"the desk of counter {counter.label}") for counter in premises.counters),
@@ -194,6 +193,8 @@ def addresses(premises: Premises, *, lacking: bool = False) -> str:
     ]
     width = max(len(path) for path, _ in pages)
     lines = [
+        "",
+        f"  Open {premises.base_url}/demo in a browser: the counters, to be pressed. Or one screen alone:",
         "",
         *(f"  {premises.base_url}{path:{width}}  {what}" for path, what in pages),
         "",

@@ -17,6 +17,7 @@ from typing import Any, cast
 import msgspec
 
 from simulator.brokers import Broker, broker_program
+from simulator.cameras import first_picture
 from simulator.desk import Desk
 from simulator.hands import Board, NoPowerError
 from simulator.keys import keys_of_broker, make_keys
@@ -118,6 +119,8 @@ class World:
         )  # fmt: skip
         if (camera := self.premises.camera) is not None and camera.video is None:
             await self._open_lens(camera)
+        elif camera is not None and camera.video is not None:
+            write_whole(self.premises.lens_picture, await asyncio.to_thread(first_picture, camera.video))
         for counter in self.premises.counters:
             panel = _PANELS[counter.codec](self.premises.panel_port(counter.id))
             panel.plug()

@@ -56,7 +56,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "outbox_0": ("Đã gửi hết", "All sent"),
     "camera": ("Camera giám sát", "Supervision camera"),
     "camera_sees": ("Camera đang thấy", "What the camera sees"),
-    "camera_video": ("Camera đang xem tệp {name}", "The camera watches {name}"),
+    "camera_video": (
+        "Camera đang xem tệp {name} (đây là hình đầu)",
+        "The camera watches {name} (this is its first picture)",
+    ),
     "camera_off": ("Camera đang khởi động lại", "The camera is restarting"),
     "lens": ("Che ống kính", "Cover the lens"),
     "lens_free": ("Không bị che", "Free"),

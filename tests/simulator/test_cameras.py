@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from simulator import cameras
-from simulator.cameras import CameraError, choose_camera
+from simulator.cameras import SEEN_WIDTH, CameraError, choose_camera, first_picture
 from simulator.premises import CameraPlace
 from simulator.scene_video import empty, write
 
@@ -26,6 +28,15 @@ def test_a_video_is_taken_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.
     chosen = choose_camera(asked=True, video=Path("room.mp4"))
     assert chosen is not None
     assert chosen.video == tmp_path / "room.mp4"
+
+
+def test_a_video_stands_on_the_page_by_its_first_picture(tmp_path: Path) -> None:
+    """The demo's page shows a small picture of the video that was given, of the video's own shape."""
+    jpeg = first_picture(write(tmp_path / "room.mp4", empty, seconds=0.5))
+    seen = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert seen is not None
+    assert seen.shape == (SEEN_WIDTH * 3 // 4, SEEN_WIDTH, 3)
+    assert seen.std() > 10
 
 
 def test_a_demo_goes_on_without_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

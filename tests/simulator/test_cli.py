@@ -18,10 +18,11 @@ def test_an_option_of_a_day_is_refused_without_a_day(capsys: pytest.CaptureFixtu
 
 
 def test_all_desks_are_named_in_aligned_columns(tmp_path: Path) -> None:
-    """What is printed at the start has the desk of every counter, and all descriptions begin in one column."""
+    """What is printed at the start says what to open, then has every desk; all descriptions begin in one column."""
     premises = Premises(folder=tmp_path, run=tmp_path, http_port=8080, mqtt_port=1883, counters=plan_counters(12))
     said = addresses(premises)
-    lines = [line for line in said.splitlines() if "http://" in line]
+    assert said.split()[:5] == ["Open", "http://127.0.0.1:8080/demo", "in", "a", "browser:"]
+    lines = [line for line in said.splitlines() if line.startswith("  http://")]
     desks = [line.split()[0] for line in lines if "/counter/" in line]
     assert desks == [f"http://127.0.0.1:8080/counter/q{n:02d}" for n in range(1, 13)]
     columns = {line.index(line.split(maxsplit=1)[1]) for line in lines}

@@ -70,7 +70,6 @@ async def _take(uploads: Uploads, way: Way, request: UploadRequest, offset: int)
     if here != offset:  # before it is opened: that may read, for the hash, all that is here
         raise _refused(409, "offset_wrong", f"{here} bytes are here, go on there")
     partial = await _done(uploads, lambda: uploads.open(way))
-    way.known = partial.known
     try:
         try:
             await _write(uploads, way, partial, request)

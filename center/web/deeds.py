@@ -41,7 +41,7 @@ SENTENCES: tuple[tuple[str, str, str], ...] = (
     ("clip_asked", r"(?P<before>\d+) s before, (?P<after>\d+) s after", "did_clip_asked"),
     ("sample_begun", r"(?P<most>\d+) of each officer, key [0-9a-f]{64}", "did_sample_begun"),
     ("incident_reviewed", "", "did_incident_reviewed"),
-    ("review_listed", "(?P<detail>.*)", "did_review_listed"),
+    ("review_listed", ".*", "did_review_listed"),
     ("clip_seen", "", "did_clip_seen"),
     ("clip_held", r"(?P<reason>.*)", "did_clip_held"),
     ("clip_released", "", "did_clip_released_plainly"),

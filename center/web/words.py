@@ -373,7 +373,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Đổi {which} của camera ở quầy {counter}, từ {old} thành {new}",
         "Moved the {which} of the camera at counter {counter} from {old} to {new}",
     ),
-    "did_review_listed": ("Xem danh sách ghi hình {detail}", "Saw the list of recordings {detail}"),
+    "did_review_listed": ("Xem danh sách ghi hình", "Saw the list of recordings"),
     "did_clip_seen": ("Xem đoạn ghi hình {object}", "Looked at the recording {object}"),
     "did_clip_held": ("Giữ đoạn ghi hình {object}: {reason}", "Held the recording {object}: {reason}"),
     "did_clip_released": (

@@ -564,7 +564,7 @@ def test_a_camera_has_its_share_and_no_more(
     caplog.clear()
     assert [camera.refusal(third), camera.refusal(third)] == ["share_full", "share_full"]
     assert len([one for one in caplog.records if "has its share here" in one.message]) == 1
-    assert center.uploads.over() == {("q01", "camera")}
+    assert center.fleet.over_share() == center.uploads.over() == {("q01", "camera")}
     assert other.leave(clip()).offset == 0
     assert camera.leave(clip()).offset == len(CONTENT)  # it is here: its camera may delete its own
     assert send(center, coming, CONTENT[::-1], 0).status_code == 204

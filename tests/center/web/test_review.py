@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from center import audit, cli
-from center.cameras import revealing
+from center.cameras import revealing, reviews
 from center.cameras.bucket import AwayError
 from center.cameras.revealing import LOGIN_MS
 from center.cameras.uploads import READERS
@@ -287,7 +287,9 @@ def test_a_hold_waits_for_no_file(center: Center, made: Film) -> None:
         assert "Đang giữ" in act(dung, key, "hold", reason="khiếu nại số 12").text
 
 
-def test_who_sees_the_list_is_in_the_log_once_before_a_thumbnail(center: Center, made: Film) -> None:
+def test_who_sees_the_list_is_in_the_log_once_before_a_thumbnail(
+    center: Center, made: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """List and thumbnails are a line of the audit log for each person in a quarter of an hour; without it, nothing."""
     key = report(center, made)
 
@@ -304,6 +306,17 @@ def test_who_sees_the_list_is_in_the_log_once_before_a_thumbnail(center: Center,
         assert lines() == [("person:dung", "")]
         assert other.get("/review").status_code == 403
         assert len(lines()) == 1
+    with center.client("chi-0") as chi:
+        with monkeypatch.context() as patched:
+            patched.setattr(reviews, "note_list", _full)
+            assert chi.get("/review").status_code in (503, 507)
+            assert chi.get(f"/review/{key}/picture").status_code in (503, 507)
+        assert chi.get("/review?kind=panic").status_code == 200
+    assert lines()[1:] == [("person:chi", "?kind=panic")]
+
+
+def _full(*_: object, **__: object) -> int:
+    raise StoreError("the disk is full", full=True)
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,8 @@ class Daemon:
                 raise TypeError(f"the inbox does not know {type(news).__name__}")
 
     def _end(self, link: Link) -> None:
+        if self._stopping and self._watchdog_at_ms is not None:
+            self._notifier.watchdog()  # the last time: what comes is bounded, by less than it waits
         self._notifier.stopping()
         try:
             self._close_device()

@@ -1,7 +1,9 @@
 """A camera's driver: the threads that watch, look for people, record and send, and what the decisions tell them."""
 
 import logging
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from contract.states import Look
@@ -24,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 CLIPS = "clips"
 """The folder of the recordings, beside the outbox."""
+
+CLOSE_WITHIN_S = 8.0
+"""All threads together, whatever hangs: systemd waits 15 s, and the outbox and the broker need some of it."""
 
 
 class CameraDriver:
@@ -115,16 +120,9 @@ class CameraDriver:
         )
 
     def close(self) -> None:
-        """Let the camera go and end what is being recorded; bounded in time."""
-        self._watch.close()
-        if self._looking is not None:
-            self._looking.close()
-        if self._shows is not None:
-            self._shows.close()
-        if self._sending is not None:
-            self._sending.close()
-        if self._recording is not None:
-            self._recording.close()
+        """End what is being recorded and let the camera go, all at once: no thread that hangs takes another's time."""
+        parts = (self._recording, self._sending, self._shows, self._looking, self._watch)
+        _all_at_once([part.close for part in parts if part is not None])
         self._looking = self._recording = self._sending = None
 
     def _show(self, look: Look | None) -> None:
@@ -132,6 +130,16 @@ class CameraDriver:
             self._shows.want(look)
         elif look is not None:
             _log.warning("somebody wants to look through the camera and cannot: center is not set in its table")
+
+
+def _all_at_once(closes: Sequence[Callable[[], None]]) -> None:
+    """Do all of this, each in a thread of its own; what is not done in time ends with the program."""
+    until_s = time.monotonic() + CLOSE_WITHIN_S
+    threads = [threading.Thread(target=close, daemon=True) for close in closes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(until_s - time.monotonic(), 0))
 
 
 def _overheard(post: Post, courier: Courier | None) -> Post:

@@ -68,11 +68,17 @@ class NetworkCamera:
         self._address = address
         self._monotonic_ms = monotonic_ms
         self._lag = Lag()
+        self._mute = False
 
     def open(self) -> InputContainer:
         """Connect, and ask for the stream."""
         self._lag = Lag()
-        return av.open(self._address, mode="r", options=_OPTIONS, timeout=(_OPEN_WITHIN_S, self.patience_s))
+        self._mute, began_ms = False, self._monotonic_ms()
+        try:
+            return av.open(self._address, mode="r", options=_OPTIONS, timeout=(_OPEN_WITHIN_S, self.patience_s))
+        except av.error.InvalidDataError:  # also what FFmpeg says of an answer that never came
+            self._mute = self._monotonic_ms() - began_ms >= 900 * _OPEN_WITHIN_S
+            raise
 
     def ready(self, timeout_s: float) -> bool:
         """Reading has its own time limit."""
@@ -96,10 +102,10 @@ class NetworkCamera:
                 why = "has no stream of this path: check address in the configuration"
             case av.error.ConnectionRefusedError():
                 why = "is not listening: it may be starting, or the port is another"
-            case av.error.ExitError() | av.error.TimeoutError():
-                why = f"does not answer: {self.remedy}"
-            case av.error.InvalidDataError():
+            case av.error.InvalidDataError() if not self._mute:
                 why = "answers, but with no stream that can be read"
+            case av.error.ExitError() | av.error.TimeoutError() | av.error.InvalidDataError():
+                why = f"does not answer: {self.remedy}"
             case _:
                 why = f"cannot be reached ({error.strerror}): {self.remedy}, and the name in its address"
         return HardwareError(f"{self.name} {why}")

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 SILENCE_S = 5.0
 RETRY_FIRST_S = 1.0
 RETRY_LAST_S = 60.0
-CLOSE_WITHIN_S = 9.0
+CLOSE_WITHIN_S = 7.0
 HANGS_AFTER_MS = 30_000
 """Opening a camera or reading a picture takes a few seconds at most: every wait of ours is bounded."""
 

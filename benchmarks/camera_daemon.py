@@ -42,7 +42,7 @@ from firmware.clock import SystemClock
 from firmware.devices.camera import model
 from firmware.devices.camera.clips import Clip, Folder
 from firmware.devices.camera.frames import Plane
-from firmware.devices.camera.pipeline import LOOK_EVERY_S
+from firmware.devices.camera.pipeline import LOOK_EVERY_MS
 from host.sealing import make_keys
 from simulator.scene import SCREEN, ZONES, Person
 
@@ -462,7 +462,7 @@ def _late(what: str, times: Sequence[float], of: Callable[[Sequence[float]], flo
 def _beside_looks(what: str, times: Sequence[float]) -> list[Row]:
     """Return when it was said that somebody waits: the network looks once a second, so it cannot be said at once."""
     floor = "between two looks"
-    return [Row(what, median(times), "ms", 1000 * LOOK_EVERY_S, floor)] if times else []
+    return [Row(what, median(times), "ms", LOOK_EVERY_MS, floor)] if times else []
 
 
 def _first_number(holds: Callable[[int], bool], from_s: float) -> int:

@@ -23,8 +23,6 @@ from firmware.devices.camera.signals import Picture, Settings
 from firmware.ports import Drive, Effect, Record, Report
 from simulator.scene import Picture as Drawn
 
-LOOK_MS = 1000
-
 
 class VirtualClock:
     """`firmware.ports.Clock`, set by whoever plays."""
@@ -82,7 +80,7 @@ class Camera:
             self._presence = Presence(network, lambda: config.zones, monotonic_ms=self.clock.monotonic_ms)
         self._number = 0
         self._step_ms = step_ms
-        self._step_at_ms = self._look_ms = 0
+        self._step_at_ms = 0
         self.decisions = CameraDecisions(config, new_id=lambda: f"id-{next(ids)}", memory={})
         self.pipeline.begin(self.posted.append, self._presence)
         self.recorder = recorder(self) if recorder is not None else None
@@ -103,9 +101,8 @@ class Camera:
         self.pipeline.draw(main, small)
         self.pipeline.take(Frame(number=self._number, at_ms=self.clock.ms, main=main, small=small))
         self._number += 1
-        if self._presence is not None and self._people is not None and self.clock.ms >= self._look_ms:
+        if self._presence is not None and self._people is not None:
             self._presence.look(self._people)
-            self._look_ms = self.clock.ms + LOOK_MS
         self._listen()
 
     def go_to(self, at_s: float) -> None:

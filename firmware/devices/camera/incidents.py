@@ -25,6 +25,8 @@ MOVED, MOVED_WHOLE = 0.01, 0.003
 """The share of a zone, and of the whole picture, that has to move to count as motion."""
 MOVING_MS = 400
 """Motion for so long is somebody's; of a shorter one a flickering lamp is capable."""
+PAUSE_MS = 1_000
+"""Motion that pauses for no longer is the same: who walks in may stop for a step."""
 STILL_MS = 60_000
 """Without a network: motion so recently stands for somebody, none for so long for nobody."""
 MOST, MOST_WITHIN_MS = 6, 600_000
@@ -106,18 +108,21 @@ class Watch:
         self._other_since_ms: int | None = None
         self._known_ms: int | None = None
 
-    def look(self, holds: bool | None, at_ms: int) -> bool:
-        """Take whether the condition holds at an instant, None where that is not known; return whether `on` changed."""
+    def look(self, holds: bool | None, at_ms: int, *, since_ms: int | None = None) -> bool:
+        """Take whether the condition holds at an instant, None where that is not known; return whether `on` changed.
+
+        `since_ms` is since when it holds, where that is known better than by the first time of being asked.
+        """
         if holds is None or (self._known_ms is not None and at_ms < self._known_ms):
             return False
-        if self._known_ms is not None and at_ms - self._known_ms > GAP_MS:
-            self._other_since_ms = None
+        if self._known_ms is None or at_ms - self._known_ms > GAP_MS:
+            self._other_since_ms = since_ms = None
         self._known_ms = at_ms
         if holds == self.on:
             self._other_since_ms = None
             return False
         if self._other_since_ms is None:
-            self._other_since_ms = at_ms
+            self._other_since_ms = at_ms if since_ms is None or not holds else since_ms
         if at_ms - self._other_since_ms < (self._ends_ms if self.on else self._begins_ms):
             return False
         if holds and not self._allowance.take(at_ms):
@@ -132,6 +137,20 @@ class Watch:
         self._other_since_ms = self._known_ms = None
 
 
+class _Part(msgspec.Struct):
+    """Of a part of a condition: since when it holds, and when it was seen last that it does not."""
+
+    since_ms: int | None = None
+    not_ms: int | None = None
+
+
+class _Run(msgspec.Struct):
+    """From when until when a zone moved, short pauses included."""
+
+    began_ms: int
+    last_ms: int
+
+
 class _Sight:
     """Who is where, as far as one can tell from what was seen up to now."""
 
@@ -139,24 +158,48 @@ class _Sight:
         self.finds_people = False
         self._seen: Seen | None = None
         self._since_ms = 0
-        self._moved_ms: dict[str, int] = {}
+        self._runs: dict[str, _Run] = {}
         self._moving_since_ms: dict[str, int] = {}
 
     def take(self, seen: Seen) -> None:
         """Take the next observation."""
         if self._seen is None or seen.at_ms - self._seen.at_ms > GAP_MS:
             self._since_ms = seen.at_ms
-            self._moved_ms.clear()
+            self._runs.clear()
             self._moving_since_ms.clear()
         self._seen = seen
         self.finds_people |= seen.people is not None
         moving = {zone: seen.at_ms for zone, share in seen.motion.items() if share >= MOVED}
-        self._moved_ms |= moving
         self._moving_since_ms = {zone: self._moving_since_ms.get(zone, at_ms) for zone, at_ms in moving.items()}
+        for zone, at_ms in moving.items():
+            run = self._runs.get(zone)
+            if run is None or at_ms - run.last_ms > PAUSE_MS:
+                run = self._runs[zone] = _Run(at_ms, at_ms)
+            run.last_ms = at_ms
 
     def forget(self) -> None:
         """Begin anew with the next observation."""
         self._seen = None
+
+    @property
+    def at_ms(self) -> int:
+        """When something was seen last."""
+        return 0 if self._seen is None else self._seen.at_ms
+
+    @property
+    def looked_ms(self) -> int:
+        """When the picture was taken in which people were looked for last."""
+        return self.at_ms if self._seen is None or self._seen.looked_ms is None else self._seen.looked_ms
+
+    def came_ms(self, zone: str, not_ms: int) -> int:
+        """Return since when somebody is in a zone who was found, and was not at `not_ms`: since it moved then."""
+        run = self._runs.get(zone)
+        return self.looked_ms if run is None or run.last_ms < not_ms else max(run.began_ms, not_ms)
+
+    def left_ms(self, zone: str, not_ms: int) -> int:
+        """Return since when a zone is empty that was not at `not_ms`: since it moved no more."""
+        run = self._runs.get(zone)
+        return self.looked_ms if run is None or run.last_ms < not_ms else run.last_ms
 
     @property
     def people(self) -> Mapping[str, int] | None:
@@ -174,16 +217,19 @@ class _Sight:
             return self.people.get(zone, 0) >= count
         if self.finds_people or self._seen is None or self._seen.faults:
             return None
-        if self._seen.at_ms - self._moved_ms.get(zone, self._since_ms) > STILL_MS:
+        run = self._runs.get(zone)
+        if self._seen.at_ms - (self._since_ms if run is None else run.last_ms) > STILL_MS:
             return False
-        return True if count == 1 and zone in self._moved_ms else None
+        return True if count == 1 and run is not None else None
+
+    def moves(self, zone: str) -> bool:
+        """Return whether a zone has moved for so long that somebody moves in it."""
+        return self.at_ms - self._moving_since_ms.get(zone, self.at_ms) >= MOVING_MS
 
     def nobody(self, zone: str) -> bool | None:
         """Return whether a zone is empty. Who bends over papers shows no face to a network, but moves."""
         somebody = self.at_least(zone, 1)
-        if somebody is not False or self._seen is None:
-            return _not(somebody)
-        return self._seen.at_ms - self._moving_since_ms.get(zone, self._seen.at_ms) < MOVING_MS
+        return not self.moves(zone) if somebody is False else _not(somebody)
 
     def motion(self) -> bool | None:
         """Return whether anything moves now; None where that cannot be seen. In the dark a torch moves."""
@@ -225,6 +271,7 @@ class Incidents:
             "after_hours": Watch(begins_ms=1_000, ends_ms=30_000),
             **{kind: Watch(begins_ms=TAMPER_BEGINS_MS, ends_ms=TAMPER_ENDS_MS) for kind in TAMPER},
         }
+        self._parts: dict[tuple[str, str], _Part] = {}  # of the conditions, by kind and name
         self._allowed: frozenset[str] = frozenset()
         self._open: dict[str, Incident] = {}
         self._panic_ms = 0
@@ -256,6 +303,7 @@ class Incidents:
     def forget(self, at_ms: int) -> Sequence[Change]:
         """End everything, and begin to look anew."""
         self._sight.forget()
+        self._parts.clear()
         self._last_ms = None
         for watch in self._watches.values():
             watch.forget()
@@ -273,7 +321,7 @@ class Incidents:
                 continue
             holds = self._holds(kind, seen, counter)
             confidence = SURMISED if kind == "waiting_alone" and self._sight.surmises else SEEN
-            if watch.look(holds, seen.at_ms):
+            if watch.look(holds, seen.at_ms, since_ms=self._since_ms(kind)):
                 if watch.on:
                     changes.append(self._begin(kind, confidence, counter.ticket, seen.at_ms))
                 else:
@@ -320,27 +368,53 @@ class Incidents:
         match kind:
             case "waiting_alone":
                 return _all(
-                    counter.open,
+                    _noted(self._part(kind, "open"), counter.open, seen.at_ms),
                     sight.exists(CITIZEN, counter.zones),
                     sight.exists(OFFICER, counter.zones),
-                    sight.at_least(CITIZEN, 1),
-                    sight.nobody(OFFICER),
+                    self._come(kind, 1),
+                    self._left(kind),
                 )
             case "officer_absent":
-                nobody = sight.nobody(OFFICER)
+                nobody = self._left(kind)
                 # Who reads moves little: that nothing moves is enough to say that a citizen was left alone, not that
                 # the chair is empty.
                 return _all(
-                    counter.open,
+                    _noted(self._part(kind, "open"), counter.open, seen.at_ms),
                     sight.exists(OFFICER, counter.zones),
                     None if nobody and sight.surmises else nobody,
                 )
             case "crowding":
-                return _all(sight.exists(CITIZEN, counter.zones), sight.at_least(CITIZEN, self._crowd))
+                return _all(sight.exists(CITIZEN, counter.zones), self._come(kind, self._crowd))
             case "after_hours":
                 return _all(counter.after_hours, sight.motion())
             case _:
                 return has_fault(kind, seen, after_hours=counter.after_hours)
+
+    def _come(self, kind: str, count: int) -> bool | None:
+        """Return whether so many are in the citizens' zone, and note since when: the last came when it moved."""
+        sight = self._sight
+        part = self._part(kind, CITIZEN)
+        there = sight.at_least(CITIZEN, count)
+        if there and part.since_ms is None and part.not_ms is not None:
+            part.since_ms = sight.came_ms(CITIZEN, part.not_ms)
+        return _noted(part, there, sight.looked_ms)
+
+    def _left(self, kind: str) -> bool | None:
+        """Return whether the officer's zone is empty, and note since when: who left was the last that moved there."""
+        sight = self._sight
+        part = self._part(kind, OFFICER)
+        nobody = sight.nobody(OFFICER)
+        if nobody and part.since_ms is None and part.not_ms is not None:
+            part.since_ms = sight.left_ms(OFFICER, part.not_ms)
+        return _noted(part, nobody, sight.at_ms if sight.moves(OFFICER) else sight.looked_ms)
+
+    def _part(self, kind: str, name: str) -> _Part:
+        return self._parts.setdefault((kind, name), _Part())
+
+    def _since_ms(self, kind: str) -> int | None:
+        """Return since when all parts of a condition hold that are noted."""
+        sinces = [part.since_ms for (of, _), part in self._parts.items() if of == kind]
+        return max((since_ms for since_ms in sinces if since_ms is not None), default=None)
 
     def _begin(self, kind: str, confidence: float, ticket: str | None, at_ms: int) -> Started:
         zone = {"waiting_alone": CITIZEN, "officer_absent": OFFICER, "crowding": CITIZEN}.get(kind, WHOLE)
@@ -359,6 +433,15 @@ def has_fault(kind: str, seen: Seen, *, after_hours: bool | None) -> bool | None
     if seen.dark and after_hours and kind in HIDDEN_BY_NIGHT:
         return None
     return kind in seen.faults
+
+
+def _noted(part: _Part, holds: bool | None, at_ms: int) -> bool | None:
+    """Note whether a part of a condition holds, by what was seen at an instant."""
+    if holds is False:
+        part.since_ms, part.not_ms = None, at_ms
+    elif holds and part.since_ms is None:
+        part.since_ms = at_ms
+    return holds
 
 
 def _all(*parts: bool | None) -> bool | None:

@@ -2,9 +2,11 @@
 
 The small picture is looked at with 80 × 60 pixels, as a mixture of Gaussians for each (MOG2). Light that changes
 everywhere alike, and a sensor's gain, are taken out before: a picture is brought to the background's brightness. Where
-the change is uneven, as a lamp makes it, the edges tell: what stands where it stood has not moved.
+the change is uneven, as a lamp makes it, the edges tell: what stands where it stood has not moved. Of what differs from
+the place only that moves which also changes from picture to picture: a chair that somebody left differs for seconds.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -24,6 +26,9 @@ _HISTORY, _THRESHOLD = 500, 12.0
 _KNOWN_FOR = 15  # pictures until the background is asked for again
 _LIGHT_FROM = 0.08  # with less of the picture changed, edges are not asked
 _LIKE = 0.5  # cosine between two pictures' gradients, from which on their edges are the same
+_BEFORE = 3  # pictures back is what a picture is compared with
+_CHANGES = 8  # levels: less is noise
+_NEAR = np.ones((9, 9), np.uint8)  # who moves changes at the edges, and is no wider than so between them
 _QUOTIENT = (0.35, 3.0)
 _BLACK = 16  # the level of no light, in the range of video: light multiplies what is above it
 _HARDLY = 0.02  # so little another light is left as it is
@@ -41,6 +46,7 @@ class Motion:
         self._age = 0  # of the model, in pictures
         self._lit = np.zeros(0, np.intp)  # some of the background's pixels, the dark and the masked ones left out
         self._levels: NDArray[np.float32] = np.zeros(0, np.float32)  # and how bright they are
+        self._before: deque[Plane] = deque(maxlen=_BEFORE + 1)
 
     @property
     def ready(self) -> bool:
@@ -71,7 +77,9 @@ class Motion:
             self._begin()
             self._model.apply(picture)
             moved[:] = 0
-        return moved
+        self._before.append(even)
+        changed = cv2.inRange(cv2.absdiff(even, self._before[0]), _CHANGES, 255)
+        return cv2.bitwise_and(moved, cv2.dilate(changed, _NEAR)).astype(np.uint8, copy=False)
 
     def _evened(self, picture: Plane) -> Plane:
         """Bring a picture to the background's brightness: the middle quotient is that of what has not moved."""

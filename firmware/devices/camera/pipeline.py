@@ -30,7 +30,8 @@ from firmware.pulse import Pulse
 
 _log = logging.getLogger(__name__)
 
-TOLD_EVERY_MS = 200
+TOLD_EVERY_MS = 120
+"""Of what is seen: each second picture at fifteen a second, also where they come unsteadily."""
 RING_S = 65
 """The longest that may be asked for of what was, and the longest that the recorder may be late."""
 
@@ -41,7 +42,11 @@ MOVES_FROM = 0.01
 EVERYWHERE = Zone(name=CITIZEN, points=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
 """Where citizens may be as long as nobody has said where they are."""
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_MS = 1000
+"""So often people are looked for on an average, at most."""
+AT_ONCE, AT_ONCE_EVERY_MS = 4, 250
+"""So many looks may be made in advance, so far apart: when something begins to move in a place that was still."""
+
 _KNOWN_FOR_MS = 3_000  # so long what was found holds while things move: the next look is under way
 _LOOK_HANGS_AFTER_MS = 30_000
 _CLOSE_WITHIN_S = 5.0
@@ -153,14 +158,27 @@ class Pipeline:
         if self._motion.ready:
             self._faults = self._tamper.look(frame.small, frame.at_ms, moving=moves)
         if self._presence is not None:
-            self._presence.offer(frame, moves=any(share >= MOVES_FROM for share in self._moved.values()))
+            self._presence.offer(
+                frame, moves=any(self._moved[zone] >= MOVES_FROM for zone in self._moved.keys() - {ALL})
+            )
 
     def _tell(self, at_ms: int) -> None:
         self._told_ms = at_ms
         moved, self._moved = self._moved, {}
-        people = self._presence.people(at_ms) if self._presence is not None else None
+        known = self._presence.known(at_ms) if self._presence is not None else None
+        looked_ms, people = known or (None, None)
         now: datetime | None = self._clock.now() if self._clock.synchronised() else None
-        self._post(Seen(at_ms=at_ms, motion=moved, people=people, faults=self._faults, dark=self._tamper.dark, now=now))
+        self._post(
+            Seen(
+                at_ms=at_ms,
+                motion=moved,
+                people=people,
+                looked_ms=looked_ms,
+                faults=self._faults,
+                dark=self._tamper.dark,
+                now=now,
+            )
+        )
 
     def _make_thumbnails(self, shown: Plane) -> None:
         if not self._pictures:
@@ -187,15 +205,21 @@ def _joined(own: Sequence[Zone], more: Sequence[Zone]) -> tuple[Zone, ...]:
 
 
 class Presence:
-    """Looks for people in the newest picture, at most once a second and only after something has moved."""
+    """Looks for people in the newest picture, once a second on an average and only after something moved in a zone.
+
+    A place in which nothing moved is looked at more often for the first second in which something does: so it is known
+    to a quarter of a second when somebody came. Time is the pictures', so what is looked at is the same in each run.
+    """
 
     def __init__(self, model: Path, zones: Callable[[], Sequence[Zone]], *, monotonic_ms: Callable[[], int]) -> None:
         self._model = model
         self._zones = zones
         self._pulse = Pulse(limit_ms=_LOOK_HANGS_AFTER_MS, monotonic_ms=monotonic_ms)
-        self._stop = threading.Event()
+        self._stop = False
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._post: Post = _nowhere
+        self._paid_ms: int | None = None  # until then the looks that were made are the average
         self._newest: Frame | None = None
         self._moved_ms: int | None = None  # when something moved last, by the frames' time
         self._found: tuple[int, Mapping[str, int] | None] | None = None  # of which picture, and what
@@ -212,7 +236,8 @@ class Presence:
 
     def close(self) -> None:
         """Stop the thread."""
-        self._stop.set()
+        self._stop = True
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(_CLOSE_WITHIN_S)
 
@@ -221,20 +246,37 @@ class Presence:
         self._newest = frame
         if moves or self._moved_ms is None:
             self._moved_ms = frame.at_ms
+        if self._wants(frame):
+            self._wake.set()
 
-    def people(self, at_ms: int) -> Mapping[str, int] | None:
-        """Return zone → how many people are in it now; None if nobody looked since things moved."""
+    def known(self, at_ms: int) -> tuple[int, Mapping[str, int] | None] | None:
+        """Return when the newest picture that was looked at was taken, and zone → how many people are in it.
+
+        None if nobody looked since things moved; None for the people where it was too dark to tell.
+        """
         found, moved_ms = self._found, self._moved_ms
         if found is None or (moved_ms is not None and moved_ms > found[0] and at_ms - found[0] > _KNOWN_FOR_MS):
             return None
-        return found[1]
+        return found
 
     def look(self, people: People) -> None:
-        """Look at the newest picture, if anything has moved since the last look; the thread does it each second."""
-        frame, moved_ms, found = self._newest, self._moved_ms, self._found
-        if frame is None or moved_ms is None or (found is not None and found[0] >= moved_ms):
+        """Look at the newest picture if that is wanted; the thread does it when it is woken."""
+        frame = self._newest
+        if frame is None or not self._wants(frame):
             return
+        earliest_ms = frame.at_ms - (AT_ONCE - 1) * LOOK_EVERY_MS
+        paid_ms = earliest_ms if self._paid_ms is None else max(earliest_ms, self._paid_ms)
+        self._paid_ms = paid_ms + LOOK_EVERY_MS
         self._found = (frame.at_ms, people.look(frame.y))
+
+    def _wants(self, frame: Frame) -> bool:
+        """Return whether something moved since the last look, and the next may be made already."""
+        found, moved_ms, paid_ms = self._found, self._moved_ms, self._paid_ms
+        if found is None or paid_ms is None:
+            return True
+        if moved_ms is None or found[0] >= moved_ms:
+            return False
+        return frame.at_ms >= max(paid_ms, found[0] + AT_ONCE_EVERY_MS)
 
     def _run(self) -> None:
         try:
@@ -248,7 +290,9 @@ class Presence:
             return
         while True:
             self._pulse.rest()
-            if self._stop.wait(LOOK_EVERY_S):
+            self._wake.wait()
+            self._wake.clear()
+            if self._stop:
                 return
             self._pulse.beat()
             if self._zones() is not zones:

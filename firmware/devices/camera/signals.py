@@ -18,7 +18,7 @@ ANSWERED_WITHIN_MS = 20_000
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen at an instant, about five times a second."""
+    """What was seen at an instant, some seven times a second."""
 
     at_ms: int
     """When, on the clock that never steps."""
@@ -26,6 +26,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Zone → the share of it that moved since the last time, 0 to 1; `ALL` is the whole picture."""
     people: Mapping[str, int] | None
     """Zone → how many people are in it; None where it is not known: no network, or nobody looked since things moved."""
+    looked_ms: int | None = None
+    """When the picture was taken in which they were found; None for just now."""
     faults: frozenset[str] = frozenset()
     """What is wrong with the picture: of covered, defocused, moved, frozen."""
     dark: bool = False

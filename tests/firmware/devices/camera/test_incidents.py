@@ -341,6 +341,57 @@ def test_the_law(scenes: tuple[tuple[float, Any], ...], happens: list[Happened],
     assert scene.happened == happens
 
 
+def alone_after(looked: list[tuple[float, int]], *, moves: tuple[float, float]) -> list[Happened]:
+    """Return what happens when looks at these seconds find so many citizens, who move from one second to another."""
+    scene = Scene(kinds=("waiting_alone",))
+    counter = Counter(open=True, after_hours=False, zones=ZONES)
+    for at_ms in range(0, 40_000, 100):
+        known = [(round(second * 1000), citizens) for second, citizens in looked if second * 1000 <= at_ms]
+        motion = CITIZEN_MOVES if moves[0] * 1000 <= at_ms < moves[1] * 1000 else STILL
+        people = {"citizen": known[-1][1], "officer": 0}
+        seen = Seen(at_ms=at_ms, motion=motion, people=people, looked_ms=known[-1][0])
+        scene.changes += scene.incidents.look(seen, counter)
+    return scene.happened
+
+
+@pytest.mark.parametrize(
+    ("looked", "moves", "begins"),
+    [
+        ([(0, 0), (5.0, 1)], (4.4, 5.6), 34.4),
+        ([(0, 0), (4.6, 0), (5.0, 1)], (4.4, 5.6), 34.6),
+        ([(0, 0), (5.0, 1)], (1.0, 1.5), 31.0),
+        ([(0, 0), (4.0, 0), (5.0, 1)], (1.0, 1.5), 35.0),
+        ([(0, 0), (4.5, 0), (5.0, 1)], (1.0, 9.0), 34.5),
+    ],
+    ids=["by the motion", "not before a look", "that began it", "without any by the look", "in a long one by the look"],
+)
+def test_a_wait_counts_from_when_the_citizen_came(
+    looked: list[tuple[float, int]], moves: tuple[float, float], begins: float
+) -> None:
+    """Who is found came when the zone began to move, and not before the last look that found nobody."""
+    assert alone_after(looked, moves=moves) == [("started", "waiting_alone", begins)]
+
+
+def test_an_absence_counts_from_the_officer_s_last_motion() -> None:
+    """Who left moved last when leaving: what the network says a second later is dated back to that."""
+    scene = Scene(kinds=("officer_absent",))
+    counter = Counter(open=True, after_hours=False, zones=ZONES)
+    for at_ms in range(0, 130_000, 100):
+        motion = OFFICER_MOVES if 4_000 <= at_ms <= 5_000 else STILL
+        looked_ms, officers = (5_900, 0) if at_ms >= 5_900 else (4_000, 1)
+        people = {"citizen": 0, "officer": officers}
+        scene.changes += scene.incidents.look(
+            Seen(at_ms=at_ms, motion=motion, people=people, looked_ms=looked_ms), counter
+        )
+    assert scene.happened == [("started", "officer_absent", 125.0)]
+
+
+def test_a_counter_that_opens_is_left_alone_from_then_on() -> None:
+    """Who waited before the counter opened has waited at it since it opened, whatever was seen before."""
+    scene = Scene(kinds=("waiting_alone",)).goes_on(60, ALONE, open=False).goes_on(31, ALONE)
+    assert scene.happened == [("started", "waiting_alone", 90.0)]
+
+
 def test_an_incident_has_one_id_and_says_what_it_is() -> None:
     """Kind, zone and the ticket at its start go with one id from its start to its end."""
     scene = Scene().goes_on(31, ALONE).goes_on(6, SERVED, ticket="t2")

@@ -87,6 +87,27 @@ def test_what_stands_still_becomes_a_part_of_the_place() -> None:
     assert max(shares[10 * FPS :]) < MOVED_WHOLE
 
 
+def test_what_was_left_behind_does_not_move() -> None:
+    """Who was there long is a part of the place: when they are gone, the place they left moves no longer than they."""
+    motion = Motion([LEFT])
+    for number in range(20 * FPS):
+        motion.look(_noisy(_with_a_box(60), number))
+    going = [motion.look(_noisy(_with_a_box(60 - 4 * step), step))["left"] for step in range(15)]
+    gone = [motion.look(_noisy(_place(), number))["left"] for number in range(2 * FPS)]
+    assert min(going[3:]) > 0.01
+    assert max(gone[3:]) < 0.01
+
+
+def test_a_small_lamp_moves_for_an_instant_only() -> None:
+    """A lamp that lights a twentieth of the picture is still half a second after it was switched on."""
+    motion = _settled()
+    lit = _place().copy()
+    lit[40:100, 200:264] = np.minimum(lit[40:100, 200:264] + 45, 255)
+    shares = [motion.look(_noisy(lit, number))[ALL] for number in range(3 * FPS)]
+    assert max(shares) >= MOVED_WHOLE
+    assert max(shares[FPS // 2 :]) < MOVED_WHOLE
+
+
 @pytest.mark.parametrize("light", [0.4, 0.7, 1.3])
 def test_light_that_changes_everywhere_moves_nothing(light: float) -> None:
     """When the light becomes weaker or stronger at a stroke, nothing moves, and soon after a person does."""

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ from firmware.devices.camera.driver import CameraDriver
 from firmware.devices.camera.encoder import decode
 from firmware.devices.camera.frames import Frame, Plane
 from firmware.devices.camera.pipeline import Pipeline, Presence
+from firmware.devices.camera.presence import People
 from firmware.devices.camera.privacy import planes
 from firmware.devices.camera.ring import Ring
 from firmware.devices.camera.signals import Presence as Found
@@ -96,14 +99,14 @@ def detail(brightness: Plane) -> float:
     return float(cv2.Laplacian(brightness, cv2.CV_64F).var())
 
 
-def test_it_is_told_five_times_a_second_what_moves() -> None:
-    """Two seconds are ten observations or eleven; who comes in moves the citizen's zone and no other."""
+def test_it_is_told_with_each_second_picture_what_moves() -> None:
+    """Two seconds are fifteen observations or sixteen; who comes in moves the citizen's zone and no other."""
     camera = Camera()
     camera.see([], frames=40)
     before = len(camera.seen())
     camera.see([Person("citizen", at=1.0)], frames=30)
     after = camera.seen()[before:]
-    assert 9 <= len(after) <= 11
+    assert 14 <= len(after) <= 16
     assert max(each.motion["citizen"] for each in after) > 0.1
     assert max(each.motion["officer"] for each in after) < 0.01
     assert all(each.people is None and each.faults == frozenset() for each in after)
@@ -244,22 +247,79 @@ def wait_for(condition: object, timeout_s: float = 30) -> bool:
 def test_people_are_looked_for_only_after_something_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first picture and each after motion is looked at; a still room costs nothing, and what was found holds."""
     monkeypatch.setattr(module, "People", Network)
-    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
     Network.looked = 0
     presence = Presence(Path("model"), lambda: ZONES, monotonic_ms=SystemClock().monotonic_ms)
     presence.open(lambda _: None)
     try:
         presence.offer(blank(0, 1000), moves=False)
-        assert wait_for(lambda: presence.people(1000) == {"citizen": 1, "officer": 1})
+        assert wait_for(lambda: presence.known(1000) == (1000, {"citizen": 1, "officer": 1}))
         for number in range(1, 30):
             presence.offer(blank(number, 1000 + number), moves=False)
-        threading.Event().wait(0.1)
-        assert Network.looked == 1
-        assert presence.people(600_000) == {"citizen": 1, "officer": 1}
+        assert presence.known(600_000) == (1000, {"citizen": 1, "officer": 1})
         presence.offer(blank(30, 700_000), moves=True)
-        assert wait_for(lambda: Network.looked == 2)
+        assert wait_for(lambda: presence.known(700_000) == (700_000, {"citizen": 1, "officer": 1}))
+        assert Network.looked == 2
     finally:
         presence.close()
+
+
+def looks(moves: range | list[int], *, until_ms: int) -> list[int]:
+    """Return when people are looked for, at fifteen pictures a second, while something moves at these milliseconds."""
+    presence = Presence(Path("model"), lambda: ZONES, monotonic_ms=SystemClock().monotonic_ms)
+    people = cast("People", Network(Path("model"), ZONES))
+    looked: list[int] = []
+    for number in range(until_ms * FPS // 1000):
+        at_ms = number * 1000 // FPS
+        presence.offer(blank(number, at_ms), moves=at_ms in moves)
+        presence.look(people)
+        known = presence.known(at_ms)
+        if known is not None and known[0] not in looked:
+            looked.append(known[0])
+    return looked
+
+
+def test_who_comes_into_a_still_place_is_looked_for_at_once() -> None:
+    """The first second of motion has four looks, from its first picture on; then there is one each second."""
+    assert looks(range(10_000, 14_000), until_ms=20_000) == [
+        0,
+        10_000,
+        10_266,
+        10_533,
+        10_800,
+        11_066,
+        12_000,
+        13_000,
+        14_000,
+    ]
+
+
+def test_a_hall_that_never_rests_is_looked_at_once_a_second() -> None:
+    """Where something moves all the time the network looks once a second, but for what it spends at first."""
+    looked = looks(range(60_000), until_ms=60_000)
+    assert len(looked) <= 60 + module.AT_ONCE
+    assert all(later - earlier >= 1000 for earlier, later in pairwise(looked[module.AT_ONCE + 1 :]))
+
+
+def test_what_moves_outside_of_all_zones_needs_no_look() -> None:
+    """Nobody is counted outside of zones, so what moves there costs no look of the network."""
+    offered: list[bool] = []
+
+    class Listens(Presence):
+        """Notes whether it was told that something moves."""
+
+        def offer(self, frame: Frame, *, moves: bool) -> None:
+            """Note it."""
+            offered.append(moves)
+
+    corner = Zone(name="citizen", points=((0.9, 0.0), (1.0, 0.0), (1.0, 0.1), (0.9, 0.1)))
+    camera = Camera(zones=(corner,))
+    camera.pipeline.begin(
+        camera.told.append, Listens(Path("model"), lambda: (corner,), monotonic_ms=SystemClock().monotonic_ms)
+    )
+    camera.see([], frames=40)
+    camera.see([Person("citizen", at=1.0)], frames=8)
+    assert max(each.motion[""] for each in camera.seen()) > 0.01
+    assert offered == [False] * 48
 
 
 def test_what_was_found_before_things_moved_is_not_known_any_more() -> None:
@@ -267,8 +327,8 @@ def test_what_was_found_before_things_moved_is_not_known_any_more() -> None:
     presence = Presence(Path("model"), lambda: ZONES, monotonic_ms=SystemClock().monotonic_ms)
     presence._found = (1000, {"citizen": 1})
     presence._moved_ms = 2000
-    assert presence.people(3500) == {"citizen": 1}
-    assert presence.people(4500) is None
+    assert presence.known(3500) == (1000, {"citizen": 1})
+    assert presence.known(4500) is None
 
 
 def test_without_the_network_the_camera_works_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

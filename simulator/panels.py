@@ -168,7 +168,7 @@ class _PtyPanel(ABC):
         """Take the panel away."""
         self._port.unplug()
 
-    def wait_for(self, wanted: str | Callable[[str], bool], timeout_s: float = 5.0, *, since: int = 0) -> Shown:
+    def wait_for(self, wanted: str | Callable[[str], bool], timeout_s: float = 30.0, *, since: int = 0) -> Shown:
         """Return the first change from `history[since]` on that reads so; raise TimeoutError with what was there."""
         matches = wanted if callable(wanted) else lambda text: wanted in text
         deadline = time.monotonic() + timeout_s

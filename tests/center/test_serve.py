@@ -130,7 +130,7 @@ def test_a_signal_ends_it_in_order_also_with_open_streams(make: Callable[..., Pr
         assert b"200 OK" in page.recv(100)
         code, took_s = program.end(number)
     assert code == 0, program.log()
-    assert took_s < 5
+    assert took_s < 15
     warned = [line for line in program.log().splitlines() if "WARNING" in line]
     assert ["nobody has an account yet" in line for line in warned] == [True], warned
     assert "Traceback" not in program.log()
@@ -150,7 +150,7 @@ from motcua.cli import main
 sys.exit(main(["center", "serve", "--config", sys.argv[1]]))
 """
     command = [sys.executable, "-c", impatient, str(make().config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
@@ -170,7 +170,7 @@ sys.exit(main(["center", "serve", "--config", sys.argv[1]]))
 """
     program = make()
     command = [sys.executable, "-c", spoiled, str(program.config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     said = f"motcua: {program.folder / 'data' / 'center.db'}: was removed or replaced while the center ran"

@@ -285,7 +285,7 @@ def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "motcua.cli", "demo", "--http-port", port, "--data", str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert port in line
@@ -297,7 +297,7 @@ def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
 def test_a_wrong_option_is_refused(wrong: list[str]) -> None:
     """An option out of its range is told, with exit code 2."""
     command = [sys.executable, "-m", "motcua.cli", "demo", *wrong]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=os.environ)
     assert done.returncode == 2
     assert wrong[0] in done.stderr
 
@@ -308,7 +308,7 @@ def test_a_day_does_not_mix_with_another_one(tmp_path: Path) -> None:
     (tmp_path / "center" / "center.db").touch()
     command = [sys.executable, "-m", "motcua.cli", "demo", "--day", "--data", str(tmp_path)]
     command += ["--http-port", "0", "--mqtt-port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "empty folder" in done.stderr
 

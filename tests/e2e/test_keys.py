@@ -41,7 +41,7 @@ def called(program: Program) -> str:
     """Return what the devices page calls the pad."""
     asked = urllib.request.Request(f"http://127.0.0.1:{program.http_port}/api/devices")
     asked.add_header("Cookie", program.cookie())
-    with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310 (loopback)
+    with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 (loopback)
         (one,) = json.load(answer)["devices"]
         return str(one["level"])
 

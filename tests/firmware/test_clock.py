@@ -17,20 +17,23 @@ def test_the_boot_is_the_kernels() -> None:
 def test_milliseconds_are_those_since_boot_and_deadlines_are_met_exactly() -> None:
     """The monotonic clock is the kernel's, and waiting until a deadline ends when the clock says that number."""
     clock = SystemClock()
-    assert abs(clock.monotonic_ms() - time.clock_gettime(time.CLOCK_MONOTONIC) * 1000) < 100
+    before_ns, now_ms = time.clock_gettime_ns(time.CLOCK_MONOTONIC), clock.monotonic_ms()
+    assert before_ns // 1_000_000 <= now_ms <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000_000
+    assert 30 < clock.seconds_until(now_ms + 60_000) <= 60
     deadline_ms = clock.monotonic_ms() + 5
     left_s = clock.seconds_until(deadline_ms)
-    assert 0.003 < left_s <= 0.005
-    time.sleep(left_s)
+    assert left_s <= 0.005
+    time.sleep(max(left_s, 0))
     assert clock.monotonic_ms() >= deadline_ms
     assert clock.seconds_until(deadline_ms) <= 0
 
 
 def test_time_of_day_has_its_zone() -> None:
     """The wall clock is in UTC and says so."""
+    before = time.time()
     now = SystemClock().now()
     assert now.utcoffset() is not None
-    assert abs(now.timestamp() - time.time()) < 1
+    assert before - 0.001 <= now.timestamp() <= time.time() + 0.001
 
 
 def test_timesyncd_says_when_the_clock_is_set(tmp_path: Path) -> None:

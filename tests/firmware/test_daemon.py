@@ -564,7 +564,7 @@ def test_a_center_that_comes_and_goes_does_not_fill_the_log(tmp_path: Path, capl
 # --- requests and broken messages ------------------------------------------------------------------------------------
 
 
-def ask(request_id: str, expires_in_ms: int = 5000) -> Ask:
+def ask(request_id: str, expires_in_ms: int = 60_000) -> Ask:
     """Return a request for the next number."""
     return Ask(request_id, "call_next", Args(), seen=7, expires_in_ms=expires_in_ms)
 

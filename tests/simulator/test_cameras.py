@@ -66,7 +66,7 @@ def test_what_is_no_video_is_said_in_one_line_before_anything_starts(tmp_path: P
 def test_the_demo_ends_with_that_line(tmp_path: Path) -> None:
     """`motcua demo --video` with a file that is not there starts nothing and makes no folder."""
     command = [sys.executable, "-m", "motcua.cli", "demo", "--video", "none.avi", "--data", str(tmp_path / "data")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=os.environ)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "motcua demo: --video none.avi: there is no such file\n"
     assert not (tmp_path / "data").exists()

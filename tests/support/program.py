@@ -64,7 +64,7 @@ services = ["dat-dai"]
     def run(self) -> tuple[int, str]:
         """Run it where it cannot start; returns the exit code and what it said."""
         command = [sys.executable, "-m", "motcua.cli", "center", "serve", "--config", str(self.config)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
         return done.returncode, done.stderr
 
     def end(self, number: signal.Signals) -> tuple[int, float]:
@@ -83,7 +83,7 @@ services = ["dat-dai"]
             data=json.dumps(body).encode(),
             headers={"content-type": "application/json", "idempotency-key": key, "cookie": self.cookie()},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 – our own loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 – our own loopback
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -115,7 +115,7 @@ services = ["dat-dai"]
         assert self._process is not None
         assert self._process.poll() is None, self.log()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/healthz", timeout=30) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False

@@ -25,7 +25,7 @@ class RtspCamera:
         password: tuple[str, str] | None = None,
     ) -> None:
         try:
-            subprocess.run([_PYTHON, "-c", _NEEDS], check=True, capture_output=True, timeout=20)
+            subprocess.run([_PYTHON, "-c", _NEEDS], check=True, capture_output=True, timeout=60)
         except (OSError, subprocess.SubprocessError):
             pytest.skip(_MISSING)
         self._arguments = [str(width), str(height), str(fps), str(key_every), *(password or ())]

@@ -83,7 +83,7 @@ def test_a_stop_ends_it_and_frees_the_port(start: Callable[[str], tuple[BrokerPr
     began = time.monotonic()
     broker.stop()
     broker.stop()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
     assert not _answers(config.port)
     assert pid is not None
     assert not psutil.pid_exists(pid)
@@ -122,7 +122,7 @@ def test_it_does_not_outlive_a_center_that_was_killed(kind: str, tmp_path: Path)
     assert center.stdout is not None
     pid = int(center.stdout.readline())
     center.kill()
-    center.wait(5)
+    center.wait(30)
     center.stdout.close()
     wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     wait_for(lambda: not _answers(port))

@@ -160,7 +160,9 @@ def test_the_rows_can_be_made_anew(hall: Hall) -> None:
     assert hall.transact(astray).result(30) == []
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.lists(
         st.tuples(

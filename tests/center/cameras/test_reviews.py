@@ -88,7 +88,9 @@ FILTERS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(ITEMS, FILTERS, st.integers(1, 4))
 def test_pages_show_everything_once_and_in_order(
     store: Store, items: list[tuple[str, int, str, int, bool]], wanted: Wanted, size: int

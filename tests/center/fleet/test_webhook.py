@@ -115,7 +115,7 @@ def make(clock: TestClock) -> Iterator[Callable[..., Webhook]]:
     made: list[Webhook] = []
 
     def one(url: str, **settings: Any) -> Webhook:
-        webhook = Webhook(url, center="bentre", clock=clock, timeout_s=0.5, first_retry_s=0.02, **settings)
+        webhook = Webhook(url, center="bentre", clock=clock, first_retry_s=0.02, **{"timeout_s": 20, **settings})
         webhook.start()
         made.append(webhook)
         return webhook
@@ -181,7 +181,7 @@ def test_what_was_not_taken_is_sent_again(
 ) -> None:
     """A server that fails, hangs up, or never comes to an end of its answer gets the same message again, in order."""
     receiver.answers = [answer, answer]
-    webhook = make(receiver.url)
+    webhook = make(receiver.url, timeout_s=1.5 if answer is dawdle else 20)
     webhook.put(ALERT, NOTHING)
     webhook.put(Alert(id="a2", station="q02", device="rating", kind="lost", detail="", begun_at=0), NOTHING)
     wait_for(lambda: len(receiver.got) == 4)
@@ -239,7 +239,7 @@ class Mute:
 def test_a_handshake_that_never_ends_is_ended(make: Callable[..., Webhook], drips: bool) -> None:
     """A server that says nothing over TLS, or a byte now and then, is left after the limit, and tried again."""
     with Mute(drips=drips) as server:
-        webhook = make(server.url)
+        webhook = make(server.url, timeout_s=0.5)
         webhook.put(ALERT, NOTHING)
         wait_for(lambda: server.came >= 3 and server.gone >= 2)
         assert webhook.waiting() == 1

@@ -457,7 +457,7 @@ def test_a_request_that_waited_too_long_is_not_carried_out(
 
     def block(_state: object) -> None:
         entered.set()
-        release.wait(10)
+        release.wait(60)
 
     with DeviceSide(mosquitto_broker.host, mosquitto_broker.port, CALLPAD) as callpad:
         hall.run(block)

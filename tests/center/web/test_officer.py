@@ -328,7 +328,7 @@ def test_a_center_that_cannot_store_says_so_at_the_desk(center: Center, visitor:
 
     center.hall._ledger._store.write = full  # type: ignore[method-assign, assignment]
     page.locator(".primary").click()
-    expect(page.get_by_role("alert")).to_contain_text("Ổ đĩa của máy chủ đã đầy", timeout=10_000)
+    expect(page.get_by_role("alert")).to_contain_text("Ổ đĩa của máy chủ đã đầy")
     center.hall._ledger._store.write = write  # type: ignore[method-assign]
     idle(page)
     page.locator(".primary").click()

@@ -115,7 +115,9 @@ def act(client: httpx.Client, key: str, do: str, **form: str) -> httpx.Response:
 # --- recordings in parts -------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(first=st.one_of(st.none(), st.integers(0, 2**18)), last=st.one_of(st.none(), st.integers(0, 2**18)))
 def test_every_part_is_the_recordings_own(
     shared: Center, made: Film, key: str, dung: httpx.Client, first: int | None, last: int | None

@@ -22,7 +22,7 @@ from firmware.devices.registry import KINDS, DeviceContext, Kind
 from firmware.errors import ConfigError, HardwareError, MotcuaError
 from firmware.ports import Ask, Decisions, Drive, Driver, Effect, Record, Remember, Report
 
-TIMEOUT_S = 5
+TIMEOUT_S = 30
 
 
 @pytest.fixture(params=KINDS)

@@ -477,6 +477,7 @@ def test_a_recording_that_is_refused_again_and_again_lets_others_go_first(
             tries = len(whim.heard)
             clock.advance(400_000)
             wait_for(lambda tries=tries: device.courier.wake() or len(whim.heard) > tries)  # type: ignore[misc,func-returns-value]
+            wait_for(lambda: max(device.courier._again_ms, *device.courier._aside.values(), 0) > clock.monotonic_ms())
         wait_for(lambda: device.courier.wake() or device.left() == {"i-new"})  # type: ignore[func-returns-value]
         whim.refused = {}
         clock.advance(4_000_000)
@@ -575,7 +576,7 @@ def test_what_the_center_does_not_take_stays_and_hinders_nobody(
         wait_for(lambda: device.left() == {"i-new"})
         clock.advance(3_600_000)
         device.courier.wake()
-        wait_for(lambda: len(device.asked) == 3)
+        wait_for(lambda: len(device.asked) == 3 and device.courier._aside.get("i-new", 0) > clock.monotonic_ms())
         clock.advance(3_600_000)
         wait_for(lambda: device.courier.wake() or not device.left())  # type: ignore[func-returns-value]
     said = f"the recording i-new stays here for now: the center does not take it: because ({code})"
@@ -803,7 +804,7 @@ def test_a_courier_is_told_to_end_in_the_middle_of_a_file(tmp_path: Path) -> Non
                 heard += len(link.recv(65_536))
             clock = SystemClock()
             began_ms = clock.monotonic_ms()
-        assert clock.monotonic_ms() - began_ms < 4_000
+        assert clock.monotonic_ms() - began_ms < 10_000
         link.close()
     assert device.left() == {"i-1"}
 
@@ -843,7 +844,7 @@ def test_a_fault_in_the_program_is_no_end_of_it(tmp_path: Path, caplog: pytest.L
         device.add("i-1", size=10)
         clock.advance(1_000)
         device.courier.wake()
-        wait_for(lambda: device.courier._failures)
+        wait_for(lambda: device.courier._again_ms > clock.monotonic_ms())
         device.folder.start_of = before  # type: ignore[method-assign]
         clock.advance(600_000)
         device.courier.wake()

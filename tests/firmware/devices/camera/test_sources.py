@@ -260,7 +260,9 @@ def painted(rig: Rig) -> Iterator[tuple[Painter, Source]]:
 
 
 @every_source
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(mask=st.tuples(st.integers(0, 300), st.integers(0, 220), st.integers(1, 20), st.integers(1, 20)))
 def test_no_picture_leaves_a_source_before_its_masks_are_drawn(
     painted: tuple[Painter, Source], mask: tuple[int, int, int, int]
@@ -313,12 +315,11 @@ def test_silence_is_noticed(rig: Rig) -> None:
     """A camera that says nothing more is a fault with a line for an operator, as soon as its time is over."""
     rig.patience_s = 0.8
     with rig.source(nothing) as source:
-        read(source, 3)
+        began_ms = read(source, 3)[-1].at_ms
         rig.go_silent()
-        began_ms = monotonic_ms()
         with pytest.raises(HardwareError, match=r"no picture for 0.8 s from the camera .*: \w"):
             until_it_fails(source, 0.8)
-    assert 700 <= monotonic_ms() - began_ms < 4_000
+    assert 700 <= monotonic_ms() - began_ms < 30_000
 
 
 @every_camera

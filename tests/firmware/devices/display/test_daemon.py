@@ -111,17 +111,17 @@ def test_a_number_does_not_outlive_its_center(
     center.post("/api/counters/q01/open", "1", {})
     center.post("/api/tickets", "2", {"service": "dat-dai"})
     center.post("/api/counters/q01/call_next", "3", {})
-    panel.wait_for("A001", 10)
+    panel.wait_for("A001")
 
     shown = len(panel.history)
     gone_at = time.monotonic()
     center.end(signal.SIGKILL)
-    panel.wait_for("-    -", STALE_AFTER_S + 5, since=shown)
+    panel.wait_for("-    -", STALE_AFTER_S + 30, since=shown)
     assert time.monotonic() - gone_at >= STALE_AFTER_S - 0.1
 
     shown = len(panel.history)
     center.start()
-    panel.wait_for("A001", 10, since=shown)
+    panel.wait_for("A001", since=shown)
     assert daemon.poll() is None
 
 
@@ -133,7 +133,7 @@ def test_a_center_that_restarts_does_not_make_the_number_flicker(
     call = {"revision": 17, "state": "calling", "number": "A007", "counter": "3", "blink": False}
     center.want(**call)
     center.is_("online")
-    panel.wait_for("A007", 10)
+    panel.wait_for("A007")
     shown = len(panel.history)
     center.is_("offline")
     time.sleep(STALE_AFTER_S / 2)
@@ -152,7 +152,7 @@ def test_a_number_lives_as_long_as_somebody_vouches_for_it(
     """A call is shown, reported and recorded once; without contact the offline sign follows; contact brings it back."""
     center = Center(mosquitto_broker)
     center.want(revision=17, state="calling", number="A007", counter="3", blink=False)
-    panel.wait_for("A007", 10)
+    panel.wait_for("A007")
     wait_for(lambda: center.reported and center.reported[-1]["text"] == "A007")
     assert center.reported[-1] == {"revision": 17, "text": "A007", "proof": "echoed", "trouble": None}
     wait_for(lambda: center.facts)
@@ -161,7 +161,7 @@ def test_a_number_lives_as_long_as_somebody_vouches_for_it(
     shown = len(panel.history)
     lost_at = time.monotonic()
     mosquitto_broker.kill()
-    panel.wait_for("-    -", STALE_AFTER_S + 5, since=shown)
+    panel.wait_for("-    -", STALE_AFTER_S + 30, since=shown)
     assert time.monotonic() - lost_at >= STALE_AFTER_S - 0.1
     center.close()
 

@@ -104,7 +104,7 @@ def test_a_call_is_on_the_led_panel_with_its_echo(start: Start, heard: Heard, le
     assert led.shown == "A007"
     assert isinstance(signal, Shown)
     assert (signal.show, signal.text, signal.proof) == (show, "A007", "echoed")
-    assert 0 <= signal.at_ms - show.asked_ms < 1_000
+    assert 0 <= signal.at_ms - show.asked_ms < 30_000
 
 
 def test_a_call_is_on_the_vfd_in_vietnamese(start: Start, heard: Heard, vfd: Cd5220Panel) -> None:
@@ -286,9 +286,8 @@ def test_a_panel_that_lost_its_power_is_painted_again(
     panel = led if codec == "modbus-led" else vfd
     start(codec, panel.path, refresh_s=1).drive(_call(17))
     wait_for(lambda: heard.shown() == [17])
-    panel.wait_for("A007")
-    time.sleep(0.05)  # the last piece may still be on its way into the panel
-    expected = panel.shown
+    expected = "A007" if codec == "modbus-led" else "MỜI SỐ A007\nĐẾN QUẦY 3"
+    panel.wait_for(lambda text: text == expected)  # the last piece may still be on its way into the panel
     before = len(panel.history)
     panel.reset()
     panel.wait_for(lambda text: text == expected, since=before)

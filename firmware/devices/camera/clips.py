@@ -79,17 +79,26 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant on both clocks of a boot."""
+    """An instant on both clocks of a boot, and for how long the clips of earlier boots have lain here since."""
 
     boot: str
     at_ms: int
     now: datetime
+    run_ms: int = 0
+    clock_is_set: bool = True
 
     def start_of(self, clip: Clip) -> datetime:
         """Return when a clip began: by the clock that never steps, or, from an earlier boot, as it says itself."""
         if clip.boot != self.boot:
             return clip.start
         return self.now - timedelta(milliseconds=self.at_ms - clip.start_ms)
+
+    def latest_start_of(self, clip: Clip) -> datetime:
+        """The same, but for a clip whose date lies in the future: it is older than this run, whatever it says."""
+        start = self.start_of(clip)
+        if clip.boot == self.boot or not self.clock_is_set:
+            return start
+        return min(start, self.now - timedelta(milliseconds=self.run_ms))
 
 
 def to_delete(clips: Iterable[Clip], moment: Moment, *, quota: int, missing: int) -> list[Clip]:
@@ -100,7 +109,7 @@ def to_delete(clips: Iterable[Clip], moment: Moment, *, quota: int, missing: int
     """
     every = list(clips)
     free = [clip for clip in every if not clip.held and not clip.recording]
-    free.sort(key=lambda clip: (not clip.sent, moment.start_of(clip)))
+    free.sort(key=lambda clip: (not clip.sent, moment.latest_start_of(clip)))
     gone = [clip for clip in free if _is_over(clip, moment)]
     excess = max(sum(clip.size for clip in every) - quota, missing) - sum(clip.size for clip in gone)
     for clip in free:
@@ -118,8 +127,11 @@ def is_tight(clips: Iterable[Clip], *, quota: int, missing: int) -> bool:
 
 
 def _is_over(clip: Clip, moment: Moment) -> bool:
+    """Whether its time is over: by the wall clock, or because it has lain here so long in this run alone."""
     if clip.keep_s is None:
         return False
+    if clip.boot != moment.boot and moment.run_ms >= clip.keep_s * 1000:
+        return True
     return moment.now >= moment.start_of(clip) + timedelta(seconds=clip.seconds + clip.keep_s)
 
 
@@ -136,27 +148,32 @@ class Folder:
         self._clock = clock
         self._lock = threading.RLock()
         self._clips: dict[str, Clip] = {}
+        self._began_ms = clock.monotonic_ms()
+        self._unreadable: set[str] = set()  # of those that were being recorded: nobody knows what is in them
 
     def open(self, moves: Callable[[], None] = lambda: None) -> list[Clip]:
         """Read what is there. Return the clips that were being recorded when the program ended, now completed.
 
         `moves` is called again and again while that takes long. One file that the card does not give back costs itself.
+        Where the folder itself cannot be read it raises OSError and may be called again, also while clips are recorded.
         """
         with self._lock:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found: list[Clip] = []
             for file in sorted(self._path.iterdir()):
                 moves()
                 if _UNFINISHED.fullmatch(file.name):
                     with _said_of(file):
                         file.unlink()
-                elif file.suffix == ".json" and (clip := _read(file)) is not None:
-                    self._clips[clip.id] = clip
-            for clip in [clip for clip in self._clips.values() if not clip.recording]:
+                elif file.suffix == ".json" and file.stem not in self._clips and (clip := _read(file)) is not None:
+                    found.append(clip)
+            self._clips.update({clip.id: clip for clip in found})
+            for clip in [clip for clip in found if not clip.recording]:
                 moves()
                 with _said_of(self.video(clip.id)):
                     if not self._is_there(clip):
                         self.delete(clip.id)  # the power was cut while it was deleted
-            halves = [clip for clip in self._clips.values() if clip.recording]
+            halves = [clip for clip in found if clip.recording]
             return [whole for half in halves if (whole := self._completed(half, moves)) is not None]
 
     def clips(self) -> list[Clip]:
@@ -253,6 +270,7 @@ class Folder:
             for file in self._files(id_):
                 file.unlink(missing_ok=True)
             self._clips.pop(id_, None)
+            self._unreadable.discard(id_)
 
     def sweep(self) -> bool:
         """Delete what must go; return whether it is tight even so. Raise OSError where some of it cannot be deleted."""
@@ -286,7 +304,9 @@ class Folder:
         return self.video(clip.id).exists() or (clip.held and self.sealed(clip.id).exists())
 
     def _moment(self) -> Moment:
-        return Moment(self._clock.boot_id, self._clock.monotonic_ms(), self._clock.now())
+        clock = self._clock
+        now_ms = clock.monotonic_ms()
+        return Moment(clock.boot_id, now_ms, clock.now(), now_ms - self._began_ms, clock.synchronised())
 
     def _files(self, id_: str) -> tuple[Path, Path, Path]:
         return self.video(id_), self.sealed(id_), self._sidecar(id_)
@@ -299,9 +319,14 @@ class Folder:
         self._clips[clip.id] = clip
 
     def _sized(self) -> Sequence[Clip]:
-        """Return all clips; what is being recorded has the size that it has now."""
+        """Return all clips; what is being recorded has the size that it has now. What cannot be read may go."""
         return [
-            msgspec.structs.replace(clip, bytes=_size(self.video(clip.id)), sealed_bytes=_size(self.sealed(clip.id)))
+            msgspec.structs.replace(
+                clip,
+                bytes=_size(self.video(clip.id)),
+                sealed_bytes=_size(self.sealed(clip.id)),
+                recording=clip.id not in self._unreadable,
+            )
             if clip.recording
             else clip
             for clip in self._clips.values()
@@ -318,8 +343,14 @@ class Folder:
             whole = self._measured(half, moves)
             if whole is None:
                 self.delete(half.id)
-        except (OSError, ValueError) as error:
-            _log.warning("the clip %s was not recorded to its end, and is left as it is: %s", half.id, error)
+        except OSError as error:
+            self._unreadable.add(half.id)
+            _log.warning(
+                "the clip %s was not recorded to its end and cannot be read, so it is not sent; it is tried again at "
+                "the next start: %s",
+                half.id,
+                error,
+            )
             return None
         if whole is None:
             _log.warning("the clip %s was not recorded to its end: nothing of it is there", half.id)
@@ -333,12 +364,17 @@ class Folder:
         return whole
 
     def _measured(self, half: Clip, moves: Callable[[], None]) -> Clip | None:
+        self._unreadable.discard(half.id)
         size, digest = _mended(self.video(half.id), mp4.whole_length, moves)
         sealed_size, sealed_digest = _mended(self.sealed(half.id), sealing.whole_length, moves)
         if not size:
             return None
-        with self.video(half.id).open("rb") as video:
-            seconds, frames = mp4.measure(video)
+        try:
+            with self.video(half.id).open("rb") as video:
+                seconds, frames = mp4.measure(video)
+        except ValueError as error:  # a person may make more of it; its bytes go where those of others go
+            _log.warning("the clip %s does not play: %s", half.id, error)
+            seconds, frames = 0.0, 0
         return msgspec.structs.replace(
             half,
             seconds=seconds,

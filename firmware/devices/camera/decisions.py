@@ -32,6 +32,7 @@ from firmware.devices.camera.signals import (
     Answer,
     Back,
     Begin,
+    Begun,
     Contact,
     End,
     Forget,
@@ -53,7 +54,7 @@ from firmware.devices.camera.signals import (
 )
 from firmware.ports import Ask, Drive, Effect, Record, Remember, Report
 
-Signal = Seen | Lost | Back | Thumbnail | Kept | Held | Unkept | Presence | Room | Read | Wants | Unsent
+Signal = Seen | Lost | Back | Thumbnail | Begun | Kept | Held | Unkept | Presence | Room | Read | Wants | Unsent
 
 Trouble = Literal["lost", "covered", "frozen", "defocused", "moved", "disk", "unsent", "settings"]
 """What a camera reports to be wrong; after `settings:` comes which of them."""
@@ -118,6 +119,8 @@ class CameraDecisions:
         self._new_id = new_id
         self._left_open = _read(_incidents, memory.get(OPEN_KEY))
         self._kept = _read(_names, memory.get(KEPT_KEY))
+        self._keeping: dict[str, None] = {}  # the recorder was told, and has not said yet that it is on the disk
+        self._revision = 0
         self._panic = memory.get(PANIC_KEY)
         self._incidents = Incidents(
             waiting_s=config.waiting_s, absent_s=config.absent_s, crowd=config.crowd, new_id=new_id
@@ -156,6 +159,7 @@ class CameraDecisions:
         """End what the last run left open, each with its clip as soon as the recorder tells of it, and report."""
         effects: list[Effect] = []
         self._lost = self._unsent = False
+        self._keeping.clear()
         for watch in self._faults.values():
             watch.forget()
         effects += self._change(self._incidents.forget(now_ms), now_ms)
@@ -185,6 +189,7 @@ class CameraDecisions:
             case Thumbnail():
                 effects += self._on_thumbnail(signal)
             case Kept():
+                effects += self._settle(signal.clip)
                 effects += self._on_kept(signal)
             case Presence(there):
                 self._incidents.finds_people = there
@@ -198,8 +203,8 @@ class CameraDecisions:
                 self._unsent = since_long
             case Wants():
                 effects.append(self._ask(signal))
-            case Held() | Unkept():
-                pass  # the driver has logged it; the room says whether a person is needed
+            case Begun(clip) | Held(clip=clip) | Unkept(clip=clip):
+                effects += self._settle(clip)  # the driver has logged it; the room says whether a person is needed
         return [*effects, *self._report()]
 
     def on_desired(self, desired: CameraDesired, now_ms: int) -> Sequence[Effect]:
@@ -425,18 +430,34 @@ class CameraDecisions:
         return [Remember({PANIC_KEY: event})]
 
     def _keep(self, wanted: Sequence[Keep], now_ms: int) -> list[Effect]:
-        """Carry out what was not yet, and note it then: to do it twice is harmless, not to do it is not."""
+        """Carry out what was not yet: to do it twice is harmless, not to do it is not."""
         effects: list[Effect] = []
         asked = {keep.id: keep for keep in wanted}
         for keep in asked.values():
             if keep.ticket is not None:
                 self._hold(keep.ticket, keep)
-            if keep.id not in self._kept:
+            if keep.id not in self._kept and keep.id not in self._keeping:
+                self._keeping[keep.id] = None
                 effects += self._carry_out(keep, now_ms)
-        if effects:
-            self._kept = (*[each for each in self._kept if each not in asked][-REMEMBERED:], *asked)
-            effects.append(Remember({KEPT_KEY: msgspec.json.encode(self._kept).decode()}))
+        for name in [name for name in self._keeping if name not in asked][:-REMEMBERED]:
+            del self._keeping[name]
         return effects
+
+    def _settle(self, name: str) -> list[Effect]:
+        """Note what was asked as carried out, when it is on the disk or never will be: no power cut takes it back."""
+        if name not in self._keeping:
+            return []
+        del self._keeping[name]
+        asked = self._asked_now()
+        kept = (*self._kept, name)
+        self._kept = (
+            *[each for each in kept if each not in asked][-REMEMBERED:],
+            *[each for each in kept if each in asked],
+        )
+        return [Remember({KEPT_KEY: msgspec.json.encode(self._kept).decode()})]
+
+    def _asked_now(self) -> set[str]:
+        return {keep.id for keep in self._desired.keep} if self._desired is not None else set()
 
     def _carry_out(self, keep: Keep, now_ms: int) -> list[Effect]:
         if keep.ticket is not None:
@@ -508,8 +529,10 @@ class CameraDecisions:
     # --- how it is -----------------------------------------------------------------------------------------------
 
     def _report(self) -> Sequence[Effect]:
+        if self._desired is not None and not self._asked_now() & self._keeping.keys():
+            self._revision = self._desired.revision
         state = CameraReported(
-            revision=self._desired.revision if self._desired is not None else 0,
+            revision=self._revision,
             trouble=self._trouble(),
             presence=self._incidents.finds_people,
             clips=self._room.clips,

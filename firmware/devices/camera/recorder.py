@@ -22,7 +22,8 @@ from firmware.devices.camera.clips import SERVICE, Clip, Folder
 from firmware.devices.camera.encoder import Encoder
 from firmware.devices.camera.mp4 import Muxer, beginning_at
 from firmware.devices.camera.ring import Packet, Reader, Ring
-from firmware.devices.camera.signals import Begin, End, Forget, Held, Hold, Kept, Read, Room, Unkept
+from firmware.devices.camera.signals import Begin, Begun, End, Forget, Held, Hold, Kept, Read, Room, Unkept
+from firmware.errors import MotcuaError
 from firmware.ports import Clock, Post
 from firmware.pulse import Pulse
 from host.sealing import Sealer
@@ -42,7 +43,10 @@ _PICTURES_LATE_MS = 5_000
 _STEP_S = 0.5
 _SWEEP_EVERY_MS = 30_000
 _HANGS_AFTER_MS = 60_000
-_CLOSE_WITHIN_S = 10.0
+_CLOSE_WITHIN_S = 8.0
+
+_FAULTS = (OSError, ValueError, av.FFmpegError, MotcuaError)
+"""What a disk, FFmpeg or its binding raise: each costs the clip that it came with, and no other."""
 
 Command = Begin | End | Hold | Forget
 _T = TypeVar("_T")
@@ -169,6 +173,7 @@ class _Recording:
         self.clip = clip
         self.tracks = tracks
         self.until_ms = clip.start_ms + LONGEST_MS
+        self.told = False
 
     def step(self, now_ms: int) -> bool:
         """Take what is new; return whether the clip is at its end, and be it that no picture comes any more."""
@@ -244,6 +249,7 @@ class Recorder:
         self._room: Room | None = None
         self._tight = False
         self._sweep_at_ms = 0
+        self._unread: list[Hold] | None = None  # what is asked of clips while their folder cannot be read
 
     def start(self) -> None:
         """Start the thread: first it completes the clips that a power cut left."""
@@ -258,13 +264,17 @@ class Recorder:
         """Whether the thread runs and does not hang on the disk."""
         return self._thread is not None and self._thread.is_alive() and not self._pulse.lost()
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Tell the thread to end, and wait for nothing."""
+        self._mail.put(None)
+
+    def close(self, within_s: float = _CLOSE_WITHIN_S) -> None:
         """Stop the thread. What is being recorded ends here; the next start completes it, as after a power cut."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._mail.put(None)
-        thread.join(_CLOSE_WITHIN_S)
+        self.stop()
+        thread.join(within_s)
         if thread.is_alive():
             _log.error("the disk of the clips hangs")
 
@@ -284,20 +294,34 @@ class Recorder:
                     return
                 self.step()
         finally:
-            self.stop()
+            self.cut()
 
     def begin(self) -> None:
         """Complete the clips that a power cut left, and tell of all that are not merely of services.
 
-        Of some of them nobody may have heard: the power was cut between the clip and the word of it.
+        Of some of them nobody may have heard: the power was cut between the clip and the word of it. Where the folder
+        cannot be read it is tried again before each sweep.
         """
+        self._open()
+
+    def _open(self) -> None:
+        told = {clip.id for clip in self._folder.clips()}
         try:
             self._folder.open(self._pulse.beat)
-            for clip in self._folder.clips():
-                if not clip.recording and clip.why != SERVICE:
-                    self._post(_kept(clip))
         except OSError as error:
-            _log.error("the clips cannot be read: %s", error)
+            if self._unread is None:
+                self._unread = []
+                _log.error("the clips cannot be read: %s; trying again", error)
+            self._sweep()
+            return
+        for clip in self._folder.clips():
+            if not clip.recording and clip.why != SERVICE and clip.id not in told:
+                self._post(_kept(clip))
+        waiting, self._unread = self._unread, None
+        if waiting is not None:
+            _log.info("the clips can be read again")
+        for hold in waiting or ():
+            self._hold(hold)
         self._sweep()
         self._post(Read())
 
@@ -322,29 +346,35 @@ class Recorder:
                 over = recording.step(now_ms)
                 for track in recording.tracks:
                     self._retried(track.file.write)
-            except (OSError, av.FFmpegError) as error:
+            except _FAULTS as error:
                 self._fail(recording, str(error))
             else:
+                self._tell_begun(recording)
                 if over:
                     self._finish(recording)
         if now_ms >= self._sweep_at_ms:
-            self._sweep()
+            if self._unread is None:
+                self._sweep()
+            else:
+                self._open()
 
-    def stop(self) -> None:
+    def cut(self) -> None:
         """End what is being recorded where it is; the next start completes it."""
         for recording in self._recordings.values():
             try:
                 recording.interrupt()
                 for track in recording.tracks:
                     track.file.write()
-            except (OSError, av.FFmpegError) as error:
+            except _FAULTS as error:
                 _log.warning("%s lost its last second: %s", recording.clip.id, error)
             recording.close()
         self._recordings.clear()
 
     def _begin(self, command: Begin) -> None:
-        if self._folder.clip(command.clip) is not None:
-            return  # asked for again
+        if self._folder.clip(command.clip) is not None:  # asked for again
+            if command.clip not in self._recordings:
+                self._post(Begun(command.clip))
+            return
         if len(self._recordings) >= AT_ONCE and command.why != PANIC:
             self._unkept(command.clip, f"{AT_ONCE} others are being recorded")
             return
@@ -377,7 +407,7 @@ class Recorder:
             if self._clear is not None:
                 ring, public = self._clear
                 tracks.append(self._track(ring, self._folder.sealed(clip.id), Sealer(public, clip.id), from_ms))
-        except OSError as error:
+        except _FAULTS as error:
             for track in tracks:
                 track.file.close()
             self._drop(clip.id, str(error))
@@ -385,9 +415,25 @@ class Recorder:
         self._recordings[clip.id] = _Recording(clip, tracks)
 
     def _track(self, ring: Ring, path: Path, sealer: Sealer | None, from_ms: int) -> _Track:
-        return _Track(ring.reader(from_ms), _File(path, sealer), from_ms=from_ms, size=self._size, fps=self._fps)
+        file = _File(path, sealer)
+        try:
+            return _Track(ring.reader(from_ms), file, from_ms=from_ms, size=self._size, fps=self._fps)
+        except BaseException:
+            file.close()
+            raise
+
+    def _tell_begun(self, recording: _Recording) -> None:
+        """Say once that a clip is on the disk: from here on a power cut leaves some of it."""
+        if not recording.told and recording.tracks[0].file.size:
+            recording.told = True
+            self._post(Begun(recording.clip.id))
 
     def _hold(self, command: Hold) -> None:
+        if self._unread is not None:  # said to be done when all clips are known
+            self._unread.append(command)
+            with suppress(OSError):
+                self._folder.hold(command.ticket, command.clip, command.why)
+            return
         try:
             found = self._retried(lambda: self._folder.hold(command.ticket, command.clip, command.why))
         except OSError as error:
@@ -458,7 +504,7 @@ class Recorder:
     def _sweep(self) -> None:
         self._sweep_at_ms = self._clock.monotonic_ms() + _SWEEP_EVERY_MS
         try:
-            self._tight = self._folder.sweep()
+            self._tight = self._folder.sweep() or self._unread is not None
         except OSError as error:
             _log.debug("nothing can be deleted: %s", error)
             self._tight = True

@@ -53,6 +53,12 @@ class Thumbnail(msgspec.Struct, frozen=True):
     jpeg: bytes
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """The first of a clip is on the disk: the power may be cut from here on, and the next start finds it."""
+
+    clip: str
+
+
 class Kept(msgspec.Struct, frozen=True):
     """A clip was written and synced."""
 

@@ -40,7 +40,7 @@ from contract.states import CameraDesired, CameraReported, Keep, Look, Status, Z
 from contract.topics import Address, Channel
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.decisions import CameraDecisions
-from firmware.devices.camera.signals import Begin, Hold
+from firmware.devices.camera.signals import Begin, Begun, Hold
 from firmware.ports import Drive, Record, Remember, Report
 from tests.center.conftest import MORNING_MS, TestClock, with_broker
 from tests.support.brokers import Broker
@@ -78,17 +78,22 @@ class Camera:
 
     def do(self, effects: Any) -> None:
         """Carry effects out."""
+        begun: list[str] = []
         for effect in effects:
             match effect:
                 case Remember(memory):
                     self.memory |= memory
                 case Drive(command):
                     self.driven.append(command)
+                    if isinstance(command, Hold | Begin):  # its recorder is quick
+                        begun.append(command.clip)
                 case Record(fact, remember=remember):
                     self.recorded.append(fact)
                     self.memory |= remember or {}
                 case Report(state):
                     self.site.see(self.station, reported=encode(state).decode())
+        for name in begun:
+            self.do(self.decisions.on_signal(Begun(name), 0))
 
     def kept(self) -> list[str]:
         """Return the names of what it was told to keep, as often as it was."""

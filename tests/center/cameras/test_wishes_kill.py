@@ -16,7 +16,7 @@ from contract.states import CameraDesired, Status
 from contract.topics import Address, Channel
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.decisions import CameraDecisions
-from firmware.devices.camera.signals import Hold
+from firmware.devices.camera.signals import Begin, Begun, Hold
 from firmware.ports import Drive, Record, Remember, Report
 from tests.support.brokers import Mosquitto
 from tests.support.device import DeviceSide, rated, sealed
@@ -55,17 +55,22 @@ class Camera:
         return bool(told) and not decode(told[-1], CameraDesired).keep
 
     def _do(self, effects: Any) -> None:
+        begun: list[str] = []
         for effect in effects:
             match effect:
                 case Remember(memory):
                     self.memory |= memory
                 case Drive(command):
                     self.driven.append(command)
+                    if isinstance(command, Hold | Begin):  # its recorder is quick
+                        begun.append(command.clip)
                 case Record(fact, remember=remember):
                     self.recorded.append(fact)
                     self.memory |= remember
                 case Report(state):
                     self._wire.say(Channel.REPORTED, state, retain=True)
+        for name in begun:
+            self._do(self._decisions.on_signal(Begun(name), self.now_ms))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The folder of clips, and what goes when there is no more room."""
 
+import errno
 import hashlib
 import os
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.devices.camera import mp4
 from firmware.devices.camera.clips import Clip, Folder, Moment, is_tight, to_delete
 from firmware.devices.camera.mp4 import Muxer
 from host.sealing import CutShortError, Sealer, make_keys, read_private_key, read_public_key, unseal
@@ -78,7 +80,7 @@ def test_the_rules_of_room(clips: list[Clip], quota: int, missing: int) -> None:
         if clip.keep_s is not None
         and not clip.held
         and not clip.recording
-        and clip.start + timedelta(seconds=20 + clip.keep_s) <= NOW
+        and (clip.keep_s == 0 or clip.start + timedelta(seconds=20 + clip.keep_s) <= NOW)
     }
     assert len(names) == len(gone)
     assert not any(clip.held or clip.recording for clip in gone)
@@ -111,6 +113,24 @@ def test_a_clock_that_was_set_late_deletes_nothing_too_early() -> None:
     assert to_delete([clip], MOMENT, quota=PLENTY, missing=0) == []
     later = Moment(BOOT, NOW_MS + 1_000, NOW + timedelta(seconds=1))
     assert to_delete([clip], later, quota=PLENTY, missing=0) == [clip]
+
+
+def test_a_service_from_the_future_goes_too() -> None:
+    """A service of an earlier boot whose clock was ahead goes when it has lain here for its time; the clock may be."""
+    clip = _clip(keep_s=60, age_s=-86_400_000)
+    for clock_is_set in (True, False):
+        early = Moment(BOOT, NOW_MS, NOW, 59_999, clock_is_set)
+        assert to_delete([clip], early, quota=PLENTY, missing=0) == []
+        late = Moment(BOOT, NOW_MS, NOW, 60_000, clock_is_set)
+        assert to_delete([clip], late, quota=PLENTY, missing=0) == [clip]
+
+
+def test_what_is_dated_in_the_future_is_not_newer_than_today() -> None:
+    """When room is short what an earlier boot dated into the future goes before what was recorded since."""
+    here = msgspec.structs.replace(_clip("today", age_s=5), boot=BOOT, start_ms=NOW_MS - 5_000)
+    clips = [here, _clip("future", age_s=-1_000_000)]
+    moment = Moment(BOOT, NOW_MS, NOW, 10_000)
+    assert [clip.id for clip in to_delete(clips, moment, quota=10, missing=0)] == ["future"]
 
 
 def test_what_the_center_can_show_goes_before_what_is_only_here() -> None:
@@ -390,19 +410,61 @@ def test_a_card_that_fails_does_not_make_it_forget_what_is_there(tmp_path: Path)
     [(b"trak", b"trax"), (b"iso5iso6", b"iso5is\xb66"), (b"moov", b"mooX"), (b"moof", b"mo\x00f")],
     ids=["no track", "a name that is no text", "no head", "no fragment"],
 )
-def test_a_clip_that_the_card_damaged_is_left_to_a_person(path: Path, old: bytes, new: bytes) -> None:
-    """Whatever a power cut made of a clip's bytes, it ends no start: the file is left, and the others are completed."""
+def test_a_clip_that_the_card_damaged_ends_like_any_other(path: Path, old: bytes, new: bytes) -> None:
+    """Whatever a power cut made of a clip's bytes, it ends no start and is recorded no more: it may be sent, and go."""
     folder = _folder(path)
     muxer = Muxer(width=WIDTH, height=HEIGHT, fps=FPS)
     whole = b"".join([*(muxer.add(packet) for packet in encoded(45)), muxer.end()])
-    for id_, content in (("c-1", whole.replace(old, new)), ("c-2", whole)):
+    damaged = whole.replace(old, new)
+    for id_, content in (("c-1", damaged), ("c-2", whole)):
         folder.add(_clip(id_, recording=True))
         folder.video(id_).write_bytes(content)
 
-    completed = Folder(path, quota_bytes=PLENTY, clock=ManualClock()).open()
+    again = Folder(path, quota_bytes=PLENTY, clock=ManualClock())
 
-    assert "c-2" in {clip.id for clip in completed}
-    assert folder.video("c-1").exists()
+    assert {clip.id for clip in again.open()} == {"c-1", "c-2"}
+    assert not any(clip.recording for clip in _folder(path).clips())
+    assert {(clip.bytes, clip.sha256) for clip in again.clips() if clip.id == "c-1"} == {
+        (len(damaged), hashlib.sha256(damaged).hexdigest())
+    }
+    full = _folder(path, quota=1)
+    full.sweep()
+    assert full.clips() == []
+
+
+def test_a_clip_that_cannot_be_read_is_not_recorded_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a clip that the card does not give back goes when its room is needed; else the next start tries again."""
+    folder = _folder(path)
+    muxer = Muxer(width=WIDTH, height=HEIGHT, fps=FPS)
+    whole = b"".join([*(muxer.add(packet) for packet in encoded(45)), muxer.end()])
+    for id_, held in (("c-1", False), ("c-2", True)):
+        folder.add(_clip(id_, recording=True, held=held))
+        folder.video(id_).write_bytes(whole)
+
+    def fail(_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as card:
+        card.setattr(mp4, "whole_length", fail)
+        again = _folder(path, quota=len(whole))
+        assert {clip.id for clip in again.clips()} == {"c-1", "c-2"}
+        again.sweep()
+        assert [clip.id for clip in again.clips()] == ["c-2"], "nobody holds the other"
+    (clip,) = Folder(path, quota_bytes=PLENTY, clock=ManualClock()).open()
+    assert (clip.id, clip.recording, clip.bytes) == ("c-2", False, len(whole))
+
+
+def test_a_folder_that_could_not_be_read_may_be_read_while_clips_are_recorded(path: Path) -> None:
+    """What is being recorded when the folder is read at last is nobody's half."""
+    half = _folder(path)
+    half.add(_clip("c-1", recording=True))
+    _put(half, _clip("c-2"))
+    folder = Folder(path, quota_bytes=PLENTY, clock=ManualClock(now=NOW))
+    folder.add(_clip("c-3", recording=True))
+
+    assert folder.open() == []
+
+    assert {clip.id: clip.recording for clip in folder.clips()} == {"c-2": False, "c-3": True}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.decisions import (
     HELD_TICKETS,
     INCIDENT_CLIP_MS,
+    KEPT_KEY,
     KEPT_WITHIN_MS,
     REMEMBERED,
     SERVICE_CLIP_MS,
@@ -29,6 +30,7 @@ from firmware.devices.camera.signals import (
     Answer,
     Back,
     Begin,
+    Begun,
     Contact,
     End,
     Forget,
@@ -452,6 +454,7 @@ def test_a_service_that_is_asked_for_before_it_ends_is_held_from_its_beginning()
     assert [(begin.why, begin.held, begin.asked) for begin in camera.told(Begin)] == [("sample", True, "k1")]
     camera.desired("open").waits(86_400)
     assert camera.told(Forget) == []
+    camera.desired("open", keep=(keep,)).signal(Held("k1", ("id-1",)))
     again = camera.restarts().desired("serving", "t1", keep=(keep,))
     assert again.told(Hold) == []
     assert [begin.held for begin in again.told(Begin)] == [True]
@@ -486,21 +489,53 @@ def test_a_stretch_of_time_is_kept_by_its_own_name_once() -> None:
         Begin("k1", at_ms=camera.now_ms, before_ms=20_000, why="asked", held=True, ticket=None),
         End("k1", at_ms=camera.now_ms, after_ms=40_000),
     ]
+    camera.signal(Begun("k1"))
     assert camera.restarts().desired("open", keep=(keep,)).told(Begin) == []
 
 
-def test_what_was_carried_out_is_noted_afterwards() -> None:
-    """A power cut between the two repeats a request; the other way round it would lose one."""
-    camera = Camera().fresh().desired("open", keep=(Keep(id="k1", why="low_rating", ticket="t1"),))
-    assert [type(effect) for effect in camera.effects[:2]] == [Drive, Remember]
+@pytest.mark.parametrize(
+    ("keep", "word"),
+    [
+        (Keep(id="k1", why="low_rating", ticket="t1"), Held("k1", ("id-1",))),
+        (Keep(id="k1", why="asked", after_s=40), Begun("k1")),
+        (Keep(id="k1", why="asked", after_s=40), Unkept("k1", "the disk is full")),
+        (Keep(id="k1", why="asked", after_s=1), Kept("k1", start=WORK, seconds=1.0, bytes=1, sha256=SHA)),
+    ],
+    ids=["held", "begun", "cannot be", "kept"],
+)
+def test_what_is_asked_is_confirmed_when_it_is_on_the_disk(keep: Keep, word: Any) -> None:
+    """A power cut before the recorder's word has the center ask again, and the camera do it again; after it neither."""
+    camera = Camera().desired("open", keep=(keep,)).desired("open", keep=(keep,))
+    assert camera.reports[-1].revision == 0
+    assert camera.memory.get(KEPT_KEY) is None
+    cut = camera.restarts().desired("open", keep=(keep,))
+    assert len(cut.told(Begin)) + len(cut.told(Hold)) == 1
+
+    camera.signal(word)
+
+    assert camera.reports[-1].revision == 1
+    cut = camera.restarts().desired("open", keep=(keep,))
+    assert (cut.told(Begin), cut.told(Hold)) == ([], [])
+    assert cut.reports[-1].revision == 1
+
+
+def test_what_the_center_asks_no_more_holds_up_no_word() -> None:
+    """What could not be begun in time is given up by the center; the camera confirms what else stands there."""
+    camera = Camera().desired("open", keep=(Keep(id="k1", why="asked", after_s=40),))
+    assert camera.reports[-1].revision == 0
+    camera.desired("open")
+    assert camera.reports[-1].revision == 1
 
 
 def test_all_that_is_asked_for_now_is_known_as_carried_out() -> None:
     """Thirty-two requests that stand for weeks are not carried out again because others came and went."""
     standing = tuple(Keep(id=f"s{number}", why="asked", after_s=1) for number in range(31))
     camera = Camera().desired("open", keep=standing).fresh()
+    for keep in standing:
+        camera.signal(Begun(keep.id))
     for number in range(100):
         camera.desired("open", keep=(*standing, Keep(id=f"k{number}", why="asked", after_s=1)))
+        camera.signal(Begun(f"k{number}"))
     assert [begin.clip for begin in camera.told(Begin)] == [f"k{number}" for number in range(100)]
     again = camera.restarts().desired("open", keep=standing)
     again.desired("open", keep=(Keep(id=f"k{100 - REMEMBERED}", why="asked", after_s=1),))

@@ -19,6 +19,7 @@ from firmware.devices.camera.incidents import MOST, TAMPER
 from firmware.devices.camera.signals import (
     Back,
     Begin,
+    Begun,
     End,
     Forget,
     Kept,
@@ -102,7 +103,9 @@ class AnyDay(RuleBasedStateMachine):
                 case Remember(memory):
                     self.memory.update(memory)
                 case Drive(Begin(clip=clip, why=why)):
-                    assert clip not in self.begun, "a clip was begun twice"
+                    if clip in self.begun:
+                        assert why in ("asked", "low_rating", "sample"), "a clip was begun twice"
+                        assert f'"{clip}"' not in self.memory.get("camera.kept", ""), "what is on the disk is done"
                     self.begun.add(clip)
                     self.recording[clip] = why
                 case Drive(End(clip=clip)):
@@ -199,6 +202,12 @@ class AnyDay(RuleBasedStateMachine):
     def thumbnail(self, data: st.DataObject) -> None:
         """A thumbnail is ready, perhaps of an incident that is long over, perhaps once more."""
         self._signal(Thumbnail(data.draw(st.sampled_from(self.pictures)), b"\xff\xd8"))
+
+    @precondition(lambda self: self.begun)
+    @rule(data=st.data())
+    def on_the_disk(self, data: st.DataObject) -> None:
+        """The first of a clip is on the disk."""
+        self._signal(Begun(data.draw(st.sampled_from(sorted(self.begun)))))
 
     @precondition(lambda self: self.ended)
     @rule(data=st.data())

@@ -1,12 +1,14 @@
 """Clips from the rings to the disk."""
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
+import av
 import pytest
 
 from firmware.devices.camera import clips
@@ -15,7 +17,8 @@ from firmware.devices.camera.clips import Clip, Folder
 from firmware.devices.camera.mp4 import measure
 from firmware.devices.camera.recorder import LONGEST_MS, SERVICE, Recorder
 from firmware.devices.camera.ring import Packet, Ring
-from firmware.devices.camera.signals import Begin, End, Forget, Held, Hold, Kept, Read, Room, Unkept
+from firmware.devices.camera.signals import Begin, Begun, End, Forget, Held, Hold, Kept, Read, Room, Unkept
+from firmware.errors import ConfigError
 from host.sealing import CutShortError, make_keys, read_private_key, read_public_key, unseal
 from tests.firmware.devices.camera.numbered import FPS, HEIGHT, WIDTH, encoded, numbers, shown, time_of
 from tests.support.clock import ManualClock
@@ -366,7 +369,7 @@ def test_a_stop_and_a_power_cut_are_the_same(make_rig: Callable[..., Rig]) -> No
     rig.begin("c-1", 40, before=33, held=True)
     rig.play(range(40, 53))
     rig.recorder.step()
-    rig.recorder.stop()
+    rig.recorder.cut()
     assert rig.of(Kept) == []
 
     again = make_rig(sealed=True)
@@ -390,10 +393,102 @@ def test_every_second_is_on_the_disk_as_soon_as_it_is_over(make_rig: Callable[..
         rig.play([number], step_every=1)
         left = rig.video("c-1")
         assert (measure(BytesIO(left))[1] if left else 0) == (number - 1) // 15 * 15
-    rig.recorder.stop()
+    rig.recorder.cut()
+
+
+def test_a_clip_has_begun_when_a_power_cut_would_leave_some_of_it(make_rig: Callable[..., Rig]) -> None:
+    """The word that a clip has begun comes once, with its first fragment on the disk; of what lies there at once."""
+    rig = make_rig()
+    rig.play(range(20))
+    rig.begin("c-1", 20, before=0)
+    rig.play(range(20, 30))
+    rig.recorder.step()
+    assert rig.of(Begun) == []
+    rig.play(range(30, 60))
+    rig.recorder.step()
+    assert rig.of(Begun) == [Begun("c-1")]
+    assert rig.video("c-1")
+    rig.recorder.cut()
+
+    again = make_rig()
+    again.begin("c-1", 60, before=0)
+    assert again.of(Begun) == [Begun("c-1")]
+    assert again.recorder._recordings == {}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [av.FFmpegError(22, "Invalid argument"), av.error.InvalidDataError(1, "Invalid data"), ConfigError("no x264")],
+    ids=["of FFmpeg", "damaged", "no encoder"],
+)
+@pytest.mark.parametrize("when", ["Muxer", "beginning_at"])
+def test_a_fault_of_ffmpeg_costs_one_clip(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, fault: Exception, when: str
+) -> None:
+    """Whatever FFmpeg does at a clip's beginning, that clip is told as lost, its files go, and all others are kept."""
+    rig = make_rig(sealed=True)
+    rig.play(range(20))
+    rig.begin("c-1", 20, before=20)
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as library:
+        library.setattr(recorder_module, when, fail)
+        rig.begin("c-2", 20, before=7)
+        rig.recorder.step()
+        rig.play(range(20, 50))
+    rig.end("c-1", 50)
+    rig.play(range(50, 60))
+    rig.recorder.step()
+
+    assert [unkept.clip for unkept in rig.of(Unkept)] == ["c-2"]
+    assert numbers(rig.video("c-1")) == list(range(50))
+    assert [clip.id for clip in rig.folder.clips()] == ["c-1"]
+    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
 
 
 # --- disks that fail -----------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_read_is_tried_again(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was asked of clips meanwhile is done when they can be read; one line says they cannot, one that they can."""
+    caplog.set_level(logging.INFO)
+    rig = make_rig()
+    rig.play(range(20))
+    rig.begin("c-1", 20, before=20, why=SERVICE, ticket="t-1")
+    rig.begin("c-2", 20, before=20)
+    rig.play(range(20, 50))
+    rig.recorder.cut()
+    again = make_rig(begin=False)
+
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as card:
+        card.setattr(Path, "iterdir", fail)
+        again.recorder.begin()
+        again.recorder.take(Hold("k-1", "t-1", "low_rating"))
+        again.clock.advance(31_000)
+        again.recorder.step()
+        assert again.of(Read) == again.of(Held) == again.of(Kept) == []
+        assert again.of(Room)[-1].tight
+    again.clock.advance(31_000)
+    again.recorder.step()
+
+    assert [kept.clip for kept in again.of(Kept)] == ["c-2"], "a service is told of by its hold"
+    assert again.of(Held) == [Held("k-1", ("c-1",))]
+    assert (again.clip("c-1").held, again.clip("c-2").recording) == (True, False)
+    assert isinstance(again.posted[-1], Read)
+    assert not again.of(Room)[-1].tight
+    said = [record.message for record in caplog.records if "the clips can" in record.message]
+    assert said == [
+        "the clips cannot be read: [Errno 5] Input/output error; trying again",
+        "the clips can be read again",
+    ]
 
 
 def test_a_full_disk_makes_room_with_the_oldest_clip(tmp_path: Path, make_rig: Callable[..., Rig]) -> None:
@@ -589,7 +684,7 @@ def test_long_clips_on_a_slow_card_are_completed_and_not_taken_for_a_hang(
     rig.play(range(60))
     rig.begin("c-1", 60, before=60)
     rig.recorder.step()
-    rig.recorder.stop()
+    rig.recorder.cut()
     again = make_rig(begin=False)
     alive = []
 

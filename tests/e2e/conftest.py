@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.e2e.demo import Demo
 from tests.support import browser
@@ -22,6 +22,7 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium."""
     program = browser.chromium()
     with sync_playwright() as playwright:
+        expect.set_options(timeout=30_000)
         started = playwright.chromium.launch(executable_path=program, args=browser.FLAGS)
         yield started
         started.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 START_WITHIN_S = 60.0
-STOP_WITHIN_S = 20.0
+STOP_WITHIN_S = 60.0
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+(?=/demo)")
 
 

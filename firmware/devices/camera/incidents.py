@@ -368,9 +368,8 @@ class Incidents:
         match kind:
             case "waiting_alone":
                 return _all(
-                    _noted(self._part(kind, "open"), counter.open, seen.at_ms),
+                    self._manned(kind, counter),
                     sight.exists(CITIZEN, counter.zones),
-                    sight.exists(OFFICER, counter.zones),
                     self._come(kind, 1),
                     self._left(kind),
                 )
@@ -379,8 +378,7 @@ class Incidents:
                 # Who reads moves little: that nothing moves is enough to say that a citizen was left alone, not that
                 # the chair is empty.
                 return _all(
-                    _noted(self._part(kind, "open"), counter.open, seen.at_ms),
-                    sight.exists(OFFICER, counter.zones),
+                    self._manned(kind, counter),
                     None if nobody and sight.surmises else nobody,
                 )
             case "crowding":
@@ -389,6 +387,11 @@ class Incidents:
                 return _all(counter.after_hours, sight.motion())
             case _:
                 return has_fault(kind, seen, after_hours=counter.after_hours)
+
+    def _manned(self, kind: str, counter: Counter) -> bool | None:
+        """Return whether an officer belongs there, and note since when: the place may be drawn after it was opened."""
+        is_a_place = self._sight.exists(OFFICER, counter.zones)
+        return _noted(self._part(kind, "counter"), _all(counter.open, is_a_place), self._sight.at_ms)
 
     def _come(self, kind: str, count: int) -> bool | None:
         """Return whether so many are in the citizens' zone, and note since when: the last came when it moved."""

@@ -392,6 +392,14 @@ def test_a_counter_that_opens_is_left_alone_from_then_on() -> None:
     assert scene.happened == [("started", "waiting_alone", 90.0)]
 
 
+def test_a_zone_that_is_drawn_later_is_empty_from_then_on() -> None:
+    """Nobody was ever in a place that there was not: a wait and an absence count from when somebody drew it."""
+    scene = Scene(kinds=("waiting_alone", "officer_absent"))
+    scene.goes_on(300, {"citizen": 1}, motion={"": 0.0, "citizen": 0.0}, zones=frozenset({"citizen"}))
+    scene.goes_on(121, ALONE)
+    assert scene.happened == [("started", "waiting_alone", 330.0), ("started", "officer_absent", 420.0)]
+
+
 def test_an_incident_has_one_id_and_says_what_it_is() -> None:
     """Kind, zone and the ticket at its start go with one id from its start to its end."""
     scene = Scene().goes_on(31, ALONE).goes_on(6, SERVED, ticket="t2")

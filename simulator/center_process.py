@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
     def make_app(hall: "Hall", config: Config) -> "Litestar":
-        routes = demo_routes(options.world, center=config.name, counters={one.id: one.label for one in config.counter})
+        labels = {one.id: one.label for one in config.counter}
+        routes = demo_routes(options.world, center=config.name, counters=labels, zone=config.timezone)
         return create_app(hall, config, extra_routes=routes, extra_links=(LINK,), login_at="/demo/enter")
 
     try:

@@ -429,7 +429,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "clip_coming": ("Đoạn ghi hình chưa về trung tâm", "The recording has not come yet"),
     "clip_wiped": ("Đã xóa theo hạn lưu", "Wiped, kept long enough"),
     "clip_coming_hint": (
-        "Camera tự gửi khi có mạng. Về đến nơi là trang này hiện ngay.",
+        "Camera tự gửi khi có mạng. Khi về đến trung tâm, đoạn ghi hình tự hiện ở đây.",
         "The camera sends it as soon as it can; this page shows it then.",
     ),
     "review_came": ("Đoạn ghi hình đã về. Bấm để xem.", "The recording is here. Show it."),

@@ -194,7 +194,7 @@ function paintCamera(camera) {
 
 function incidentLine({ kind, began, on }) {
   const line = document.createElement("li");
-  const time = new Date(began).toLocaleTimeString(boot.lang === "en" ? "en-GB" : "vi-VN");
+  const time = new Date(began).toLocaleTimeString(boot.lang === "en" ? "en-GB" : "vi-VN", { timeZone: boot.zone });
   line.textContent = say(on ? "incident_on" : "incident_line", { time, kind: say(`kind_${kind}`) });
   return line;
 }

@@ -50,8 +50,13 @@ class Entering(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     counter: str = ""
 
 
-def demo_routes(world: Path, *, center: str, counters: Mapping[str, str]) -> Sequence[ControllerRouterHandler]:
-    """Return the routes; `world` is the control socket, `center` the name on the page, `counters` have labels by id."""
+def demo_routes(
+    world: Path, *, center: str, counters: Mapping[str, str], zone: str
+) -> Sequence[ControllerRouterHandler]:
+    """Return the routes; `world` is the control socket, `center` the name on the page, `counters` have labels by id.
+
+    `zone` is whose time the page tells: the center's, wherever the browser is.
+    """
     pages = Environment(loader=PackageLoader("simulator.web", "."), autoescape=True)
 
     @get("/demo", media_type=MediaType.HTML, include_in_schema=False)
@@ -60,7 +65,7 @@ def demo_routes(world: Path, *, center: str, counters: Mapping[str, str]) -> Seq
         asked = request.query_params.get("lang")
         language: Language = "en" if (asked or request.cookies.get("lang")) == "en" else "vi"
         said = words(language)
-        boot = msgspec.json.encode({"lang": language, "words": said}).decode()
+        boot = msgspec.json.encode({"lang": language, "words": said, "zone": zone}).decode()
         html = pages.get_template("demo.html").render(
             lang=language,
             other="vi" if language == "en" else "en",

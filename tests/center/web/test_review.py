@@ -343,6 +343,15 @@ def test_a_tampered_camera_is_named_and_found(center: Center, kind: str, title: 
     assert kind not in page.replace(key, "")
 
 
+def test_a_recording_without_a_picture_shows_why_it_was_kept(center: Center, made: Film) -> None:
+    """Where no camera sent a picture of a service, its tile has a sign for the reason, another one for each."""
+    for number, why in enumerate(("low_rating", "sample", "asked", "service")):
+        arrive(center.hall, center.uploads.vault, made, name=f"c-{why}", start=center.hall.now_ms() - number, why=why)
+    with center.client("dung-0") as dung:
+        signs = re.findall(r'class="sign"><svg[^>]+><path d="([^"]+)"', dung.get("/review").text)
+    assert len(set(signs)) == len(signs) == 4
+
+
 def test_what_happened_before_1970_is_a_place_in_the_list(center: Center) -> None:
     """The list goes on also after what a camera says to be older than any clock."""
     keys = [happen(center.hall, name=f"i-{number}", at=-86_400_000 - number * 60_000) for number in range(61)]

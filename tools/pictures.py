@@ -290,6 +290,7 @@ def review(scene: Scene, page: Page, folder: Path) -> None:
     page.wait_for_timeout(1000)
     page.locator("video").evaluate("one => { one.pause(); one.controls = false; }")
     shoot(page, folder / "incident.png")
+    page.set_viewport_size({"width": 1100, "height": 860})
     page.goto(home)
     page.locator(".grid img").first.evaluate("image => image.decode()")
     shoot(page, folder / "review.png")

@@ -322,6 +322,16 @@ def test_what_moves_outside_of_all_zones_needs_no_look() -> None:
     assert offered == [False] * 48
 
 
+def test_it_is_told_of_which_picture_people_are_known() -> None:
+    """What the network found goes along with the time of the picture in which it did."""
+    camera = Camera()
+    presence = Presence(Path("model"), lambda: ZONES, monotonic_ms=SystemClock().monotonic_ms)
+    presence._found = (999_500, {"citizen": 1})
+    camera.pipeline.begin(camera.told.append, presence)
+    camera.see([], frames=1)
+    assert [(each.looked_ms, each.people) for each in camera.seen()] == [(999_500, {"citizen": 1})]
+
+
 def test_what_was_found_before_things_moved_is_not_known_any_more() -> None:
     """When the look after a motion does not come, nobody says who is there."""
     presence = Presence(Path("model"), lambda: ZONES, monotonic_ms=SystemClock().monotonic_ms)

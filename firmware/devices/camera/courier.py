@@ -4,6 +4,7 @@ It asks for leave over MQTT, by the decisions; the file goes over HTTP in parts,
 (docs/ref/uploads.md). Whatever happens to it, the camera looks and records as if there were no courier.
 """
 
+import base64
 import logging
 import os
 import queue
@@ -23,6 +24,8 @@ from firmware.devices.camera.clips import SERVICE, Clip, Folder
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.hours import is_open
 from firmware.devices.camera.http import connect, cut, explain
+from firmware.devices.camera.mp4 import still
+from firmware.devices.camera.privacy import thumbnail
 from firmware.devices.camera.signals import ANSWERED_WITHIN_MS, Answer, Contact, Unsent, Wants
 from firmware.ports import Clock, Post
 from firmware.pulse import Pulse
@@ -43,6 +46,9 @@ OLDEST_EVERY = 4
 """Each fourth file is of the oldest recording, so that none waits for ever behind newer ones."""
 OPEN = 8
 """So many files may be on their way: a newer one goes before one that has begun."""
+
+OF_NO_INCIDENT = frozenset({"low_rating", "sample", "asked"})
+"""Why a recording is kept that no event has told of, so no picture of it is at the center."""
 
 NOT_NOW = frozenset({408, 429, 502, 503, 504, 507})
 """Statuses that are of the center or of the way, whichever recording is sent."""
@@ -409,7 +415,10 @@ class Courier:
             bytes=clip.bytes if file == "shown" else clip.sealed_bytes,
             sha256=clip.sha256 if file == "shown" else clip.sealed_sha256,
         )
-        self._post(Wants(ask=self._asks, clip=announced, file=file, why=clip.why, ticket=clip.ticket))
+        picture = self._thumbnail(clip) if file == "shown" and clip.why in OF_NO_INCIDENT else None
+        self._post(
+            Wants(ask=self._asks, clip=announced, file=file, why=clip.why, ticket=clip.ticket, thumbnail=picture)
+        )
         until_ms = self._clock.monotonic_ms() + ANSWERED_WITHIN_MS
         while True:
             left_s = (until_ms - self._clock.monotonic_ms()) / 1000
@@ -422,6 +431,16 @@ class Courier:
             self._hear(news)
             if self._ending.is_set() or not self._up:
                 raise _EndError
+
+    def _thumbnail(self, clip: Clip) -> str | None:
+        """Return a picture from the middle of what may be shown; none is no fault: the recording itself says more."""
+        self._beat()
+        try:
+            with self._folder.video(clip.id).open("rb", buffering=0) as file:
+                return base64.b64encode(thumbnail(still(file))).decode()
+        except Exception as error:  # noqa: BLE001 - whatever lies in the file, it goes as it is
+            _log.debug("%s has no picture: %s", clip.id, error)
+            return None
 
     # --- over HTTP -------------------------------------------------------------------------------------------------
 

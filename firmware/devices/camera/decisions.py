@@ -523,7 +523,7 @@ class CameraDecisions:
     def _ask(self, wants: Wants) -> Ask:
         request_id = self._new_id()
         self._asked = (request_id, wants.ask)
-        args = Args(clip=wants.clip, file=wants.file, why=wants.why, ticket=wants.ticket)
+        args = Args(clip=wants.clip, file=wants.file, why=wants.why, ticket=wants.ticket, thumbnail=wants.thumbnail)
         return Ask(request_id, "upload", args, seen=None, expires_in_ms=ANSWERED_WITHIN_MS)
 
     # --- how it is -----------------------------------------------------------------------------------------------

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Sequence
 from fractions import Fraction
+from io import BytesIO
 from typing import BinaryIO
 
 import av
+import numpy as np
 
 from firmware.devices.camera.encoder import TIMESCALE, Encoder, decode
+from firmware.devices.camera.frames import Plane
 from firmware.devices.camera.ring import Packet
 
 _PER_MS = TIMESCALE // 1000
@@ -84,18 +87,51 @@ def beginning_at(from_ms: int, packets: Sequence[Packet], encoder: Encoder) -> l
 
 def whole_length(file: BinaryIO) -> int:
     """Return how much of a fragmented MP4 that was cut is its head and whole fragments (moof and mdat)."""
+    _, ends = _fragments(file)
+    return ends[-1] if ends else 0
+
+
+def still(file: BinaryIO) -> Plane:
+    """Return a picture from the middle of a fragmented MP4, I420; raise ValueError where there is none.
+
+    Nothing is decoded but that one: it is the first of its fragment.
+    """
+    head_end, ends = _fragments(file)
+    if not ends:
+        raise ValueError("it has no pictures")
+    middle = len(ends) // 2
+    file.seek(0)
+    piece = file.read(head_end)
+    begin = ends[middle - 1] if middle else head_end
+    file.seek(begin)
+    piece += file.read(ends[middle] - begin)
+    try:
+        with av.open(BytesIO(piece), "r", format="mp4") as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            picture = next(container.decode(video=0), None)
+    except (av.FFmpegError, LookupError, UnicodeError) as error:
+        raise ValueError(f"it is damaged: {error}") from error
+    if picture is None:
+        raise ValueError("it is damaged: nothing can be decoded")
+    return np.asarray(picture.to_ndarray(format="yuv420p"), dtype=np.uint8)
+
+
+def _fragments(file: BinaryIO) -> tuple[int, list[int]]:
+    """Return where the head of a fragmented MP4 ends, and where each of its whole fragments does."""
     end = file.seek(0, os.SEEK_END)
-    whole = at = 0
+    head_end, ends, at = 0, [], 0
     while at + 8 <= end:
         file.seek(at)
-        head = file.read(8)
-        length = int.from_bytes(head[:4], "big")
-        at += length
-        if length < 8 or at > end:
+        box = file.read(8)
+        length = int.from_bytes(box[:4], "big")
+        if length < 8 or at + length > end:
             break
-        if head[4:] == b"mdat":
-            whole = at
-    return whole
+        if box[4:] == b"moof" and not head_end:
+            head_end = at
+        at += length
+        if box[4:] == b"mdat":
+            ends.append(at)
+    return head_end, ends
 
 
 def measure(file: BinaryIO) -> tuple[float, int]:

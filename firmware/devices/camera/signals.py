@@ -102,6 +102,8 @@ class Wants(msgspec.Struct, frozen=True, kw_only=True):
     file: Literal["shown", "sealed"]
     why: str
     ticket: str | None
+    thumbnail: str | None = None
+    """A picture of it, JPEG of at most 24 KB in base64, where no incident has told one."""
 
 
 class Unsent(msgspec.Struct, frozen=True):

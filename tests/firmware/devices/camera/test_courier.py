@@ -13,7 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -30,10 +32,12 @@ from firmware.devices.camera import courier as module
 from firmware.devices.camera.clips import SERVICE, Clip, Folder
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.courier import OLDEST_EVERY, OPEN, Courier, Throttle, choose
+from firmware.devices.camera.mp4 import Muxer
 from firmware.devices.camera.signals import Answer, Contact, Unsent, Wants
 from firmware.ports import Clock
 from simulator.ports import free_port
 from tests.center.web.site import Center
+from tests.firmware.devices.camera.numbered import FPS, HEIGHT, WIDTH, encoded, read
 from tests.support.certificates import Office
 from tests.support.clock import ManualClock
 from tests.support.dribble import dribble
@@ -83,8 +87,18 @@ class Device:
         self.courier.close()
         assert not self.courier.alive()
 
-    def add(self, id_: str, *, size: int = 100_000, sealed: int = 0, age_s: int = 0, **fields: Any) -> Clip:
+    def add(
+        self,
+        id_: str,
+        *,
+        size: int = 100_000,
+        sealed: int = 0,
+        age_s: int = 0,
+        data: bytes | None = None,
+        **fields: Any,
+    ) -> Clip:
         """Put a recording there."""
+        data = content(id_, size) if data is None else data
         one = Clip(
             **{
                 "id": id_,
@@ -95,15 +109,15 @@ class Device:
                 "start_ms": 0,
                 "seconds": 20.0,
                 "recording": False,
-                "bytes": size,
-                "sha256": hashlib.sha256(content(id_, size)).hexdigest(),
+                "bytes": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
                 "sealed_bytes": sealed,
                 "sealed_sha256": hashlib.sha256(content(id_ + "s", sealed)).hexdigest() if sealed else "",
                 **fields,
             }
         )
         self.folder.add(msgspec.structs.replace(one, recording=True))
-        self.folder.video(id_).write_bytes(content(id_, size))
+        self.folder.video(id_).write_bytes(data)
         if sealed:
             self.folder.sealed(id_).write_bytes(content(id_ + "s", sealed))
         self.folder.change(one)
@@ -160,7 +174,7 @@ def leave_of(uploads: Uploads, station: str) -> Callable[[Wants], Answer | None]
         request = Request(
             id=uuid7(),
             action="upload",
-            args=Args(clip=wants.clip, file=wants.file, why=wants.why, ticket=wants.ticket),
+            args=Args(clip=wants.clip, file=wants.file, why=wants.why, ticket=wants.ticket, thumbnail=wants.thumbnail),
         )
         got: list[Reply] = []
         uploads.ask(station, "camera", request, got.append)
@@ -206,6 +220,27 @@ def test_what_is_meant_to_be_kept_goes_to_the_center_and_leaves_the_device(cente
         assert has(center, content(id_, size))
         assert has(center, content(id_ + "s", sealed))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r-1.json", "r-1.mp4", "s-2.json", "s-2.mp4"]
+
+
+def test_a_kept_service_comes_with_a_picture_of_its_middle(center: Center, tmp_path: Path) -> None:
+    """Whoever reviews sees one without opening it, blurred as the recording; an incident has one already.
+
+    What is no video goes without.
+    """
+    muxer = Muxer(width=WIDTH, height=HEIGHT, fps=FPS)
+    video = b"".join([*(muxer.add(packet) for packet in encoded(45)), muxer.end()])
+    with Device(tmp_path, leave_of(center.uploads, "a40"), port=center.port) as device:
+        device.add("r-1", why="asked", data=video, sealed=3_000)
+        device.add("r-2", why="sample", size=3_000)
+        device.add("i-1", why="panic", data=video[:-1])
+        device.courier.wake()
+        device.wait_empty()
+        pictures = {(wants.clip.id, wants.file): wants.thumbnail for wants in device.asked}
+    assert {key for key, picture in pictures.items() if picture is not None} == {("r-1", "shown")}
+    found = {name: row.thumbnail for name, row in rows(center, "a40").items()}
+    assert (found["r-2"], found["i-1"]) == (None, None)
+    grey = cv2.imdecode(np.frombuffer(found["r-1"], np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert read(np.asarray(grey, np.uint8)) == 15
 
 
 def test_what_the_center_has_already_is_not_sent_again(center: Center, tmp_path: Path) -> None:

@@ -726,11 +726,11 @@ def test_a_recording_gets_the_answer_to_its_own_ask() -> None:
     camera = Camera(msgspec.structs.replace(CONFIG, center="https://a.example"))
     camera.do(camera.decisions.on_link(up=True, now_ms=camera.now_ms))
     clip = Clip(id="c-1", start="2026-11-23T01:02:03.000Z", seconds=51.0, bytes=4_000_000, sha256=SHA)
-    wants = Wants(ask=1, clip=clip, file="sealed", why="low_rating", ticket="t1")
+    wants = Wants(ask=1, clip=clip, file="shown", why="low_rating", ticket="t1", thumbnail="QUJD")
     camera.signal(wants).signal(msgspec.structs.replace(wants, ask=2))
     first, second = camera.asks
     assert (second.action, second.seen) == ("upload", None)
-    assert second.args == Args(clip=clip, file="sealed", why="low_rating", ticket="t1")
+    assert second.args == Args(clip=clip, file="shown", why="low_rating", ticket="t1", thumbnail="QUJD")
     leave = Upload(path="/api/uploads/x", token="t0ken", offset=7)  # noqa: S106
     early = Upload(path="/api/uploads/y", token="t0ken", offset=7)  # noqa: S106
     for request_id, upload in ((first.request_id, early), (second.request_id, leave), (second.request_id, early)):

@@ -11,7 +11,7 @@ from firmware.devices.camera import mp4
 from firmware.devices.camera.encoder import Encoder
 from firmware.devices.camera.mp4 import Muxer, beginning_at
 from firmware.devices.camera.ring import Packet
-from tests.firmware.devices.camera.numbered import FPS, HEIGHT, WIDTH, encoded, numbers, shown, time_of
+from tests.firmware.devices.camera.numbered import FPS, HEIGHT, WIDTH, encoded, numbers, read, shown, time_of
 
 VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 
@@ -27,6 +27,24 @@ def test_every_picture_keeps_its_time() -> None:
 
     assert list(shown(video)) == [(number, time_of(number) - time_of(0)) for number in range(50)]
     assert mp4.measure(BytesIO(video)) == ((time_of(50) - time_of(0)) / 1000, 50)
+
+
+def test_the_still_is_the_first_picture_of_the_middle_second() -> None:
+    """One picture stands for a recording: of its middle, exactly as it is shown there; also of a file that was cut."""
+    pieces = _muxed(encoded(75))
+    for count, first in ((1, 0), (2, 15), (4, 30), (5, 30)):
+        for cut in (b"", pieces[count][:1000] if count < 5 else b""):
+            assert read(mp4.still(BytesIO(b"".join(pieces[:count]) + cut))) == first
+
+
+@pytest.mark.parametrize("old", [b"moov", b"trak", b"avcC", b"moof", b"mdat"])
+def test_a_damaged_file_has_no_still(old: bytes) -> None:
+    """What cannot be decoded is said to be no picture, and nothing worse."""
+    video = b"".join(_muxed(encoded(45)))
+    with pytest.raises(ValueError, match=r"damaged|no pictures"):
+        mp4.still(BytesIO(video.replace(old, b"free")))
+    with pytest.raises(ValueError, match="no pictures"):
+        mp4.still(BytesIO(b""))
 
 
 def test_a_piece_is_one_second() -> None:

@@ -53,7 +53,7 @@ def test_an_hour_of_presses_is_stored_once_and_in_order(mosquitto_broker: Broker
     pad = tmp_path / "pad"
     fill(pad, presses)
     mosquitto_broker.stop()
-    with Device(pad, mosquitto_broker, ack_timeout_ms=5_000) as device:
+    with Device(pad, mosquitto_broker, ack_timeout_ms=15_000) as device:
         device.press()
         wait_for(lambda: device.lit() == 1)
         mosquitto_broker.start()

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from tests.support.program import Program
 
 def found(config: Path, backups: Path) -> dict[str, list[Finding]]:
     """Return what is found of a center's file, by check."""
-    sections = examine(checks(config, version="0.1.0", backups=backups))
+    patient = [replace(each, limit_s=90) for each in checks(config, version="0.1.0", backups=backups)]
+    sections = examine(patient)
     return {section.check: list(section.findings) for section in sections}
 
 
@@ -65,8 +67,9 @@ def test_a_center_that_does_not_run(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.rglob("*")) == before
 
 
-def test_a_port_that_another_program_has_is_named(tmp_path: Path) -> None:
+def test_a_port_that_another_program_has_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger on the pages' port and on the broker's is told with what to do, before the center fails to start."""
+    monkeypatch.setattr("center.doctor.pages.TIMEOUT_S", 0.5)
     program = Program(tmp_path, "auto")
     code = (
         "import socket, sys; s = [socket.create_server(('127.0.0.1', int(p))) for p in sys.argv[1:]]; print(flush=True)"

@@ -50,11 +50,11 @@ def test_checks_run_beside_one_another_and_are_shown_in_order() -> None:
     second_began = threading.Event()
 
     def first() -> Sequence[Finding]:
-        return fine() if second_began.wait(10) else []
+        return fine() if second_began.wait(60) else []
 
     def second() -> Sequence[Finding]:
         second_began.set()
         return fine()
 
-    sections = examine([Check("one", first, limit_s=15), Check("two", second)])
+    sections = examine([Check("one", first, limit_s=90), Check("two", second, limit_s=90)])
     assert [(each.check, each.findings) for each in sections] == [("one", (FINE,)), ("two", (FINE,))]

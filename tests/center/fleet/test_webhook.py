@@ -181,11 +181,14 @@ def test_what_was_not_taken_is_sent_again(
 ) -> None:
     """A server that fails, hangs up, or never comes to an end of its answer gets the same message again, in order."""
     receiver.answers = [answer, answer]
-    webhook = make(receiver.url, timeout_s=1.5 if answer is dawdle else 20)
+    webhook = make(receiver.url, timeout_s=0.8 if answer is dawdle else 20)
     webhook.put(ALERT, NOTHING)
     webhook.put(Alert(id="a2", station="q02", device="rating", kind="lost", detail="", begun_at=0), NOTHING)
-    wait_for(lambda: len(receiver.got) == 4)
-    assert receiver.ids() == ["a1-began", "a1-began", "a1-began", "a2-began"]
+    wait_for(lambda: "a2-began" in receiver.ids())
+    told = receiver.ids()
+    tries = told.index("a2-began")
+    assert told[:tries] == ["a1-began"] * tries
+    assert tries == 3 or (answer is dawdle and tries > 3)  # a busy machine may dawdle, too
 
 
 class Mute:

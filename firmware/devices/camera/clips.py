@@ -249,16 +249,21 @@ class Folder:
             return any(name in (clip.id, clip.name) for clip in self._clips.values())
 
     def rename(self, id_: str, name: str) -> None:
-        """Have the center know a clip by another name, because it has another recording by this one."""
+        """Have the center know a clip by another name, because it has another recording by this one.
+
+        This and `sent` hold in memory even where the sidecar cannot be written: a full disk is emptied by sending.
+        """
         with self._lock:
             if (clip := self._clips.get(id_)) is not None:
-                self._save(msgspec.structs.replace(clip, name=name))
+                self._clips[id_] = msgspec.structs.replace(clip, name=name)
+                self._save(self._clips[id_])
 
     def sent(self, id_: str) -> None:
         """Note that the center has the version of a clip that may be shown."""
         with self._lock:
             if (clip := self._clips.get(id_)) is not None:
-                self._save(msgspec.structs.replace(clip, sent=True))
+                self._clips[id_] = msgspec.structs.replace(clip, sent=True)
+                self._save(self._clips[id_])
 
     def start_of(self, clip: Clip) -> datetime:
         """Return when a clip began, by what is known of the wall clock now."""
@@ -267,7 +272,7 @@ class Folder:
     def delete(self, id_: str) -> None:
         """Delete a clip, its sidecar last: what a power cut leaves is deleted after it."""
         with self._lock:
-            for file in self._files(id_):
+            for file in (self._path / f".{id_}.json.new", *self._files(id_)):
                 file.unlink(missing_ok=True)
             self._clips.pop(id_, None)
             self._unreadable.discard(id_)

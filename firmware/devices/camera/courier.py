@@ -374,16 +374,17 @@ class Courier:
         self._ways.pop((clip.id, file), None)
         self._files += 1
         if file == "shown" and clip.sealed_bytes:
-            self._change(lambda: self._folder.sent(clip.id))
+            with suppress(OSError):  # the center is asked once more, should this be forgotten
+                self._folder.sent(clip.id)
         else:
-            self._change(lambda: self._folder.delete(clip.id))
+            self._delete(clip.id)
             _log.debug("%s is at the center", clip.id)
 
-    def _change(self, change: Callable[[], None]) -> None:
+    def _delete(self, id_: str) -> None:
         try:
-            change()
+            self._folder.delete(id_)
         except OSError as error:
-            raise _AsideError(f"the disk does not take what the center says of it: {error}") from error
+            raise _AsideError(f"the center has it, and it cannot be deleted here: {error}") from error
 
     def _leave(self, clip: Clip, file: Which) -> _Way | None:
         """Ask for leave; None where the answer settles it, or another name is to be asked by."""
@@ -395,10 +396,11 @@ class Courier:
         match answer.code:
             case "clip_wiped":
                 _log.info("%s was wiped at the center, and goes here, too", clip.id)
-                self._change(lambda: self._folder.delete(clip.id))
+                self._delete(clip.id)
             case "clip_exists" if not clip.sent and (name := _other_name(clip)) is not None:
                 _log.info("the center has another recording by the name %s: %s goes by %s", _name(clip), clip.id, name)
-                self._change(lambda: self._folder.rename(clip.id, name))
+                with suppress(OSError):
+                    self._folder.rename(clip.id, name)
             case "clip_exists" | "clip_too_large" | "request_invalid":
                 raise _AsideError(f"the center does not take it: {words}")
             case _:

@@ -40,6 +40,7 @@ from tests.center.web.site import Center
 from tests.firmware.devices.camera.numbered import FPS, HEIGHT, WIDTH, encoded, read
 from tests.support.certificates import Office
 from tests.support.clock import ManualClock
+from tests.support.disk import small_disk
 from tests.support.dribble import dribble
 from tests.support.road import Road
 from tests.support.waiting import wait_for
@@ -496,6 +497,23 @@ def test_a_recording_that_arrives_with_another_hash_lets_others_go_first(
         "the recording i-new stays here for now: it arrived with another hash than it was recorded with: does the card"
         " fail?"
     ]
+
+
+def test_a_full_disk_is_emptied_by_sending(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No word can be written, not even that the center has one version: both go, also by another name, and the clip."""
+    with (
+        small_disk(tmp_path / "disk", kilobytes=400) as disk,
+        whimsical() as (whim, port),
+        Device(disk.folder / "clips", whim.answer, port=port) as device,
+    ):
+        whim.codes = ["clip_exists"]
+        device.add("i-1", size=5_000, sealed=3_000)
+        disk.fill()
+        device.courier.wake()
+        device.wait_empty()
+        assert [wants.file for wants in device.asked] == ["shown", "shown", "sealed"]
+        assert list((disk.folder / "clips").iterdir()) == []
+    assert lines(caplog) == []
 
 
 @pytest.mark.parametrize("status", [403, 413, 500])

@@ -5,10 +5,12 @@ Nothing is opened that a running camera has open: a USB camera gives its picture
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import socket
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -282,8 +284,12 @@ def _wrong_key(text: str) -> str:
 
 def _room_mb(folder: Path) -> int:
     """Return what is free, and what recordings have: those make room for newer ones."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    taken = sum(file.stat().st_size for file in folder.glob("clips/*"))
+    there = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110 - False where denied
+    taken = 0
+    with suppress(OSError):  # there is none yet, or it is not for this user
+        for file in os.scandir(folder / "clips"):
+            with suppress(OSError):  # it has just gone
+                taken += file.stat().st_size
     return (shutil.disk_usage(there).free + taken) // _MIB
 
 

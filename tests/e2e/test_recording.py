@@ -34,10 +34,11 @@ def test_what_a_supervisor_wants_to_keep_is_at_the_center_soon(mosquitto_broker:
             wait_for(lambda: wire.heard(Channel.REPORTED), timeout_s=30)
         asked = {"before_s": 0, "after_s": 3, "note": "a loud word"}
         wait_for(lambda: center.refusal("/api/cameras/q01/keep", "key-1", asked) is None, timeout_s=30, every_s=0.2)
-        query = "SELECT name, why, arrived_at, sealed_at, sha256, sealed_sha256 FROM clip"
+        query = "SELECT name, why, arrived_at, sealed_at, sha256, sealed_sha256, thumbnail FROM clip"
         wait_for(lambda: [row for row in center.rows(query) if row[3]], timeout_s=30, every_s=0.1)
-        ((name, why, arrived_at, _, *hashes),) = center.rows(query)
+        ((name, why, arrived_at, _, *hashes, thumbnail),) = center.rows(query)
         assert (why, arrived_at is not None) == ("asked", True)
+        assert thumbnail.startswith(b"\xff\xd8\xff"), "a picture for the list of what is to be reviewed"
         wait_for(lambda: not list(lens.clips.iterdir()))
         assert lens.running()
     finally:

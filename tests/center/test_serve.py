@@ -120,7 +120,7 @@ def test_two_centers_never_share_a_folder(make: Callable[..., Program]) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_signal_ends_it_in_order_also_with_open_streams(make: Callable[..., Program], number: signal.Signals) -> None:
     """Open pages do not hold it up; it ends with code 0 and a quiet log."""
     program = make()

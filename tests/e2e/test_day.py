@@ -44,7 +44,7 @@ def play(data: Path, broker: str, visits: int, *options: str) -> tuple[int, dict
     return done.returncode, json.loads(line), done.stderr
 
 
-@pytest.mark.parametrize("broker", [MOSQUITTO, "amqtt"])
+@pytest.mark.parametrize("broker", [MOSQUITTO, pytest.param("amqtt", marks=pytest.mark.long)])
 def test_a_day_is_whole(tmp_path: Path, broker: str) -> None:
     """A day of some visits ends by itself with one JSON object, every visit ended, every rating stored once."""
     code, account, said = play(tmp_path, broker, VISITS)

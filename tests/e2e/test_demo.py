@@ -278,7 +278,7 @@ def test_each_page_is_opened_by_who_may_see_it(page: Page, demo: Demo) -> None:
 # --- beginning and end -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_ctrl_c_ends_everything(tmp_path: Path, how: signal.Signals) -> None:
     """Ctrl-C ends the demo with exit code 0, and every program with it."""
     demo = Demo(tmp_path / "data", "--counters", "1")

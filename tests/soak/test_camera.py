@@ -34,7 +34,7 @@ def test_days_leave_nothing_behind_but_what_is_held() -> None:
 @pytest.mark.skipif(not heads(), reason="no real faces: sudo make system-packages (Debian's opencv-doc)")
 def test_who_waits_and_who_is_absent_is_told_from_who_is_busy() -> None:
     """Waiting, absence and crowds are told, each once; short ones, passers-by and an officer at papers are not."""
-    right(camera_incidents.at_the_counter(EPISODES))
+    right(camera_incidents.at_the_counter(EPISODES, fps=camera_incidents.FPS))
 
 
 def test_who_comes_at_night_is_told_from_lamps_and_moths() -> None:

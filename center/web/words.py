@@ -742,12 +742,20 @@ WORDS: dict[str, tuple[str, str]] = {
         "Drag the dots with mouse or finger. Keyboard: Tab to a dot, arrows move it, + adds one, Delete removes it.",
     ),
     "zone_own": (
-        "Vùng: camera đang dùng tệp của máy; vùng lưu ở đây sẽ thay thế.",
-        "Zones: the camera uses its own file; what is saved here takes their place.",
+        "Vùng: camera đang dùng vùng ghi trong tệp của máy. Vùng vẽ ở đây sẽ thay thế tất cả, cho đến khi xóa hết.",
+        "Zones: the camera uses its own file's. What is drawn here takes the place of all of them until it is removed.",
     ),
     "zone_own_masks": (
         "Vùng che và chỗ người dân ghi trong tệp của máy luôn được che; ở đây chỉ che thêm được.",
         "Masks and the citizens' place in the station's own file always stay hidden; here one can only hide more.",
+    ),
+    "zone_lack_citizen": (
+        "Chưa vẽ vùng người dân: camera không báo được người dân chờ.",
+        "No citizens' zone: nobody is told who waits.",
+    ),
+    "zone_lack_officer": (
+        "Chưa vẽ vùng cán bộ: camera không báo được quầy vắng cán bộ.",
+        "No officer's zone: nobody is told of a counter without its officer.",
     ),
     "zone_zone": ("Vùng", "Zone"),
     "zone_mask": ("Vùng che", "Mask"),
@@ -762,14 +770,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "zone_point": ("Góc {n} của {name}: {x} %, {y} %", "Corner {n} of {name}: {x} %, {y} %"),
     "zone_between": ("Thêm góc vào {name}, sau góc {n}", "Add a corner to {name}, after corner {n}"),
     "zone_save": ("Lưu", "Save"),
-    "zone_undo": ("Bỏ thay đổi", "Undo changes"),
+    "zone_undo": ("Hủy thay đổi", "Undo changes"),
     "zone_saved": ("Đã lưu. Camera dùng ngay.", "Saved. The camera uses it at once."),
     "zone_changed": ("Có thay đổi chưa lưu", "Not saved yet"),
     "zone_few": ("Một vùng cần ít nhất 3 góc.", "A zone needs 3 corners and more."),
     "zone_many": ("Nhiều nhất 16 góc.", "At most 16 corners."),
     "zone_full": ("Nhiều nhất 16 vùng quan sát và 16 vùng che.", "At most 16 zones and 16 masks."),
     "zone_names": (
-        "Tên {name} không dùng được: chữ thường a-z, số và _, mỗi vùng một tên.",
+        "Tên “{name}” không dùng được: chỉ chữ thường không dấu (a-z), số và _, không trùng nhau. Ví dụ: ban_phim.",
         "The name {name} cannot be used: a-z, digits and _, and a name for each zone.",
     ),
     "zone_crossed": (
@@ -778,11 +786,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "zone_tiny": ("Vùng {name} quá nhỏ.", "{name} is next to nothing."),
     "zone_stale": (
-        "Người khác vừa lưu vùng của camera này. Bấm Bỏ thay đổi để xem bản mới.",
+        "Người khác vừa lưu vùng của camera này. Bấm Hủy thay đổi để xem bản mới.",
         "Somebody else has just saved this camera's zones. Undo your changes to see theirs.",
     ),
     "heed_kinds": ("Camera báo những gì", "What the camera reports"),
     "heed_own": ("Theo tệp cấu hình của máy", "As the station's own file says"),
+    "heed_nothing": ("Camera sẽ không báo gì cả.", "The camera will report nothing at all."),
     "heed_hours": ("Giờ mở cửa", "Opening hours"),
     "heed_hours_hint": (
         "Ngoài những giờ này, có người ở quầy là camera báo. Không ghi dòng nào là luôn mở cửa.",
@@ -811,7 +820,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "keep_note": ("Lý do", "Reason"),
     "keep_do": ("Giữ lại đoạn này", "Keep this"),
-    "keep_done": ("Đã yêu cầu camera giữ lại.", "The camera was asked to keep it."),
+    "keep_done": (
+        "Đã yêu cầu camera. Khoảng một phút nữa đoạn này có ở trang Xem lại camera.",
+        "The camera was asked. In about a minute it can be seen among the recordings under review.",
+    ),
     "did_camera_live": ("Xem trực tiếp camera ở quầy {counter}", "Looked live through the camera of counter {counter}"),
     "did_camera_still": (
         "Xem một ảnh từ camera ở quầy {counter}",

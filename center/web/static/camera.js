@@ -164,7 +164,6 @@ function take(settings) {
   heed.take(settings);
   before = asText();
   wrong = -1;
-  nodes.own.hidden = settings.zones !== null;
   drawing.choose(drawing.zones.length ? 0 : -1);
 }
 
@@ -203,6 +202,11 @@ function paintList() {
       (nodes.list.children[drawing.chosen]?.firstElementChild ?? document.querySelector("[data-add]")).focus();
     };
   });
+  const names = drawn("zone").map((zone) => zone.name);
+  const lacks = names.length ? ["citizen", "officer"].filter((name) => !names.includes(name)) : [];
+  nodes.own.hidden = saved === null || names.length > 0;
+  nodes.lack.hidden = !lacks.length;
+  text(nodes.lack, lacks.map((name) => say(`zone_lack_${name}`)).join(" "));
   const changed = saved !== null && asText() !== before;
   for (const button of [nodes.save, nodes.undo]) disable(button, !changed);
   text(nodes.changed, changed ? say("zone_changed") : "");
@@ -247,8 +251,8 @@ async function save() {
   if (late) return complain(say(late));
   try {
     const { revision } = saved;
-    const of = (kind, had) => (had === null && !drawn(kind).length ? null : drawn(kind)); // the file's own stay
-    take(await ask("PUT", { revision, ...heed.settings(), zones: of("zone", saved.zones), masks: of("mask", saved.masks) }));
+    const of = (kind) => (drawn(kind).length ? drawn(kind) : null); // where nothing is drawn the file's own stay
+    take(await ask("PUT", { revision, ...heed.settings(), zones: of("zone"), masks: of("mask") }));
     complain(say("zone_saved"), true);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;

@@ -82,6 +82,7 @@ export class Heed {
 
   #paint() {
     for (const box of this.#kinds) box.disabled = this.#own("kinds").checked;
+    this.#root.querySelector("[data-of=nothing]").hidden = this.#kinds.some((box) => box.checked);
     this.#root.querySelector("[data-of=hours]").hidden = this.#own("hours").checked;
     this.#root.querySelector("[data-do=add]").disabled = this.#rows.length >= MOST;
     this.#rows.forEach((row, index) => (row.querySelector("legend").textContent = say("hours_row", { n: index + 1 })));

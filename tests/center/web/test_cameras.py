@@ -242,7 +242,7 @@ def test_a_zone_is_drawn_with_the_mouse(center: Center, visitor: Visitor) -> Non
     report(center, "q01", "camera")
     wait_for(lambda: "q01/camera" in center.hub.mirror.devices)
     page, other = (visitor.open(f"{center.url}/cameras/q01", person=each) for each in ("dung", "hanh"))
-    expect(page.get_by_text("Vùng: camera đang dùng tệp của máy")).to_be_visible()
+    expect(page.get_by_text("Vùng: camera đang dùng vùng ghi trong tệp của máy")).to_be_visible()
     expect(page.get_by_role("button", name="Lưu")).to_have_attribute("aria-disabled", "true")
     page.get_by_role("button", name="+ Vùng người dân").click()
     drag(page, (0.05, 0.25), (0.1, 0.3))
@@ -251,7 +251,7 @@ def test_a_zone_is_drawn_with_the_mouse(center: Center, visitor: Visitor) -> Non
     expect(page.get_by_text("Có thay đổi chưa lưu")).to_be_visible()
     page.get_by_role("button", name="Lưu").click()
     expect(page.get_by_text("Đã lưu. Camera dùng ngay.")).to_be_visible()
-    expect(page.get_by_text("Vùng: camera đang dùng tệp của máy")).to_be_hidden()
+    expect(page.get_by_text("Vùng: camera đang dùng vùng ghi trong tệp của máy")).to_be_hidden()
     expect(page.get_by_text("Vùng che và chỗ người dân ghi trong tệp của máy luôn được che")).to_be_visible()
     known = center.http.get("/api/cameras/q01").json()
     assert (known["masks"], known["kinds"], known["hours"]) == (None, None, None)
@@ -263,7 +263,7 @@ def test_a_zone_is_drawn_with_the_mouse(center: Center, visitor: Visitor) -> Non
     other.get_by_role("button", name="+ Vùng cán bộ").click()
     other.get_by_role("button", name="Lưu").click()
     expect(other.locator("[data-id=say]")).to_contain_text("Người khác vừa lưu")
-    other.get_by_role("button", name="Bỏ thay đổi").click()
+    other.get_by_role("button", name="Hủy thay đổi").click()
     expect(other.locator("[data-id=list]")).to_contain_text("Người dân")
     assert center.http.get("/api/cameras/q01").json()["revision"] == known["revision"]
 
@@ -292,7 +292,7 @@ def test_a_zone_is_drawn_with_the_keyboard_alone(open_zones: Callable[..., Page]
     for _ in range(2):
         page.keyboard.press("Delete")
     expect(page.get_by_text("Một vùng cần ít nhất 3 góc.")).to_be_visible()
-    page.get_by_role("button", name="Bỏ thay đổi").click()
+    page.get_by_role("button", name="Hủy thay đổi").click()
     expect(page.locator(".dot")).to_have_count(4)
 
 
@@ -345,7 +345,7 @@ def test_what_cannot_be_saved_names_the_zone(open_zones: Callable[..., Page]) ->
     expect(rows).to_have_count(3)
     rows.nth(2).get_by_label("Tên").fill("Màn hình")
     save.click()
-    expect(said).to_contain_text("Tên Màn hình không dùng được")
+    expect(said).to_contain_text("Tên “Màn hình” không dùng được")
     expect(rows.nth(2).get_by_label("Tên")).to_have_attribute("aria-invalid", "true")
     rows.nth(2).get_by_label("Tên").fill("screen")
     rows.nth(1).locator(".pick").click()
@@ -353,7 +353,7 @@ def test_what_cannot_be_saved_names_the_zone(open_zones: Callable[..., Page]) ->
     save.click()
     expect(said).to_contain_text("Các cạnh của vùng Cán bộ cắt nhau")
     assert settings.sent == []
-    page.get_by_role("button", name="Bỏ thay đổi").click()
+    page.get_by_role("button", name="Hủy thay đổi").click()
     rows.nth(1).locator(".pick").click()
     drag(page, (0.6, 0.72), (0.65, 0.7))
     settings.refusal = (422, {"code": "request_invalid", "message": "zones.officer: it looks away", "fields": []})
@@ -367,6 +367,28 @@ def test_what_cannot_be_saved_names_the_zone(open_zones: Callable[..., Page]) ->
     save.click()
     expect(said).to_contain_text("Đã lưu")
     assert violations(page) == []
+
+
+def test_what_is_removed_is_the_files_own_again_and_what_is_missing_is_said(open_zones: Callable[..., Page]) -> None:
+    """Half of the zones drawn: the page says what cannot be told then. None drawn: the station's file is used again."""
+    settings = Settings()
+    page = open_zones(settings, person="dung")
+    lack, save = page.locator("[data-id=lack]"), page.get_by_role("button", name="Lưu")
+    expect(lack).to_be_hidden()
+    page.get_by_role("button", name="+ Vùng người dân").click()
+    expect(lack).to_have_text("Chưa vẽ vùng cán bộ: camera không báo được quầy vắng cán bộ.")
+    save.click()
+    expect(page.get_by_text("Đã lưu")).to_be_visible()
+    assert [zone["name"] for zone in settings.sent[0]["zones"]] == ["citizen"]
+    page.get_by_role("button", name="Xóa: Người dân").click()
+    expect(lack).to_be_hidden()
+    expect(page.get_by_text("Vùng: camera đang dùng vùng ghi trong tệp của máy")).to_be_visible()
+    page.get_by_label("Cán bộ bấm gọi khẩn cấp").uncheck()
+    expect(page.get_by_text("Camera sẽ không báo gì cả.")).to_be_visible()
+    save.click()
+    expect(page.locator("[data-id=changed]")).to_have_text("")
+    assert (settings.sent[1]["zones"], settings.sent[1]["masks"], settings.sent[1]["kinds"]) == (None, None, [])
+    expect(page.get_by_role("link", name="Xem lại camera")).to_have_attribute("href", "/review?counter=q01")
 
 
 def test_a_zone_is_drawn_with_a_finger(open_zones: Callable[..., Page]) -> None:
@@ -401,7 +423,7 @@ def test_an_interval_is_kept(center: Center, visitor: Visitor) -> None:
     expect(page.get_by_label("Lý do")).to_be_focused()  # a reason is asked for
     page.get_by_label("Lý do").fill("Khách phàn nàn")
     page.get_by_role("button", name="Giữ lại đoạn này").click()
-    expect(page.get_by_text("Đã yêu cầu camera giữ lại.")).to_be_visible()
+    expect(page.get_by_text("Đã yêu cầu camera.")).to_be_visible()
     (kept,) = center.http.get("/api/cameras/q01").json()["keeps"]
     assert (kept["before_s"], kept["after_s"], kept["note"]) == (30, 30, "Khách phàn nàn")
     report(center, "q01", "camera", state="lost")

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from center import audit
 from center.errors import CenterError
-from center.storage.tables import clip, hold, incident, look, rating, review, ticket
+from center.storage.tables import camera_wish, clip, hold, incident, look, rating, review, ticket
 
 KEPT = ("low_rating", "sample", "asked", "service")
 """Why a recording is kept that is of no incident."""
@@ -129,7 +129,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """A review, a hold, a release or a look: who, when, and in which words. `what` of a look is the file."""
+    """A review, a hold, a release, a look or an ask: who, when, and in which words. `what` of a look is the file."""
 
     at: int
     actor: str
@@ -138,10 +138,11 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """An item with all that is known of it."""
+    """An item with all that is known of it. `asked` is who had this recording kept, and the reason, where one did."""
 
     item: Item
     recording: Recording | None
+    asked: Said | None
     began_at: int
     ended_at: int | None
     visit: Visit | None
@@ -318,6 +319,7 @@ def case(connection: sa.Connection, key: str, *, days: Sequence[str] = ()) -> Ca
     return Case(
         item=item,
         recording=found,
+        asked=_asked(connection, found) if found is not None else None,
         began_at=item.at,
         ended_at=ended_at,
         visit=_visit(connection, item, days),
@@ -386,6 +388,16 @@ def _visit(connection: sa.Connection, item: Item, days: Sequence[str]) -> Visit 
         query = query.where(ticket.c.day.in_(days), there).order_by(ticket.c.called_at.desc())
     row = connection.execute(query.limit(1)).first()
     return None if row is None else Visit(**{name: getattr(row, name) for name in Visit.__struct_fields__})
+
+
+def _asked(connection: sa.Connection, found: Recording) -> Said | None:
+    """Return who asked for a recording: the camera calls it by the id of what was asked."""
+    wish = camera_wish
+    query = sa.select(wish.c.asked_at, wish.c.asked_by, wish.c.note)
+    row = connection.execute(
+        query.where(wish.c.id == found.name, wish.c.station == found.station, wish.c.why == "asked")
+    ).first()
+    return None if row is None else Said(at=row.asked_at, actor=row.asked_by, what="asked", words=row.note)
 
 
 def _near(connection: sa.Connection, item: Item) -> tuple[Item, ...]:

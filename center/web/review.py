@@ -155,7 +155,7 @@ class ReviewPages:
             "incident",
             case=case,
             item=case.item,
-            visit=self._visit(case, lang),
+            about=[*self._asked_for(case, lang), *self._visit(case, lang)],
             bar=_bar(case, grant),
             grant=grant,
             reveals=person.may("reveal") and case.recording is not None and case.recording.sealed_here,
@@ -350,6 +350,14 @@ class ReviewPages:
             "who": self._hub.called,
             "place": lambda: "",
         }
+
+    def _asked_for(self, case: Case, lang: Language) -> list[tuple[str, str]]:
+        """Return the lines about who had a recording kept."""
+        asked = case.asked
+        if asked is None:
+            return []
+        lines = [("review_asked_by", self._hub.called(asked.actor)), ("review_why", asked.words)]
+        return [(say(name, lang), value) for name, value in lines if value]
 
     def _visit(self, case: Case, lang: Language) -> list[tuple[str, str]]:
         """Return the lines about the ticket beside the player."""

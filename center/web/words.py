@@ -450,6 +450,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "review_jump": ("Từ lúc sự kiện bắt đầu", "From where it begins"),
     "review_about": ("Lượt phục vụ", "The service"),
     "review_no_ticket": ("Lúc đó không có số nào tại quầy.", "No number was at the counter then."),
+    "review_asked_by": ("Người yêu cầu", "Asked for by"),
     "review_ticket": ("Số phiếu", "Ticket"),
     "review_outcome": ("Kết quả", "Outcome"),
     "review_rating": ("Đánh giá", "Rating"),

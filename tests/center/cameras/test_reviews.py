@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from center import audit
-from center.cameras import reviews
+from center.cameras import book, reviews
+from center.cameras.book import Wish
 from center.cameras.incidents import rebuild
 from center.cameras.reviews import KEPT, KINDS, LOOK_MS, ReviewError, Wanted
 from center.cameras.uploads import make_vault
@@ -222,6 +223,22 @@ def test_an_incident_without_a_ticket_finds_who_was_at_the_counter(hall: Hall) -
         case = did(hall, lambda rows, key=f"i{row['id']}": reviews.case(rows, key, days=["2026-11-23"]))  # type: ignore[misc]
         found.append(case.visit.number if case is not None and case.visit is not None else None)
     assert found == ["A001", None, "A002", "A004"]
+
+
+def test_who_had_a_recording_kept_is_known_of_that_one_alone(hall: Hall) -> None:
+    """Who asked and the reason are of the recording with that name, at that counter; others are nobody's wish."""
+    wish = Wish(id="asked-1", station="q01", why="asked", note="Khiếu nại số 12", asked_at=NOW, asked_by=WHO)
+    lot = Wish(id="sample-1", station="q01", why="sample", asked_at=NOW)
+    for each in (wish, lot):
+        did(hall, lambda rows, each=each: book.add(rows, each))  # type: ignore[misc]
+    found = []
+    for number, (name, station) in enumerate((("asked-1", "q01"), ("asked-1", "q02"), ("sample-1", "q01"))):
+        row = clip_row(number, name=name, station=station, why="asked")
+        did(hall, lambda rows, row=row: rows.execute(sa.insert(clip).values(row)))  # type: ignore[misc]
+        case = did(hall, lambda rows, key=f"c{row['id']}": reviews.case(rows, key))  # type: ignore[misc]
+        assert case is not None
+        found.append(case.asked and (case.asked.actor, case.asked.at, case.asked.words))
+    assert found == [(WHO, NOW, "Khiếu nại số 12"), None, None]
 
 
 def test_looks_of_a_quarter_of_an_hour_are_one(hall: Hall) -> None:

@@ -380,6 +380,20 @@ def test_ticket_and_rating_stand_beside_the_player(center: Center, made: Film) -
         assert "Không hài lòng" not in dung.get("/review").text
 
 
+def test_who_had_a_recording_kept_and_why_stands_beside_the_player(center: Center, made: Film) -> None:
+    """The page of a recording that was asked for names the person and the reason; with no reason, the person alone."""
+    for number, (note, by) in enumerate((("Khiếu nại số 12 <b>", "person:chi"), ("", "person:dung"))):
+        wish = center.wishes.ask("q01", before_s=9, after_s=9, note=note, key=str(number), by=by).result(30)
+        name = arrive(center.hall, center.uploads.vault, made, name=wish.id, start=number, why="asked")
+        with center.client("dung-0") as dung:
+            page = dung.get(f"/review/c{name}").text
+        about = page[page.index("Lượt phục vụ</h2>") :].partition("</section>")[0]
+        assert about.count("Lý do") == bool(note)
+        for words in ("Người yêu cầu", ("Phạm Lan Chi", "Lê Văn Dũng")[number], note.replace("<b>", "&lt;b&gt;")):
+            assert words in about
+        assert "Lúc đó không có số nào tại quầy." in about
+
+
 # --- clear versions ------------------------------------------------------------------------------------------------
 
 

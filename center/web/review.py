@@ -183,6 +183,8 @@ class ReviewPages:
         if not reviews.is_key(key) or await self._do(lambda rows: reviews.when(rows, key), lang) is None:
             raise NotFoundException(detail="there is no such incident")
         to = f"/review/{key}"
+        grant = self._revealing.granted(request.query_params.get("grant", ""), person.session)
+        token = grant.token if grant is not None else ""  # what is shown clear stays so
         try:
             match form.get("do"):
                 case "review" | "next":
@@ -195,10 +197,10 @@ class ReviewPages:
                     )
                     if form["do"] == "next":
                         return to_page(await self._next(key, asked, lang))
-                    return to_page(to + asked.query(done="review"))
+                    return to_page(to + asked.query(done="review", grant=token))
                 case "hold" | "release" as do:
                     await self._hold(key, do == "hold", _reason(form), person, lang)
-                    return to_page(to + asked.query(done=do))
+                    return to_page(to + asked.query(done=do, grant=token))
                 case "reveal":
                     grant = await self._reveal(key, _reason(form), person, people_of(request), lang)
                     return to_page(to + asked.query(grant=grant.token))

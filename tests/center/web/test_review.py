@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from html import unescape
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -420,6 +421,31 @@ def test_a_clear_version_is_opened_for_one_person(shared: Center, made: Film, ke
     written = [file.read_bytes() for file in Path(shared.config.data_dir).rglob("*") if file.is_file()]
     middle = made.clear[len(made.clear) // 2 :][:100]
     assert (middle in made.clear, any(middle in each for each in written)) == (True, False)
+
+
+def form_of(page: str, do: str) -> str:
+    """Return where a button's form goes."""
+    (found,) = [each for each in page.split("<form ")[1:] if f'value="{do}"' in each]
+    address = re.search(r'action="([^"]+)"', found)
+    assert address is not None
+    return unescape(address[1])
+
+
+def test_a_clear_version_stays_while_it_is_held_and_reviewed(center: Center, made: Film) -> None:
+    """Hold, release and review leave the clear version where it is; to another login they give none."""
+    key = report(center, made)
+    with center.client("dung-0") as dung, center.client("dung-1") as again:
+        page = act(dung, key, "reveal", reason=REASON)
+        address = grant_of(page)
+        for do, said in (("hold", "không bị xóa theo hạn."), ("release", "lại theo hạn lưu."), ("review", "Đã ghi")):
+            to, form = form_of(page.text, do), {"do": do, "reason": REASON}
+            page = dung.post(to, data=form, follow_redirects=True)
+            assert (said in page.text, grant_of(page)) == (True, address)
+        other = again.post(to, data=form)
+        assert (other.status_code, "grant" in other.headers["location"]) == (303, False)
+        refused = dung.post(form_of(page.text, "hold"), data={"do": "hold", "reason": ""})
+        assert (refused.status_code, grant_of(refused)) == (409, address)
+        assert "grant" not in dung.post(to, data={"do": "next"}).headers["location"]
 
 
 def test_a_clear_version_needs_role_reason_and_a_fresh_login(

@@ -41,6 +41,13 @@ def check_names(zones: Sequence[Zone]) -> None:
         raise ValueError(f"zones must have a name each, got {', '.join(sorted(twice))} twice")
 
 
+def check_zones(zones: Sequence[Zone], key: str = "zones") -> None:
+    """Raise ValueError for what is no part of a picture, with its name; `key` is where it stands, zones or masks."""
+    for zone in zones:
+        if why := fault(zone.points):
+            raise ValueError(f"{key}.{zone.name}: {why}")
+
+
 def fault(points: Points) -> str | None:
     """Return why a polygon is no part of a picture; None for one that is."""
     if len(points) < 3:

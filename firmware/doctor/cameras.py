@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from contract.cameras import fault
 from contract.states import Hours
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.http import connect, explain
@@ -80,8 +79,6 @@ class CameraFacts:
     """Why a network camera does not answer."""
     network: str | None = None
     """The hash of the network that finds people, None where its file is not there."""
-    key: str = ""
-    """What is wrong with the center's public key."""
     room_mb: int = 0
     """Free on the disk, with what the recordings have already."""
     center: str = ""
@@ -103,7 +100,6 @@ def probe(use: CameraUse, roots: Roots, *, clock_is_set: bool) -> CameraFacts:
         file=rights.probe(Path(config.address)) if config.source in ("v4l2", "file") and config.address else None,
         silent=_silence(config.address) if config.source == "rtsp" and config.address else "",
         network=_hash(network) if network else None,
-        key=_wrong_key(config.center_key) if config.center_key and "cryptography" not in missing else "",
         room_mb=_room_mb(use.state_dir),
         center=_no_center(config, clock_is_set=clock_is_set) if config.center else "",
     )
@@ -113,15 +109,7 @@ def judge(facts: CameraFacts, user: User | None) -> Sequence[Finding]:
     """Judge a camera; `user` is who the daemon runs as, None where that is not known."""
     device, config = facts.use.device, facts.use.config
     found = [*_judge_libraries(facts), *_judge_source(facts, user)]
-    found += [
-        problem("camera-zone", f"{device}: {what} {zone.name}: {why}", f"correct device.{device}.{what}s")
-        for what, zones in (("zone", config.zones), ("mask", config.masks))
-        for zone in zones
-        if (why := fault(zone.points))
-    ]
     found.append(_judge_network(facts))
-    if facts.key:
-        found.append(problem("camera-key", f"{device}.center_key: {facts.key}", "copy the center's public key again"))
     found.append(_judge_room(facts))
     if config.hours:
         found.append(_judge_hours(device, config.hours))
@@ -270,16 +258,6 @@ def _hash(file: Path) -> str | None:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:
         return None
-
-
-def _wrong_key(text: str) -> str:
-    from host.sealing import read_public_key
-
-    try:
-        read_public_key(text)
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 def _room_mb(folder: Path) -> int:

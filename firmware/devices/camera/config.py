@@ -1,18 +1,21 @@
 """What a camera's table in the configuration says."""
 
+import binascii
 import re
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from contract.cameras import KINDS, check_hours, check_kinds, check_names
+from contract.cameras import KINDS, check_hours, check_kinds, check_names, check_zones
 from contract.settings import show
 from contract.states import Hours, Zone
 from firmware.devices.camera.hours import time_zone
 
 CITIZEN, OFFICER = "citizen", "officer"
 
+KEY_BYTES = 32
+"""Of an X25519 public key."""
 _LOOPBACK = re.compile(r"127(\.\d{1,3}){3}", re.ASCII)
 _Size = Annotated[int, msgspec.Meta(ge=160, le=1920, multiple_of=2, description="an even number from 160 to 1920")]
 _Seconds = Annotated[int, msgspec.Meta(ge=1, le=3600, description="1 to 3600 seconds")]
@@ -66,24 +69,43 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise ValueError("as_fast_as_possible is for the source file")
         if self.loop and self.source != "file":
             raise ValueError("loop is for the source file")
+        if self.source == "rtsp":
+            _check_rtsp(self.address or "")
         check_names(self.zones)
+        check_zones(self.zones)
+        check_zones(self.masks, "masks")
         check_kinds(self.kinds)
         check_hours(self.hours)
         check_hours(self.upload_hours, "upload_hours")
         time_zone(self.timezone)
+        if self.center_key:
+            _check_key(self.center_key)
         if self.center is not None:
             _check_center(self.center)
         elif alone := next((key for key in ("center_ca", "upload_kbit_s", "upload_hours") if getattr(self, key)), None):
             raise ValueError(f"{alone} needs center beside it: the address where recordings go")
 
 
+def _check_rtsp(address: str) -> None:
+    """Raise ValueError for what is no network camera's address; it is not repeated: a password may be in it."""
+    parts, host, _ = _split(address)
+    if parts.scheme not in ("rtsp", "rtsps") or not host:
+        raise ValueError("address must be as rtsp://host/path for the source rtsp")
+
+
+def _check_key(text: str) -> None:
+    """Raise ValueError for what cannot be a public key, without the library that reads one."""
+    try:
+        size = len(binascii.a2b_base64(text.strip(), strict_mode=True))
+    except ValueError:
+        size = 0
+    if size != KEY_BYTES:
+        raise ValueError(f"center_key must be the 44 characters that motcua center clips-key prints, got {show(text)}")
+
+
 def _check_center(address: str) -> None:
     """Raise ValueError for what is no address, and for one that would carry recordings in the clear over a network."""
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port, parts = None, None, urlsplit("")
+    parts, host, port = _split(address)
     if (
         parts.scheme not in ("https", "http")
         or not host
@@ -97,3 +119,13 @@ def _check_center(address: str) -> None:
         raise ValueError("center must be an address without a name or a password in it")
     if parts.scheme == "http" and not (host in ("localhost", "::1") or _LOOPBACK.fullmatch(host)):
         raise ValueError(f"center must begin with https:// unless it is this machine itself, got {show(address)}")
+
+
+def _split(address: str) -> tuple[SplitResult, str | None, int | None]:
+    """Return an address in parts, with its host and port; without any where it is none."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return urlsplit(""), None, None
+    return parts, host, port

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from contract.cameras import KINDS, check_hours, fault
+from contract.cameras import KINDS, check_hours, check_names, check_zones
 from contract.events import CameraEnded, CameraFault, CameraStarted, CameraUpdated, Clip
 from contract.requests import Args, Reply
 from contract.states import CameraDesired, CameraReported, Hours, Keep, Look, Zone
@@ -415,7 +415,11 @@ class CameraDecisions:
     def _usable(self, key: str, told: tuple[Zone, ...] | None, own: tuple[Zone, ...]) -> tuple[Zone, ...]:
         if told is None:
             return own
-        if any(fault(each.points) is not None for each in told):
+        try:
+            check_zones(told)
+            if key == "zones":
+                check_names(told)
+        except ValueError:
             self._wrong = f"settings:{key}"
             return own
         return told

@@ -18,7 +18,6 @@ from firmware.devices.camera.recorder import Recorder
 from firmware.devices.camera.signals import Answer, Contact, Held, Kept, Picture, Read, Settings, Watched
 from firmware.devices.camera.sources import make_source
 from firmware.devices.camera.sources.watch import Watch
-from firmware.errors import ConfigError
 from firmware.ports import Clock, Post
 from host.sealing import read_public_key
 
@@ -35,11 +34,8 @@ class CameraDriver:
     """One camera, from its source to the folder of its clips."""
 
     def __init__(self, config: CameraConfig, *, name: str, state_dir: Path, clock: Clock) -> None:
-        """Prepare; raise ConfigError for what only a person can mend: zones, key, codec, address."""
-        try:
-            key = read_public_key(config.center_key) if config.center_key else None
-        except ValueError as error:
-            raise ConfigError(f"center_key: {error}") from error
+        """Prepare; raise ConfigError for what only a person can mend: codec, the center's certificates."""
+        key = read_public_key(config.center_key) if config.center_key else None
         size = (config.width, config.height)
         self._pipeline = Pipeline(
             size=size, fps=config.fps, zones=config.zones, masks=config.masks, sealed=key is not None, clock=clock
@@ -50,7 +46,6 @@ class CameraDriver:
                 Path(model), lambda: self._pipeline.zones, monotonic_ms=clock.monotonic_ms
             )
         check_authority(config)
-        make_source(config, self._pipeline.draw, clock.monotonic_ms)  # its address can be one, or this says so
         self._watch = Watch(
             name=name,
             source=lambda: make_source(config, self._pipeline.draw, clock.monotonic_ms, loop=config.loop),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from contract.cameras import check_zones
 from contract.states import Zone
-from firmware.devices.camera import zones as areas
 from firmware.devices.camera.config import CITIZEN
 from firmware.devices.camera.encoder import Encoder
 from firmware.devices.camera.frames import Frame, Plane
@@ -75,12 +75,10 @@ class Pipeline:
         sealed: bool,
         clock: Clock,
     ) -> None:
-        """Prepare for pictures of `size` (width, height); raise ConfigError for impossible zones, or without x264.
+        """Prepare for pictures of `size` (width, height); raise ConfigError without x264.
 
         What the station's own file hides stays hidden, whatever is set later: nobody far away takes a mask off.
         """
-        areas.check(zones)
-        areas.check(masks, "mask")
         width, height = size
         self._size = size
         self._own_masks = tuple(masks)
@@ -121,9 +119,9 @@ class Pipeline:
     def set(self, settings: Settings) -> None:
         """Look at other parts of the picture. Any thread; what cannot be is said, and changes nothing."""
         try:
-            areas.check(settings.zones)
-            areas.check(settings.masks, "mask")
-        except ConfigError as error:
+            check_zones(settings.zones)
+            check_zones(settings.masks, "masks")
+        except ValueError as error:
             _log.warning("the center's settings are not taken: %s", error)
             return
         self._places = self._placed(settings.zones, settings.masks)

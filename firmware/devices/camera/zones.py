@@ -3,23 +3,12 @@
 A point (x, y) runs from (0, 0), the upper left corner, to (1, 1), the lower right one.
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.cameras import Points, fault, sides
-from contract.states import Zone
+from contract.cameras import Points, sides
 from firmware.devices.camera.frames import Plane
-from firmware.errors import ConfigError
-
-
-def check(zones: Sequence[Zone], what: str = "zone") -> None:
-    """Refuse what is no part of a picture, with the zone's name; `what` is the key it stands under, zone or mask."""
-    for zone in zones:
-        if why := fault(zone.points):
-            raise ConfigError(f"{what} {zone.name}: {why}")
 
 
 def mask(points: Points, width: int, height: int) -> Plane:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contract.states import Hours, Zone
+from contract.states import Hours
 from firmware.devices.camera.config import CameraConfig
 from firmware.devices.camera.model import MODEL_SHA256
 from firmware.doctor import cameras
@@ -17,7 +17,6 @@ from firmware.doctor.cameras import CameraFacts, CameraUse
 from host.doctor.finding import Finding, Level
 from host.doctor.rights import FileFacts, User
 from host.doctor.roots import Roots
-from host.sealing import make_keys
 
 NOBODY = User("motcua", 900, frozenset((900, 44)))
 VIDEO = FileFacts(Path("/dev/video0"), stat.S_IFCHR | 0o660, gid=44, group="video")
@@ -83,7 +82,6 @@ def test_a_camera_with_all_it_needs_is_well() -> None:
         ({"file": FileFacts(Path("/dev/video0"), stat.S_IFCHR | 0o660, gid=0, group="root")}, "camera-denied"),
         ({"network": None}, "camera-network-missing"),
         ({"network": "0" * 64}, "camera-network-other"),
-        ({"key": "44 characters"}, "camera-key"),
         ({"room_mb": 4100}, "camera-room-short"),
         ({"center": "https://motcua.local:8443: no answer"}, "camera-center-silent"),
     ],
@@ -108,15 +106,13 @@ def test_a_video_that_is_missing_is_no_camera_to_plug_in() -> None:
     [
         ({"model": None}, "camera-network-none"),
         ({"center": None}, "camera-center-none"),
-        ({"zones": (Zone(name="citizen", points=((0, 0), (1, 1), (1, 0), (0, 1))),)}, "camera-zone"),
-        ({"masks": (Zone(name="screen", points=((0, 0), (2, 0), (2, 1))),)}, "camera-zone"),
         ({"hours": (Hours(days=(1,), begin="07:30", end="08:00"),)}, "camera-hours-odd"),
         ({"hours": (Hours(days=(1, 2, 3, 4, 5, 6, 7), begin="00:00", end="23:59"),)}, "camera-hours-odd"),
         ({"source": "picamera2", "address": None}, "camera-missing"),
     ],
 )
 def test_what_its_table_lacks_is_said(given: dict[str, Any], code: str) -> None:
-    """A network, a center, a zone that is none, hours that cannot be meant: each is named."""
+    """A network, a center, hours that cannot be meant: each is named."""
     found = judged(configured(**{"model": "/m.onnx", **given}))
     assert wrong(found) == [code]
 
@@ -140,7 +136,7 @@ def test_a_camera_module_is_the_kernels(tmp_path: Path) -> None:
 
 
 def test_it_is_all_looked_at_for_real(tmp_path: Path) -> None:
-    """A video that is there, a network that is another file, a wrong key, and a center that nobody is."""
+    """A video that is there, a network that is another file, and a center that nobody is."""
     for name in ("room.mp4", "m.onnx"):
         (tmp_path / name).write_bytes(b"something")
     (tmp_path / "clips").mkdir()
@@ -152,14 +148,13 @@ def test_it_is_all_looked_at_for_real(tmp_path: Path) -> None:
             address=str(tmp_path / "room.mp4"),
             model=str(tmp_path / "m.onnx"),
             center=f"http://127.0.0.1:{nobody.getsockname()[1]}",
-            center_key="no key",
         )
         facts = cameras.probe(CameraUse("camera", config, tmp_path), Roots(sys=tmp_path), clock_is_set=True)
     free_mb = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize // 1_000_000
     assert facts.room_mb == pytest.approx(free_mb + 3, abs=2000)
     assert (facts.missing, facts.x264) == ((), True)
     found = {each.code for each in cameras.judge(facts, None) if each.level is not Level.OK}
-    assert found - {"camera-room-short"} == {"camera-network-other", "camera-key", "camera-center-silent"}
+    assert found - {"camera-room-short"} == {"camera-network-other", "camera-center-silent"}
 
 
 def test_a_folder_that_the_asker_may_not_read_ends_no_doctor(tmp_path: Path) -> None:
@@ -183,13 +178,13 @@ def test_a_folder_that_the_asker_may_not_read_ends_no_doctor(tmp_path: Path) -> 
         os.seteuid(0)
 
 
-def test_a_right_key_and_a_center_that_is_there_are_well(tmp_path: Path) -> None:
-    """The key that the center made is read, and its address answers."""
+def test_a_center_that_is_there_is_well(tmp_path: Path) -> None:
+    """Its address answers."""
     with socket.create_server(("127.0.0.1", 0)) as center:
         address = f"http://127.0.0.1:{center.getsockname()[1]}"
-        config = configured(center=address, center_key=make_keys()[1])
+        config = configured(center=address)
         facts = cameras.probe(CameraUse("camera", config, tmp_path), Roots(sys=tmp_path), clock_is_set=True)
-    assert (facts.key, facts.center) == ("", "")
+    assert facts.center == ""
 
 
 def test_a_network_camera_is_asked_for_nothing(tmp_path: Path) -> None:

@@ -200,6 +200,15 @@ def test_one_mistake_hides_no_other(tmp_path: Path) -> None:
     assert codes(sections["outboxes"]) == ["outbox-none"]
 
 
+def test_a_network_camera_s_wrong_address_is_the_program_s_own_line(tmp_path: Path) -> None:
+    """An address that is not one of RTSP is corrected in the file: no power or cable of a camera is to be checked."""
+    config = written(tmp_path, free_port(), '[device.camera]\nsource = "rtsp"\naddress = "http://camera/live"\n')
+    sections = found(config)
+    (wrong,) = sections["configuration"]
+    assert wrong.says == f"{config}: device.camera: address must be as rtsp://host/path for the source rtsp"
+    assert "camera-silent" not in codes(sections["cameras"])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -26,7 +26,7 @@ def make_source(
     wait: Callable[[float], object] = time.sleep,
     loop: bool = False,
 ) -> Source:
-    """Return the source that the configuration names, not yet open; raise ConfigError where its address cannot be one.
+    """Return the source that the configuration names, not yet open.
 
     `wait` is how a video waits until its next picture is due; with `loop` it begins again where it ends.
     """

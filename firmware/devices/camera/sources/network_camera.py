@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import av
 from av.container import InputContainer
 
-from firmware.errors import ConfigError, HardwareError, MotcuaError
+from firmware.errors import HardwareError, MotcuaError
 
 _OPEN_WITHIN_S = 4.0  # twice: to connect, and to know the stream
 _READ_WITHIN_S = 4.5
@@ -112,12 +112,7 @@ class NetworkCamera:
 
 
 def _without_password(address: str) -> str:
-    """Return an address without user, password and query; raise ConfigError if it is none."""
-    try:
-        parts = urlsplit(address)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        parts, port = urlsplit(""), ""
-    if parts.scheme not in ("rtsp", "rtsps") or not parts.hostname:
-        raise ConfigError("address must be as rtsp://host/path for the source rtsp")
+    """Return an address without user, password and query."""
+    parts = urlsplit(address)
+    port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

@@ -672,6 +672,13 @@ def test_a_zone_that_cannot_be_meant_leaves_the_station_s_own(key: str) -> None:
     assert camera.restarts().decisions.settings == Settings(zones=ZONES, masks=())
 
 
+def test_two_zones_of_one_name_leave_the_station_s_own() -> None:
+    """They are reported, and the next start, which begins with what the center said last, does not fail by them."""
+    camera = Camera().desired(zones=(ZONES[0], ZONES[0]))
+    assert camera.trouble == "settings:zones"
+    assert camera.restarts().decisions.settings == Settings(zones=ZONES, masks=())
+
+
 def test_a_camera_that_was_opened_again_hears_its_settings_again() -> None:
     """A driver that was opened again knows only the station's file: what the center wants black must be black."""
     black = (Zone(name="door", points=SQUARE),)

@@ -14,8 +14,6 @@ import pytest
 from contract.states import Zone
 from firmware.clock import SystemClock
 from firmware.devices.camera import pipeline as module
-from firmware.devices.camera.config import CameraConfig
-from firmware.devices.camera.driver import CameraDriver
 from firmware.devices.camera.encoder import decode
 from firmware.devices.camera.frames import Frame, Plane
 from firmware.devices.camera.pipeline import Pipeline, Presence
@@ -25,7 +23,6 @@ from firmware.devices.camera.ring import Ring
 from firmware.devices.camera.signals import Presence as Found
 from firmware.devices.camera.signals import Seen, Settings, Thumbnail
 from firmware.devices.camera.sources.pictures import shrink
-from firmware.errors import ConfigError
 from simulator.scene import SCREEN, ZONES, Person, Scene
 
 SIZE = (640, 480)
@@ -352,27 +349,3 @@ def test_without_the_network_the_camera_works_and_says_so(tmp_path: Path, caplog
         assert [record.message for record in caplog.records if "motcua camera model" in record.message]
     finally:
         presence.close()
-
-
-# --- what only a person can mend -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"center_key": "nonsense"}, "center_key: the center's public key has 32 bytes"),
-        ({"zones": (Zone(name="citizen", points=((0.0, 0.0), (0.5, 0.0), (1.0, 0.0))),)}, "zone citizen: "),
-        ({"masks": (Zone(name="screen", points=((0.0, 0.0), (0.5, 0.0), (1.0, 0.0))),)}, "mask screen: "),
-    ],
-    ids=["key", "zone", "mask"],
-)
-def test_a_configuration_that_cannot_work_is_refused_by_name(
-    change: dict[str, object], said: str, tmp_path: Path
-) -> None:
-    """One line names the key, before a thread has started."""
-    config = CameraConfig(source="file", address="counter.mp4", **change)  # type: ignore[arg-type]
-    before = threading.active_count()
-    with pytest.raises(ConfigError) as refused:
-        CameraDriver(config, name="camera", state_dir=tmp_path, clock=SystemClock())
-    assert str(refused.value).startswith(said)
-    assert threading.active_count() == before

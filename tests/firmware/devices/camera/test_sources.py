@@ -606,15 +606,6 @@ def test_half_a_picture_after_a_long_silence_is_no_picture(tmp_path: Path) -> No
         source.read(60)
 
 
-@pytest.mark.parametrize(
-    "address", ["http://camera/live", "camera.local", "rtsp://", "/dev/video0", "rtsp://camera:port/live"]
-)
-def test_an_address_that_is_no_rtsp_is_refused_at_once(address: str) -> None:
-    """A slip in the address is said before anything is opened."""
-    with pytest.raises(ConfigError, match="address must be as rtsp://host/path for the source rtsp"):
-        rtsp_source(address)
-
-
 # --- USB cameras -----------------------------------------------------------------------------------------------------
 
 

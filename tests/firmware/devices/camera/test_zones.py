@@ -3,10 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.cameras import area
+from contract.cameras import area, check_zones
 from contract.states import Zone
 from firmware.devices.camera import zones
-from firmware.errors import ConfigError
 
 LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
 TRIANGLE = ((0.2, 0.2), (0.8, 0.2), (0.5, 0.8))
@@ -69,7 +68,7 @@ def test_a_point_is_in_a_zone_or_not(x: float, y: float, inside: bool) -> None:
 
 def test_good_zones_pass() -> None:
     """Polygons of any shape pass, hollow ones and those with a corner in a straight side too."""
-    zones.check(
+    check_zones(
         [
             _zone(*LEFT_HALF),
             _zone(*TRIANGLE, name="officer"),
@@ -82,22 +81,22 @@ def test_good_zones_pass() -> None:
 @pytest.mark.parametrize(
     ("points", "said"),
     [
-        (((0.1, 0.1), (1.2, 0.1), (0.5, 0.9)), r"zone citizen: point 2 is \[1.2, 0.1\], outside of the picture"),
-        (((0.1, 0.1), (0.9, 0.1), (0.5, -0.01)), r"zone citizen: point 3 is \[0.5, -0.01\], outside of the picture"),
-        (((0.1, 0.1), (float("nan"), 0.1), (0.5, 0.5)), r"zone citizen: point 2 is \[nan, 0.1\], outside"),
-        (((0.1, 0.1), (0.9, 0.9), (0.9, 0.1), (0.1, 0.9)), "zone citizen: its sides 1 and 3 cross"),
-        (((0.1, 0.1), (0.9, 0.1)), "zone citizen: 2 points make no area"),
-        (((0.1, 0.1), (0.5, 0.5), (0.9, 0.9)), "zone citizen: it is 0.0000% of the picture, next to nothing"),
-        (((0.1, 0.1), (0.101, 0.1), (0.1, 0.101)), "zone citizen: it is 0.0001% of the picture"),
+        (((0.1, 0.1), (1.2, 0.1), (0.5, 0.9)), r"zones.citizen: point 2 is \[1.2, 0.1\], outside of the picture"),
+        (((0.1, 0.1), (0.9, 0.1), (0.5, -0.01)), r"zones.citizen: point 3 is \[0.5, -0.01\], outside of the picture"),
+        (((0.1, 0.1), (float("nan"), 0.1), (0.5, 0.5)), r"zones.citizen: point 2 is \[nan, 0.1\], outside"),
+        (((0.1, 0.1), (0.9, 0.9), (0.9, 0.1), (0.1, 0.9)), "zones.citizen: its sides 1 and 3 cross"),
+        (((0.1, 0.1), (0.9, 0.1)), "zones.citizen: 2 points make no area"),
+        (((0.1, 0.1), (0.5, 0.5), (0.9, 0.9)), "zones.citizen: it is 0.0000% of the picture, next to nothing"),
+        (((0.1, 0.1), (0.101, 0.1), (0.1, 0.101)), "zones.citizen: it is 0.0001% of the picture"),
     ],
 )
 def test_what_is_no_part_of_a_picture_is_refused_by_name(points: tuple[tuple[float, float], ...], said: str) -> None:
     """A zone with a point outside, sides that cross or next to no area is refused, and the message names it."""
-    with pytest.raises(ConfigError, match=said):
-        zones.check([_zone(*TRIANGLE, name="good"), _zone(*points)])
+    with pytest.raises(ValueError, match=said):
+        check_zones([_zone(*TRIANGLE, name="good"), _zone(*points)])
 
 
 def test_a_mask_is_called_a_mask() -> None:
     """What is refused is named by the key under which it stands in the file."""
-    with pytest.raises(ConfigError, match=r"^mask screen: point 1"):
-        zones.check([_zone((2.0, 0.0), (0.5, 0.5), (0.1, 0.9), name="screen")], "mask")
+    with pytest.raises(ValueError, match=r"^masks\.screen: point 1"):
+        check_zones([_zone((2.0, 0.0), (0.5, 0.5), (0.1, 0.9), name="screen")], "masks")

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from contract.states import Hours
 from firmware.devices.camera.config import CameraConfig
-from firmware.devices.camera.http import connect, explain
+from firmware.devices.camera.http import check_authority, connect, explain
 from firmware.devices.camera.model import MODEL_SHA256
+from firmware.errors import ConfigError
 from host.doctor import rights
 from host.doctor.finding import Finding, ok, problem, warning
 from host.doctor.rights import FileFacts, User
@@ -81,6 +82,8 @@ class CameraFacts:
     """The hash of the network that finds people, None where its file is not there."""
     room_mb: int = 0
     """Free on the disk, with what the recordings have already."""
+    authority: str = ""
+    """What is wrong with the file that the center's certificate is held against."""
     center: str = ""
     """Why there is no talking to the center."""
 
@@ -92,6 +95,7 @@ def probe(use: CameraUse, roots: Roots, *, clock_is_set: bool) -> CameraFacts:
     if config.source == "picamera2" and importlib.util.find_spec("picamera2") is None:
         missing += ("picamera2",)
     network = Path(config.model) if config.model else None
+    authority = _wrong_authority(config)
     return CameraFacts(
         use=use,
         missing=missing,
@@ -101,7 +105,8 @@ def probe(use: CameraUse, roots: Roots, *, clock_is_set: bool) -> CameraFacts:
         silent=_silence(config.address) if config.source == "rtsp" and config.address else "",
         network=_hash(network) if network else None,
         room_mb=_room_mb(use.state_dir),
-        center=_no_center(config, clock_is_set=clock_is_set) if config.center else "",
+        authority=authority,
+        center=_no_center(config, clock_is_set=clock_is_set) if config.center and not authority else "",
     )
 
 
@@ -222,6 +227,12 @@ def _judge_center(facts: CameraFacts) -> Finding:
             f"{device} has no center: its recordings stay on this disk until they make room for newer ones",
             f'center = "https://…" in device.{device}: the address of the center\'s pages',
         )
+    if facts.authority:
+        return problem(
+            "camera-authority",
+            f"{device}.{facts.authority}",
+            f"put it there, or correct device.{device}.center_ca: the camera does not start without it",
+        )
     if facts.center:
         return problem(
             "camera-center-silent", f"{device}: {facts.center}", "correct it; recordings wait here meanwhile"
@@ -269,6 +280,14 @@ def _room_mb(folder: Path) -> int:
             with suppress(OSError):  # it has just gone
                 taken += file.stat().st_size
     return (shutil.disk_usage(there).free + taken) // _MIB
+
+
+def _wrong_authority(config: CameraConfig) -> str:
+    try:
+        check_authority(config)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _no_center(config: CameraConfig, *, clock_is_set: bool) -> str:

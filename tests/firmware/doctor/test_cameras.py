@@ -83,6 +83,7 @@ def test_a_camera_with_all_it_needs_is_well() -> None:
         ({"network": None}, "camera-network-missing"),
         ({"network": "0" * 64}, "camera-network-other"),
         ({"room_mb": 4100}, "camera-room-short"),
+        ({"authority": "center_ca: /ca.pem: no such file or directory"}, "camera-authority"),
         ({"center": "https://motcua.local:8443: no answer"}, "camera-center-silent"),
     ],
 )
@@ -185,6 +186,17 @@ def test_a_center_that_is_there_is_well(tmp_path: Path) -> None:
         config = configured(center=address)
         facts = cameras.probe(CameraUse("camera", config, tmp_path), Roots(sys=tmp_path), clock_is_set=True)
     assert facts.center == ""
+
+
+def test_a_certificate_file_that_is_missing_is_named_with_its_key(tmp_path: Path) -> None:
+    """Nobody is sent to look at the center's address for a file that is not here."""
+    use = CameraUse("camera", configured(center_ca=f"{tmp_path}/none.pem"), tmp_path)
+    facts = cameras.probe(use, Roots(sys=tmp_path), clock_is_set=True)
+    (found,) = [each for each in cameras.judge(facts, None) if each.code.startswith(("camera-cen", "camera-auth"))]
+    assert (found.code, found.says) == (
+        "camera-authority",
+        f"camera.center_ca: {tmp_path}/none.pem: no such file or directory",
+    )
 
 
 def test_a_network_camera_is_asked_for_nothing(tmp_path: Path) -> None:

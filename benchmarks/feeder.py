@@ -22,7 +22,8 @@ from contract.topics import Address, Channel
 from firmware.mqtt.pump import WINDOW
 
 STALLED_S = 20.0
-_START = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+_START = datetime.now(UTC) - timedelta(hours=1)
+"""Lately: what is older than a day the center thins."""
 
 
 def facts() -> Iterator[Fact]:

@@ -4,6 +4,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_whatever_is_killed_each_wish_is_carried_out_once(program: Program) -> N
             for _ in range(EACH):
                 low.append(uuid7())
                 fact = rated(1, ticket=f"t{len(low)}")
-                pending[low[-1]] = rating, sealed(fact, sequence=len(low), event_id=low[-1])
+                pending[low[-1]] = rating, sealed(fact, sequence=len(low), event_id=low[-1], time=datetime.now(UTC))
             if number % 2:
                 panics += 1
                 event = uuid7()
@@ -179,7 +180,7 @@ def test_what_is_asked_of_a_whole_camera_ends_as_recordings_at_the_center(
             DeviceSide("127.0.0.1", program.mqtt_port, callpad) as pad,
             DeviceSide("127.0.0.1", program.mqtt_port, rating) as buttons,
         ):
-            buttons.tell(rated(1, ticket=ticket), sequence=1)
+            buttons.say(Channel.EVENT, sealed(rated(1, ticket=ticket), sequence=1, time=datetime.now(UTC)))
             wait_for(lambda: done() == {"asked": True, "low_rating": True}, timeout_s=30)
             event = sealed(CallpadPanic(held_ms=500), sequence=1, source=callpad.source, synced=False)
             pad.say(Channel.EVENT, event)

@@ -398,6 +398,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "Sự kiện do camera báo và lượt phục vụ được giữ lại sẽ hiện ở đây.",
         "What cameras report, and services that are kept, will stand here.",
     ),
+    "review_none_such": ("Không có mục nào khớp bộ lọc.", "Nothing matches the filter."),
+    "review_unfilter": ("Bỏ lọc", "Show all"),
     "review_older": ("Cũ hơn", "Older"),
     "review_newer": ("Mới hơn", "Newer"),
     "review_newest": ("Mới nhất", "Newest"),
@@ -405,6 +407,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "review_keys": (
         "Phím P: phát, dừng; S: từ lúc sự kiện bắt đầu; D: đã xem, sang mục sau; J: mục cũ hơn; K: mới hơn",
         "Keys P: play, pause; S: from where the incident begins; D: reviewed, the next one; J: older; K: newer",
+    ),
+    "review_keys_whole": (
+        "Phím P: phát, dừng; D: đã xem, sang mục sau; J: mục cũ hơn; K: mới hơn",
+        "Keys P: play, pause; D: reviewed, the next one; J: older; K: newer",
+    ),
+    "review_keys_none": (
+        "Phím D: đã xem, sang mục sau; J: mục cũ hơn; K: mới hơn",
+        "Keys D: reviewed, the next one; J: older; K: newer",
     ),
     "review_keys_list": ("Phím J, K: sang mục khác, Enter: mở", "Keys J, K: to another one, Enter: open"),
     "incident_waiting_alone": ("Người dân chờ, quầy vắng cán bộ", "Citizen waits, nobody at the desk"),

@@ -353,6 +353,32 @@ def test_a_recording_without_a_picture_shows_why_it_was_kept(center: Center, mad
     assert len(set(signs)) == len(signs) == 4
 
 
+def test_only_keys_that_do_something_are_named(center: Center, made: Film) -> None:
+    """To the incident's begin leads a key where one is marked, to play another where there is a film."""
+    marked, coming = report(center, made), report(center, None, name="2")
+    whole = arrive(center.hall, center.uploads.vault, made, name="c-3", start=center.hall.now_ms(), why="sample")
+    found = []
+    with center.client("dung-0") as dung:
+        for key in (marked, f"c{whole}", coming):
+            hint = re.search(r'class="quiet keys">([^<]+)', dung.get(f"/review/{key}").text)
+            assert hint is not None
+            found.append("".join(re.findall(r"\b([A-Z]):", hint[1].replace("Phím ", ""))))
+            assert ("J: " in hint[1], "K: " in hint[1]) == (True, True)
+    assert found == ["PSDJK", "PDJK", "DJK"]
+
+
+def test_a_filter_that_finds_nothing_says_so_and_can_be_taken_away(center: Center, made: Film) -> None:
+    """Nothing that matches is not nothing at all: a link shows all again; an empty center has no filter to blame."""
+    with center.client("dung-0") as dung:
+        empty = dung.get("/review").text
+        key = report(center, made)
+        found = [dung.get("/review", params=each).text for each in ({"kind": "panic"}, {"day": "2001-01-01"}, {})]
+    assert ("Không có mục nào." in empty, "Bỏ lọc" in empty) == (True, False)
+    assert ['<a href="/review">Bỏ lọc</a>' in each for each in found] == [True, True, False]
+    assert ["Không có mục nào khớp bộ lọc." in each for each in found] == [True, True, False]
+    assert [key in each for each in found] == [False, False, True]
+
+
 def test_what_happened_before_1970_is_a_place_in_the_list(center: Center) -> None:
     """The list goes on also after what a camera says to be older than any clock."""
     keys = [happen(center.hall, name=f"i-{number}", at=-86_400_000 - number * 60_000) for number in range(61)]

@@ -16,11 +16,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from contract.states import Hours
-from firmware.devices.camera.config import CameraConfig
+from firmware.devices.camera.config import CITIZEN, OFFICER, CameraConfig
+from firmware.devices.camera.decisions import TOLD_KEY, told_zones
 from firmware.devices.camera.http import check_authority, connect, explain
 from firmware.devices.camera.model import MODEL_SHA256
 from firmware.errors import ConfigError
-from host.doctor import rights
+from host.doctor import database, rights
 from host.doctor.finding import Finding, ok, problem, warning
 from host.doctor.rights import FileFacts, User
 from host.doctor.roots import Roots, text_of
@@ -37,6 +38,8 @@ _NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc", "rpivid", "
 """Video nodes of a Pi's own coders and image pipeline (their names' beginnings)."""
 _MODULES = ("unicam", "rp1-cfe")
 """Video nodes of a camera module on a Pi 4 and on a Pi 5 (their names' beginnings)."""
+_NEEDED = {"waiting_alone": {CITIZEN, OFFICER}, "officer_absent": {OFFICER}, "crowding": {CITIZEN}}
+"""Incident → the zones without which it is never found."""
 _EXTRA = "sudo /opt/motcua/bin/pip install 'motcua[camera]'"
 _MIB = 1_000_000
 
@@ -59,6 +62,7 @@ def _nodes(roots: Roots) -> dict[str, str]:
 class CameraUse:
     """A camera that is configured."""
 
+    station: str
     device: str
     config: CameraConfig
     state_dir: Path
@@ -80,6 +84,8 @@ class CameraFacts:
     """Why a network camera does not answer."""
     network: str | None = None
     """The hash of the network that finds people, None where its file is not there."""
+    drawn: tuple[str, ...] | None = None
+    """The zones that the center told it last, None where it told none: those of the file hold."""
     room_mb: int = 0
     """Free on the disk, with what the recordings have already."""
     authority: str = ""
@@ -104,6 +110,7 @@ def probe(use: CameraUse, roots: Roots, *, clock_is_set: bool) -> CameraFacts:
         file=rights.probe(Path(config.address)) if config.source in ("v4l2", "file") and config.address else None,
         silent=_silence(config.address) if config.source == "rtsp" and config.address else "",
         network=_hash(network) if network else None,
+        drawn=_drawn(use.state_dir),
         room_mb=_room_mb(use.state_dir),
         authority=authority,
         center=_no_center(config, clock_is_set=clock_is_set) if config.center and not authority else "",
@@ -114,6 +121,7 @@ def judge(facts: CameraFacts, user: User | None) -> Sequence[Finding]:
     """Judge a camera; `user` is who the daemon runs as, None where that is not known."""
     device, config = facts.use.device, facts.use.config
     found = [*_judge_libraries(facts), *_judge_source(facts, user)]
+    found += _judge_zones(facts)
     found.append(_judge_network(facts))
     found.append(_judge_room(facts))
     if config.hours:
@@ -177,6 +185,25 @@ def _judge_source(facts: CameraFacts, user: User | None) -> list[Finding]:
             )
         ]
     return [ok("camera-source", f"{name} is there")]
+
+
+def _judge_zones(facts: CameraFacts) -> list[Finding]:
+    device, config = facts.use.device, facts.use.config
+    there = {zone.name for zone in config.zones} if facts.drawn is None else set(facts.drawn)
+    missing = [name for name in (CITIZEN, OFFICER) if name not in there]
+    lost = [kind for kind, needed in _NEEDED.items() if kind in config.kinds and needed.intersection(missing)]
+    if not lost:
+        return []
+    hidden = ""
+    if CITIZEN not in there | {zone.name for zone in config.zones}:
+        hidden = "the whole picture is shown in blocks, "
+    return [
+        warning(
+            "camera-zones-none",
+            f"{device} has no zone {' and none '.join(missing)}: {hidden}{', '.join(lost)} cannot happen",
+            f"draw it on the center's page /cameras/{facts.use.station}, or as zones in device.{device}",
+        )
+    ]
 
 
 def _judge_network(facts: CameraFacts) -> Finding:
@@ -269,6 +296,13 @@ def _hash(file: Path) -> str | None:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:
         return None
+
+
+def _drawn(folder: Path) -> tuple[str, ...] | None:
+    """Return the names of the zones that the camera remembers from its center."""
+    question = f"SELECT value FROM memory WHERE key = '{TOLD_KEY}'"  # noqa: S608 - our own word
+    told = told_zones(database.probe(folder / "outbox.db", {"told": question}, large_mb=-1).answers.get("told"))
+    return None if told is None else tuple(zone.name for zone in told)
 
 
 def _room_mb(folder: Path) -> int:

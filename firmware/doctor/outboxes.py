@@ -32,8 +32,16 @@ def probe(device: str, folder: Path, processes: Processes) -> OutboxFacts:
         device,
         database.probe(path, _QUESTIONS),
         processes.locking(folder / "outbox.lock"),
-        sorted({each.name.removesuffix("-wal").removesuffix("-shm") for each in folder.glob("outbox.db.corrupt-*")}),
+        _set_aside(folder),
     )
+
+
+def _set_aside(folder: Path) -> Sequence[str]:
+    try:
+        found = list(folder.glob("outbox.db.corrupt-*"))
+    except OSError:  # it is not for this user, which the outbox itself says
+        return ()
+    return sorted({each.name.removesuffix("-wal").removesuffix("-shm") for each in found})
 
 
 def judge(facts: OutboxFacts) -> Sequence[Finding]:

@@ -149,7 +149,7 @@ def _daemons(devices: Sequence[DeviceConfig], processes: Processes) -> dict[str,
 
 def _cameras(devices: Sequence[DeviceConfig], roots: Roots, user: User | None) -> Sequence[Finding]:
     uses = [
-        cameras.CameraUse(each.name, each.options, each.state_dir)
+        cameras.CameraUse(each.address.station, each.name, each.options, each.state_dir)
         for each in devices
         if isinstance(each.options, CameraConfig)
     ]

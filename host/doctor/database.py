@@ -35,8 +35,11 @@ def probe(
     path: Path, questions: dict[str, str], *, check_s: float = CHECK_S, large_mb: float = LARGE_MB
 ) -> DatabaseFacts:
     """Ask each question, which gives one value, then let SQLite look through the file."""
-    if not path.exists():
-        return DatabaseFacts(path, exists=False)
+    try:
+        if not path.exists():
+            return DatabaseFacts(path, exists=False)
+    except OSError as error:  # of a folder that is not for this user
+        return DatabaseFacts(path, exists=True, fault=(error.strerror or str(error)).lower())
     log = path.with_name(path.name + "-wal")
     size_mb = sum(each.stat().st_size for each in (path, log) if each.exists()) / 1_048_576
     # Without a log nobody writes: `immutable` then makes no file beside it, also where this user may not.

@@ -89,6 +89,11 @@ class _Told(msgspec.Struct, frozen=True, omit_defaults=True):
 _told = msgspec.json.Decoder(tuple[_Told, ...])
 
 
+def told_zones(remembered: str | None) -> tuple[Zone, ...] | None:
+    """Return the zones that the center told last, of what is remembered as `TOLD_KEY`; None: those of the file hold."""
+    return next(iter(_read(_told, remembered)), _Told()).zones
+
+
 @dataclass(slots=True)
 class _Story:
     """One incident from its start until its end is on record. Its clip has its id."""

@@ -70,3 +70,17 @@ def test_damage_is_told(outbox: Outbox, tmp_path: Path) -> None:
     assert codes(tmp_path) == ["outbox-schema"]
     (tmp_path / "outbox.db").rename(tmp_path / "outbox.db.corrupt-20261123T010203-00ff")
     assert codes(tmp_path) == ["outbox-none", "outbox-set-aside"]
+
+
+def test_a_folder_that_the_asker_may_not_enter_is_said(outbox: Outbox, tmp_path: Path) -> None:
+    """Who is not root hears that it takes sudo, and the check-up goes on."""
+    if os.geteuid() != 0:
+        pytest.skip("to be somebody else needs root: sudo make test")
+    assert outbox.depth() == 1
+    tmp_path.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        (finding,) = outboxes.judge(outboxes.probe("rating", tmp_path, Processes(Path("/proc"))))
+    finally:
+        os.seteuid(0)
+    assert (finding.code, finding.says) == ("outbox-unread", f"{tmp_path}/outbox.db cannot be read: permission denied")

@@ -141,12 +141,12 @@ class Zone(State, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^[a-z][a-z0-9_]{0,31}" + END,
-            description="`citizen` and `officer` have a meaning; others are free",
+            description="1 to 32 of a-z, 0-9 and _, a letter first; `citizen` and `officer` have a meaning",
         ),
     ]
     points: Annotated[
         tuple[Annotated[tuple[Fraction, ...], Meta(min_length=2, max_length=2)], ...],
-        Meta(min_length=3, max_length=16, description="A polygon's corners (x, y) in turn"),
+        Meta(min_length=3, max_length=16, description="A polygon's corners (x, y) in turn, at least 3 and at most 16"),
     ]
 
 
@@ -158,7 +158,13 @@ class Hours(State, frozen=True, kw_only=True):
         Meta(min_length=1, max_length=7, description="1 is Monday, 7 Sunday (ISO 8601)"),
     ]
     begin: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d" + END, description="Local time, as `07:30`")]
-    end: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d" + END, description="Local time, later the same day")]
+    end: Annotated[
+        str,
+        Meta(
+            pattern=r"^([01]\d|2[0-3]):[0-5]\d" + END,
+            description="Local time, later the same day; `23:59` is the latest and stands for midnight",
+        ),
+    ]
 
 
 class Keep(State, frozen=True, kw_only=True):

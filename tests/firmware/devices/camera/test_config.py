@@ -50,6 +50,29 @@ def test_what_cannot_be_meant_is_refused_at_the_reading(tmp_path: Path, line: st
 
 
 @pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            'zones = [{name = "Bàn phím", points = [[0, 0], [1, 0], [1, 1]]}]',
+            ".zones[0].name: 1 to 32 of a-z, 0-9 and _, a letter first; `citizen` and `officer` have a meaning,"
+            ' got "Bàn phím"',
+        ),
+        (
+            'masks = [{name = "screen", points = [[0, 0], [1, 1]]}]',
+            ".masks[0].points: A polygon's corners (x, y) in turn, at least 3 and at most 16, got a list of 2",
+        ),
+        (
+            'hours = [{days = [1], begin = "19:00", end = "24:00"}]',
+            '.hours[0].end: Local time, later the same day; `23:59` is the latest and stands for midnight, got "24:00"',
+        ),
+    ],
+)
+def test_a_limit_is_said_with_what_is_allowed(tmp_path: Path, line: str, said: str) -> None:
+    """How many corners, how a zone may be called and how a day ends stand in the line itself."""
+    assert refusal(tmp_path, MODULE + line) == said
+
+
+@pytest.mark.parametrize(
     "address",
     ["http://camera/live", "camera.local", "rtsp://", "/dev/video0", "rtsp://camera:port/live", "rtsp://u:secret@[::1"],
 )

@@ -89,6 +89,16 @@ video?.addEventListener("error", async () => {
 });
 video?.addEventListener("loadedmetadata", () => ($("away").hidden = true));
 
+// Whoever plays it stands among those who looked, from the first picture on.
+async function looked() {
+  const answer = await fetch(location.href);
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const now = page.querySelector('[data-id="looks"]');
+  if (now) $("looks").replaceChildren(...now.childNodes);
+}
+video?.addEventListener("playing", () => looked().catch(() => {}), { once: true });
+
 if (video && $("bar")) {
   const { seconds } = $("bar").dataset;
   video.addEventListener("timeupdate", () => $("head").setAttribute("x", (video.currentTime / seconds) * 1000 - 3));

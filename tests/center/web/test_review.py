@@ -656,6 +656,26 @@ def _away(*_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.browser
+def test_who_plays_a_recording_stands_among_those_who_looked(center: Center, made: Film, visitor: Visitor) -> None:
+    """As soon as it plays the page says who looks, once; what somebody has begun to write stays."""
+    key = report(center, made)
+    page = visitor.page(person="dung")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.resource_type) if request.url.endswith(key) else None)
+    page.goto(f"{center.url}/review/{key}")
+    looks = page.locator("section", has=page.get_by_role("heading", name="Ai đã xem đoạn này"))
+    expect(looks).to_contain_text("Chưa ai xem.")
+    page.get_by_label("Ghi chú").fill("đang viết")
+    assert playing(page)[2] is None
+    expect(looks.locator("b")).to_have_text("Lê Văn Dũng")
+    expect(looks).not_to_contain_text("Chưa ai xem.")
+    for _ in range(2):  # it goes on after a pause
+        page.locator("video").evaluate("one => { one.pause(); one.currentTime = 0; return one.play(); }")
+    expect(page.get_by_label("Ghi chú")).to_have_value("đang viết")
+    assert asked == ["document", "fetch"]
+
+
+@pytest.mark.browser
 def test_a_supervisor_looks_judges_and_goes_on(center: Center, made: Film, visitor: Visitor) -> None:
     """From the grid to the player: the incident is marked, jumped to and reviewed with a note, by keys too."""
     older = report(center, made, name="2", minutes_ago=20, kind="waiting_alone", station="q02")

@@ -3,19 +3,19 @@
 from center.people.model import PeopleError
 
 CATALOGUE: dict[str, tuple[str, str]] = {
-    "account_disabled": ("Tài khoản của ông/bà đã bị khóa.", "Your account is disabled."),
+    "account_disabled": ("Tài khoản của anh/chị đã bị khóa.", "Your account is disabled."),
     "account_exists": ("Đã có tài khoản {name}.", "There is an account {name} already."),
     "account_unknown": ("Không có tài khoản {name}.", "There is no account {name}."),
     "accounts_full": ("Đã có {most} tài khoản, là mức tối đa.", "There are {most} accounts, which is the most."),
     "desk_elsewhere": (
-        "Ông/bà đang làm việc ở quầy {counter}. Muốn làm ở quầy này, xin mở trang của quầy này và nhận quầy.",
+        "Anh/chị đang làm việc ở quầy {counter}. Muốn làm ở quầy này, xin mở trang của quầy này và nhận quầy.",
         "You work at counter {counter} now. To work here, open this counter's page and take it.",
     ),
     "desk_taken": (
         "Quầy này đang có {who} làm việc.",
         "{who} works at this counter.",
     ),
-    "forbidden": ("Tài khoản của ông/bà không có quyền này.", "Your account may not do this."),
+    "forbidden": ("Tài khoản của anh/chị không có quyền này.", "Your account may not do this."),
     "full_name_unusable": (
         "Họ và tên là một dòng, từ 1 đến {most} ký tự.",
         "A full name is one line of 1 to {most} characters.",
@@ -77,7 +77,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "password_short": ("Mật khẩu cần ít nhất {least} ký tự.", "A password needs at least {least} characters."),
     "password_wrong": ("Mật khẩu hiện tại chưa đúng.", "The current password is wrong."),
     "role_missing": (
-        "{label} chưa cấp cho ông/bà vai trò nào ở trung tâm này. Xin hỏi quản trị viên.",
+        "{label} chưa cấp cho anh/chị vai trò nào ở trung tâm này. Xin hỏi quản trị viên.",
         "{label} gives you no role at this center. Ask an administrator.",
     ),
     "role_unknown": ("Vai trò là một trong: {roles}.", "A role is one of {roles}."),

@@ -377,10 +377,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "did_clip_seen": ("Xem đoạn ghi hình {object}", "Looked at the recording {object}"),
     "did_clip_held": ("Giữ đoạn ghi hình {object}: {reason}", "Held the recording {object}: {reason}"),
     "did_clip_released": (
-        "Thôi giữ đoạn ghi hình {object}: {reason}",
+        "Bỏ giữ đoạn ghi hình {object}: {reason}",
         "Let the recording {object} go again: {reason}",
     ),
-    "did_clip_released_plainly": ("Thôi giữ đoạn ghi hình {object}", "Let the recording {object} go again"),
+    "did_clip_released_plainly": ("Bỏ giữ đoạn ghi hình {object}", "Let the recording {object} go again"),
     "did_clip_revealed": ("Mở bản rõ của đoạn ghi hình {object}: {reason}", "Opened the clear {object}: {reason}"),
     # review
     "review_title": ("Xem lại camera", "Camera review"),
@@ -475,12 +475,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "done_review": ("Đã ghi nhận.", "Written down."),
     "done_hold": ("Đoạn ghi hình được giữ, không bị xóa theo hạn.", "The recording is held and is not wiped."),
-    "done_release": ("Thôi giữ. Đoạn ghi hình lại theo hạn lưu.", "Let go. It is wiped when it is due."),
+    "done_release": ("Đã bỏ giữ. Đoạn ghi hình lại theo hạn lưu.", "Let go. It is wiped when it is due."),
     "review_hold": ("Giữ, không xóa theo hạn", "Hold: do not wipe"),
-    "review_release": ("Thôi giữ", "Let go"),
+    "review_release": ("Bỏ giữ", "Let go"),
     "review_why": ("Lý do", "Reason"),
     "review_hold_ask": (
-        "Đoạn này sẽ không bị xóa khi hết hạn lưu, cho đến khi có người thôi giữ. Việc này được ghi vào nhật ký.",
+        "Đoạn này sẽ không bị xóa khi hết hạn lưu, cho đến khi có người bỏ giữ. Việc này được ghi vào nhật ký.",
         "It will not be wiped when it is due, until somebody lets it go. This is written into the audit log.",
     ),
     "review_release_ask": (
@@ -488,7 +488,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "It will be wiped when it is due, which may be today. This is written into the audit log.",
     ),
     "review_held_line": ("{who} giữ lúc {time}: {reason}", "Held by {who}, {time}: {reason}"),
-    "review_released_line": ("{who} thôi giữ lúc {time}. {reason}", "Let go by {who}, {time}. {reason}"),
+    "review_released_line": ("{who} bỏ giữ lúc {time}. {reason}", "Let go by {who}, {time}. {reason}"),
     "review_near": ("Cùng quầy, trước và sau 30 phút", "At this counter, half an hour around"),
     "review_looks": ("Ai đã xem đoạn này", "Who looked at it"),
     "review_looks_none": ("Chưa ai xem.", "Nobody yet."),
@@ -497,12 +497,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "reveal_open": ("Xem bản rõ", "See the clear version"),
     "reveal_ask": (
         "Bản rõ không che người dân. Xin ghi lý do, ít nhất {n} ký tự, không ghi tên người dân."
-        " Tên ông/bà và lý do được ghi vào nhật ký; quyền xem hết sau 15 phút.",
+        " Tên anh/chị và lý do được ghi vào nhật ký; quyền xem hết sau 15 phút.",
         "It shows citizens as they are. Give a reason of at least {n} characters, without a citizen’s name."
         " Your name and the reason are written into the audit log; after 15 minutes it ends.",
     ),
     "reveal_on": (
-        "Đây là bản rõ, chỉ ông/bà xem được, trong 15 phút.",
+        "Đây là bản rõ, chỉ anh/chị xem được, trong 15 phút.",
         "This is the clear version, for you alone, for 15 minutes.",
     ),
     "reveal_cut": (
@@ -684,7 +684,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "notice_picture_never": ("Không ai xem được bản rõ.", "Nobody can see a clear version."),
     "notice_long": ("Lưu bao lâu", "How long it is kept"),
     "notice_long_is": (
-        "Chỉ lưu những đoạn cần xem xét, trong {days} ngày, rồi tự động xóa. Đoạn đang xem xét giữ đến khi xong.",
+        "Chỉ lưu những đoạn cần xem xét, trong {days} ngày, rồi tự động xóa."
+        " Đoạn đang được xem xét thì giữ đến khi xong.",
         "Only what must be judged is kept, for {days} days, then deleted. What a case needs stays until it is settled.",
     ),
     "notice_where": (

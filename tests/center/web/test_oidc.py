@@ -233,7 +233,7 @@ def test_whoever_has_no_role_there_is_out_here(shared: Center, idp: Idp) -> None
         browser, answer = arrive(shared)
         browser.close()
         assert answer.status_code == 403
-        assert "Cổng Bến Tre chưa cấp cho ông/bà vai trò nào" in answer.text
+        assert "Cổng Bến Tre chưa cấp cho anh/chị vai trò nào" in answer.text
         assert first.get("/api/me").status_code == 401
     assert audit(shared)[0] == ("http:127.0.0.1", "login_refused", "lan", "Trần Văn Bình: no role")
     idp.claims["sub"] = "never seen"
@@ -248,7 +248,7 @@ def test_a_disabled_account_stays_out(shared: Center, idp: Idp) -> None:
     shared.http.post("/people", data={"do": "disable", "name": "son"})
     browser, answer = arrive(shared)
     browser.close()
-    assert (answer.status_code, "Tài khoản của ông/bà đã bị khóa." in answer.text) == (403, True)
+    assert (answer.status_code, "Tài khoản của anh/chị đã bị khóa." in answer.text) == (403, True)
     assert audit(shared)[0][1:] == ("login_refused", "son", "disabled")
 
 

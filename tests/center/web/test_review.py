@@ -26,7 +26,9 @@ from center.config import Clips
 from center.doctor import clear
 from center.errors import StoreError
 from center.hall import Hall
+from center.people.messages import CATALOGUE
 from center.storage import tables
+from center.web.words import WORDS
 from host.sealing import make_keys
 from tests.center.web.site import Center, Visitor, violations
 from tests.support.film import Film, arrive, cut, film, happen, keep, walking
@@ -111,6 +113,15 @@ def entries(center: Center) -> list[tuple[str, str, str, str]]:
 def act(client: httpx.Client, key: str, do: str, **form: str) -> httpx.Response:
     """Press a button of an incident's page."""
     return client.post(f"/review/{key}", data={"do": do, **form}, follow_redirects=True)
+
+
+def test_staff_and_citizens_are_each_called_as_is_due() -> None:
+    """What only staff read says anh/chị; what hangs on the wall for citizens says ông/bà."""
+    staff = [vi for key, (vi, _) in WORDS.items() if key.startswith(("review_", "reveal_", "clip_", "did_"))]
+    staff += [vi for vi, _ in CATALOGUE.values()]
+    citizens = [vi for key, (vi, _) in WORDS.items() if key.startswith(("notice_", "kiosk_", "rate_"))]
+    assert [vi for vi in staff if "ông/bà" in vi.lower()] == []
+    assert [vi for vi in citizens if "anh/chị" in vi.lower()] == []
 
 
 # --- recordings in parts -------------------------------------------------------------------------------------------
@@ -261,7 +272,7 @@ def test_a_hold_needs_a_reason_and_is_told(center: Center, made: Film) -> None:
         assert "Đang giữ" in dung.get("/review").text
         page = act(dung, key, "release").text
         assert "khiếu nại 12" in page
-        assert "thôi giữ lúc" in page
+        assert "bỏ giữ lúc" in page
     assert entries(center) == [
         ("person:dung", "clip_held", "q01/camera c-1", "khiếu nại 12"),
         ("person:dung", "clip_released", "q01/camera c-1", ""),

@@ -27,6 +27,8 @@ MOVING_MS = 400
 """Motion for so long is somebody's; of a shorter one a flickering lamp is capable."""
 PAUSE_MS = 1_000
 """Motion that pauses for no longer is the same: who walks in may stop for a step."""
+STIRS, STAYS_MS = 0.005, 3_000
+"""Who was found in a zone, or moved in it, is still there while so much of it changes, with pauses of so long."""
 STILL_MS = 60_000
 """Without a network: motion so recently stands for somebody, none for so long for nobody."""
 MOST, MOST_WITHIN_MS = 6, 600_000
@@ -160,6 +162,8 @@ class _Sight:
         self._since_ms = 0
         self._runs: dict[str, _Run] = {}
         self._moving_since_ms: dict[str, int] = {}
+        self._signs_ms: dict[str, int] = {}  # of somebody in a zone, the last
+        self._stirred_ms: dict[str, int] = {}  # and when they stirred last
 
     def take(self, seen: Seen) -> None:
         """Take the next observation."""
@@ -167,6 +171,8 @@ class _Sight:
             self._since_ms = seen.at_ms
             self._runs.clear()
             self._moving_since_ms.clear()
+            self._signs_ms.clear()
+            self._stirred_ms.clear()
         self._seen = seen
         self.finds_people |= seen.people is not None
         moving = {zone: seen.at_ms for zone, share in seen.motion.items() if share >= MOVED}
@@ -176,6 +182,12 @@ class _Sight:
             if run is None or at_ms - run.last_ms > PAUSE_MS:
                 run = self._runs[zone] = _Run(at_ms, at_ms)
             run.last_ms = at_ms
+        for zone, share in seen.stirs.items():
+            stays = share >= STIRS and seen.at_ms - self._signs_ms.get(zone, seen.at_ms - STAYS_MS - 1) <= STAYS_MS
+            if stays:
+                self._stirred_ms[zone] = seen.at_ms
+            if stays or self.moves(zone) or (self.people or {}).get(zone):
+                self._signs_ms[zone] = seen.at_ms
 
     def forget(self) -> None:
         """Begin anew with the next observation."""
@@ -199,7 +211,8 @@ class _Sight:
     def left_ms(self, zone: str, not_ms: int) -> int:
         """Return since when a zone is empty that was not at `not_ms`: since it moved no more."""
         run = self._runs.get(zone)
-        return self.looked_ms if run is None or run.last_ms < not_ms else run.last_ms
+        last_ms = max(-1 if run is None else run.last_ms, self._stirred_ms.get(zone, -1))
+        return self.looked_ms if last_ms < not_ms else last_ms
 
     @property
     def people(self) -> Mapping[str, int] | None:
@@ -226,10 +239,20 @@ class _Sight:
         """Return whether a zone has moved for so long that somebody moves in it."""
         return self.at_ms - self._moving_since_ms.get(zone, self.at_ms) >= MOVING_MS
 
+    def sign_ms(self, zone: str) -> int:
+        """Return when there was the last sign that somebody is in a zone, beside what the network found."""
+        if self.moves(zone):
+            return self.at_ms
+        stirred_ms = self._stirred_ms.get(zone)
+        return self.looked_ms if stirred_ms is None or not self._stays(zone) else stirred_ms
+
+    def _stays(self, zone: str) -> bool:
+        return self.at_ms - self._stirred_ms.get(zone, self.at_ms - STAYS_MS - 1) <= STAYS_MS
+
     def nobody(self, zone: str) -> bool | None:
-        """Return whether a zone is empty. Who bends over papers shows no face to a network, but moves."""
+        """Return whether a zone is empty. Who bends over papers shows no face to a network, but moves, if little."""
         somebody = self.at_least(zone, 1)
-        return not self.moves(zone) if somebody is False else _not(somebody)
+        return not (self.moves(zone) or self._stays(zone)) if somebody is False else _not(somebody)
 
     def motion(self) -> bool | None:
         """Return whether anything moves now; None where that cannot be seen. In the dark a torch moves."""
@@ -409,7 +432,7 @@ class Incidents:
         nobody = sight.nobody(OFFICER)
         if nobody and part.since_ms is None and part.not_ms is not None:
             part.since_ms = sight.left_ms(OFFICER, part.not_ms)
-        return _noted(part, nobody, sight.at_ms if sight.moves(OFFICER) else sight.looked_ms)
+        return _noted(part, nobody, sight.sign_ms(OFFICER))
 
     def _part(self, kind: str, name: str) -> _Part:
         return self._parts.setdefault((kind, name), _Part())

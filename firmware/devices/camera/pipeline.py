@@ -100,6 +100,7 @@ class Pipeline:
         self._motion = Motion(zones)
         self._tamper = Tamper(masks)
         self._moved: dict[str, float] = {}
+        self._stirs: dict[str, float] = {}
         self._faults: frozenset[str] = frozenset()
         self._told_ms: int | None = None
 
@@ -152,6 +153,8 @@ class Pipeline:
     def _look(self, frame: Frame) -> None:
         for zone, share in self._motion.look(frame.small).items():
             self._moved[zone] = max(share, self._moved.get(zone, 0.0))
+        for zone, share in self._motion.stirs.items():
+            self._stirs[zone] = max(share, self._stirs.get(zone, 0.0))
         moves = self._moved.get(ALL, 0.0) >= MOVES_FROM
         if self._motion.ready:
             self._faults = self._tamper.look(frame.small, frame.at_ms, moving=moves)
@@ -163,6 +166,7 @@ class Pipeline:
     def _tell(self, at_ms: int) -> None:
         self._told_ms = at_ms
         moved, self._moved = self._moved, {}
+        stirs, self._stirs = self._stirs, {}
         known = self._presence.known(at_ms) if self._presence is not None else None
         looked_ms, people = known or (None, None)
         now: datetime | None = self._clock.now() if self._clock.synchronised() else None
@@ -170,6 +174,7 @@ class Pipeline:
             Seen(
                 at_ms=at_ms,
                 motion=moved,
+                stirs=stirs,
                 people=people,
                 looked_ms=looked_ms,
                 faults=self._faults,

@@ -24,6 +24,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """When, on the clock that never steps."""
     motion: Mapping[str, float]
     """Zone → the share of it that moved since the last time, 0 to 1; `ALL` is the whole picture."""
+    stirs: Mapping[str, float] = msgspec.field(default_factory=dict)
+    """Zone → the share of it that changed from picture to picture; also of who moves where somebody always does."""
     people: Mapping[str, int] | None
     """Zone → how many people are in it; None where it is not known: no network, or nobody looked since things moved."""
     looked_ms: int | None = None

@@ -48,13 +48,21 @@ class Scene:
         motion: Mapping[str, float] = STILL,
         faults: frozenset[str] = frozenset(),
         dark: bool = False,
+        stirs: Mapping[str, float] | None = None,
         **counter: Any,
     ) -> "Scene":
         """Let the same be seen from now on for so long."""
         around = Counter(**{"open": True, "after_hours": False, "ticket": "t1", "zones": ZONES, **counter})
         until_ms = self.now_ms + round(seconds * 1000)
         while self.now_ms < until_ms:
-            seen = Seen(at_ms=self.now_ms, motion=motion, people=people, faults=faults, dark=dark)
+            seen = Seen(
+                at_ms=self.now_ms,
+                motion=motion,
+                people=people,
+                faults=faults,
+                dark=dark,
+                stirs=stirs or {"officer": 0.0},
+            )
             self.changes += self.incidents.look(seen, around)
             self.now_ms += 200
         return self
@@ -384,6 +392,27 @@ def test_an_absence_counts_from_the_officer_s_last_motion() -> None:
             Seen(at_ms=at_ms, motion=motion, people=people, looked_ms=looked_ms), counter
         )
     assert scene.happened == [("started", "officer_absent", 125.0)]
+
+
+def test_who_stirs_over_papers_is_there_until_nothing_stirs() -> None:
+    """An officer whose face was seen bends down: too little moves for motion, but not nothing, and that is somebody."""
+    scene = Scene().goes_on(5, SERVED)
+    for _ in range(40):
+        scene.goes_on(0.4, ALONE, stirs={"officer": 0.02}).goes_on(2, ALONE)
+    assert scene.happened == []
+    scene.goes_on(40, ALONE)
+    (begun,) = scene.happened
+    left_s = 5 + 40 * 2.4 - 2 - 0.2
+    assert begun == ("started", "waiting_alone", pytest.approx(left_s + 30, abs=0.21))
+
+
+def test_what_stirs_where_nobody_was_is_nobody() -> None:
+    """A hand of the citizen, or a plant in the draught, makes no officer; nor does what stirs again after a while."""
+    assert [each[:2] for each in Scene().goes_on(40, ALONE, stirs={"officer": 0.02}).happened] == [
+        ("started", "waiting_alone")
+    ]
+    scene = Scene().goes_on(5, SERVED).goes_on(4, ALONE).goes_on(40, ALONE, stirs={"officer": 0.02})
+    assert [each[:2] for each in scene.happened] == [("started", "waiting_alone")]
 
 
 def test_a_counter_that_opens_is_left_alone_from_then_on() -> None:

@@ -211,3 +211,18 @@ def test_the_scenes_know_what_is_in_them() -> None:
         if number % 20 == 0 and shot.walker is not None:
             differs = cv2.countNonZero((cv2.absdiff(small_of(shot.y), small_of(empty)) > 15).astype(np.uint8))
             assert (differs > 300) is shot.walker, number
+
+
+def test_who_sways_in_one_place_for_long_stirs_though_nothing_moves() -> None:
+    """What sways becomes a part of the place, and moves no more; but it still changes, and an empty zone does not."""
+    motion = _settled(LEFT, RIGHT)
+    moves: list[float] = []
+    stirs: dict[str, list[float]] = {"left": [], "right": []}
+    for number in range(900):
+        picture = _noisy(_with_a_box(60 + (number // 8) % 2 * 6), number)
+        moves.append(motion.look(picture)["left"])
+        for zone, share in motion.stirs.items():
+            stirs[zone].append(share)
+    assert max(moves[-100:]) < 0.01
+    assert max(stirs["left"][-15:]) > 0.01
+    assert max(stirs["right"][-100:]) < 0.001

@@ -210,7 +210,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "logout": ("Đăng xuất", "Log out"),
     "password_title": ("Đổi mật khẩu", "Change the password"),
     "password_first": (
-        "Đây là lần đăng nhập đầu tiên với mật khẩu được cấp. Xin chọn mật khẩu của riêng ông/bà.",
+        "Đây là lần đăng nhập đầu tiên với mật khẩu được cấp. Xin chọn mật khẩu của riêng anh/chị.",
         "You have logged in with a password that was given to you. Choose one of your own.",
     ),
     "password_rule": (

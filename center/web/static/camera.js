@@ -14,6 +14,7 @@ const STARTS = {
   zone: [[0.35, 0.35], [0.65, 0.35], [0.65, 0.65], [0.35, 0.65]],
   mask: [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.4, 0.6]],
 };
+const LACKS = { citizen: "zone_lack_citizen", officer: "zone_lack_officer" }; // what is said where one is missing
 
 const station = boot.counter;
 const path = `/api/cameras/${encodeURIComponent(station)}`;
@@ -203,10 +204,10 @@ function paintList() {
     };
   });
   const names = drawn("zone").map((zone) => zone.name);
-  const lacks = names.length ? ["citizen", "officer"].filter((name) => !names.includes(name)) : [];
+  const lacks = Object.keys(LACKS).filter((name) => names.length && !names.includes(name));
   nodes.own.hidden = saved === null || names.length > 0;
   nodes.lack.hidden = !lacks.length;
-  text(nodes.lack, lacks.map((name) => say(`zone_lack_${name}`)).join(" "));
+  text(nodes.lack, lacks.map((name) => say(LACKS[name])).join(" "));
   const changed = saved !== null && asText() !== before;
   for (const button of [nodes.save, nodes.undo]) disable(button, !changed);
   text(nodes.changed, changed ? say("zone_changed") : "");

@@ -275,7 +275,7 @@ def test_an_officer_acts_at_one_counter_by_whatever_way(center: Center) -> None:
             lines = stream.iter_lines()  # held: letting go of it would close the page
             next(lines)
             status, said = act("q03")
-            assert (status, said.partition(".")[0]) == (409, "Ông/bà đang làm việc ở quầy 1")
+            assert (status, said.partition(".")[0]) == (409, "Anh/chị đang làm việc ở quầy 1")
             assert act("q01")[0] == 200
             assert program.post("/api/counters/q03/lease", json={}).status_code == 200
             assert act("q03")[0] == 200

@@ -100,10 +100,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "lease_taken": ("{who} đang làm việc ở quầy này, từ {time}.", "{who} has worked at this counter since {time}."),
     "lease_self": (
-        "Ông/bà đang làm việc ở quầy này trên một máy khác, từ {time}.",
+        "Anh/chị đang làm việc ở quầy này trên một máy khác, từ {time}.",
         "You have worked at this counter on another computer since {time}.",
     ),
-    "lease_elsewhere": ("Ông/bà đang làm việc ở quầy {counter}.", "You work at counter {counter} now."),
+    "lease_elsewhere": ("Anh/chị đang làm việc ở quầy {counter}.", "You work at counter {counter} now."),
     "lease_free": ("Quầy này không còn ai làm việc.", "Nobody works at this counter any more."),
     "lease_take": ("Làm việc ở máy này", "Work on this computer"),
     "lease_take_from": ("Thay {who} ở quầy này", "Take over from {who}"),
@@ -226,12 +226,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "Every other computer that is logged in by this account will have to log in again.",
     ),
     "password_elsewhere": (
-        "Ông/bà đăng nhập bằng {provider}. Mật khẩu được đổi ở đó.",
+        "Anh/chị đăng nhập bằng {provider}. Mật khẩu được đổi ở đó.",
         "You log in by {provider}. The password is changed there.",
     ),
     "forbidden_title": ("Không có quyền xem trang này", "This page is not for your account"),
     "forbidden_hint": (
-        "Ông/bà đang đăng nhập là {who}, {role}. Xin hỏi quản trị viên nếu cần trang này cho công việc.",
+        "Anh/chị đang đăng nhập là {who}, {role}. Xin hỏi quản trị viên nếu cần trang này cho công việc.",
         "You are logged in as {who}, {role}. Ask an administrator if your work needs this page.",
     ),
     "role": ("Vai trò", "Role"),

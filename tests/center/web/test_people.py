@@ -79,10 +79,10 @@ def test_an_officer_moves_to_another_counter_on_purpose(center: Center, visitor:
     """Whoever opens a second counter is told where they work, and moves there with one press."""
     first = visitor.open(f"{center.url}/counter/q01", person="ha")
     second = visitor.open(f"{center.url}/counter/q03", person="ha")
-    expect(second.locator(".bar")).to_contain_text("Ông/bà đang làm việc ở quầy 1.")
+    expect(second.locator(".bar")).to_contain_text("Anh/chị đang làm việc ở quầy 1.")
     second.get_by_role("button", name="Làm việc ở máy này").click()
     expect(second.locator(".bar")).to_be_hidden()
-    expect(first.locator(".bar")).to_contain_text("Ông/bà đang làm việc ở quầy 3.")
+    expect(first.locator(".bar")).to_contain_text("Anh/chị đang làm việc ở quầy 3.")
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
@@ -178,7 +178,7 @@ def test_a_page_for_others_says_so(center: Center, visitor: Visitor) -> None:
     """An officer who opens the administrator's page reads as whom they are logged in, and finds the way back."""
     page = visitor.page(person="ha")
     page.goto(f"{center.url}/people")
-    expect(page.get_by_text("Ông/bà đang đăng nhập là Trần Thu Hà, Cán bộ.")).to_be_visible()
+    expect(page.get_by_text("Anh/chị đang đăng nhập là Trần Thu Hà, Cán bộ.")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("link", name="Về danh sách màn hình").click()
     expect(page.get_by_role("link", name="Người dùng")).to_have_count(0)

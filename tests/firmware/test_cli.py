@@ -319,7 +319,7 @@ def test_the_light_comes_right_after_the_debounce_time(mosquitto_broker: Broker,
             delays_ms.append((pad.wait_lit(BUZZER, since_ns=pressed_ns) - pressed_ns) / 1e6 - DEBOUNCE_MS)
             pad.release(1)
             time.sleep(0.3)
-        assert min(delays_ms) >= 0
+        assert min(delays_ms) > -1  # the device counts whole milliseconds
         # A busy machine may delay most of them, but not all. The benchmarks compare with the bare commit.
         assert min(delays_ms) < 50
         print(f"light after {statistics.median(delays_ms):.2f} ms")

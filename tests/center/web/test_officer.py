@@ -359,7 +359,7 @@ def test_the_desk_speaks_english(center: Center, visitor: Visitor) -> None:
     assert page.locator("html").get_attribute("lang") == "en"
     page.goto(f"{center.url}/")
     expect(page.get_by_role("heading", name="At the counters")).to_be_visible()
-    page.goto(f"{center.url}/counter/q01")
+    visitor.go(page, f"{center.url}/counter/q01")
     page.locator("#find").fill("A999")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_have_text("There is no number A999 today.")

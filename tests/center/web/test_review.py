@@ -703,7 +703,8 @@ def test_a_supervisor_looks_judges_and_goes_on(center: Center, made: Film, visit
     assert violations(page) == []
     page.keyboard.press("j")
     expect(tiles.first).to_be_focused()
-    page.keyboard.press("Enter")
+    with page.expect_navigation():  # its script hears keys from then on
+        page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Quầy mở, cán bộ vắng mặt")
     assert entries(center) == []  # to open the page is no look
     expect(page.get_by_role("img", name="Sự kiện từ 0:02 đến 0:05 trong đoạn dài 0:06")).to_be_visible()
@@ -735,7 +736,8 @@ def test_recordings_are_gone_through_by_keys_alone(center: Center, made: Film, v
     page = visitor.page(width=1366, height=768, person="dung")
     page.goto(f"{center.url}/review?unseen=1")
     page.keyboard.press("j")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     for _ in range(3):
         video = page.locator("video")
         expect(video).to_be_visible()

@@ -153,6 +153,8 @@ class _Request:
             for name, stream in config.items()
             if name in ("main", "lores") and stream
         }
+        if not hardware.scales and "lores" in self.streams:
+            self.streams["lores"][:] = 33  # what is looked at has to come from the main one
 
     def get_metadata(self) -> dict[str, Any]:
         return dict(self._metadata)
